@@ -12,13 +12,14 @@ ifdef ROS_DISTRO
 unexport AMENT_PREFIX_PATH LD_LIBRARY_PATH PYTHONPATH RMW_IMPLEMENTATION
 endif
 
-.PHONY: help venv test demo clean
+.PHONY: help venv test test-jazzy demo clean
 
 help:
-	@echo "make test    ruff, mypy and pytest"
-	@echo "make demo    play sample frames to the node; SOURCE= a folder, a video file or a camera"
-	@echo "make venv    only make the virtual environment, for training and development"
-	@echo "make clean   remove what tools left behind; the virtual environment stays"
+	@echo "make test        ruff, mypy and pytest"
+	@echo "make test-jazzy  pytest with the rclpy and Fast DDS of ROS 2 Jazzy, in $(VENV)-jazzy"
+	@echo "make demo        play sample frames to the node; SOURCE= a folder, a video or a camera"
+	@echo "make venv        only make the virtual environment, for training and development"
+	@echo "make clean       remove what tools left behind; virtual environments stay"
 	@echo
 	@echo "PYTHON=$(PYTHON) makes VENV=$(VENV) when it is first needed."
 
@@ -29,6 +30,11 @@ test: venv
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy sosd_ros training
 	$(BIN)/python -m pytest
+
+# One virtual environment cannot hold both generations: their modules have the same names.
+test-jazzy:
+	$(MAKE) $(VENV)-jazzy/.installed-ros-jazzy,train,test VENV=$(VENV)-jazzy
+	$(VENV)-jazzy/bin/python -m pytest
 
 demo: $(VENV)/.installed-ros
 	$(BIN)/python -m sosd_ros.demo $(if $(SOURCE),--source "$(SOURCE)")

@@ -50,14 +50,26 @@ setup(
         "tqdm",
     ],
     extras_require={
-        # ROS 2 from PyPI, for machines without one; never on a robot that has its own.
+        # ROS 2 from PyPI, for machines without one; never on a robot that has its own. There are
+        # two generations of it, which exclude each other: Kilted, and the Jazzy that many run.
         "ros": [
             "ros-kilted-ament-index-python~=1.11",
+            "ros-kilted-diagnostic-msgs~=5.5",
             "ros-kilted-lifecycle-msgs~=2.3",
             "ros-kilted-rcl-interfaces~=2.3",
             "ros-kilted-rclpy[fastrtps]~=9.1",
             "ros-kilted-sensor-msgs~=5.5",
             "ros-kilted-std-msgs~=5.5",
+            OPENCV,
+        ],
+        "ros-jazzy": [
+            "ros-jazzy-ament-index-python~=1.8",
+            "ros-jazzy-diagnostic-msgs~=5.3",
+            "ros-jazzy-lifecycle-msgs~=2.0",
+            "ros-jazzy-rcl-interfaces~=2.0",
+            "ros-jazzy-rclpy[fastrtps]~=7.1",
+            "ros-jazzy-sensor-msgs~=5.3",
+            "ros-jazzy-std-msgs~=5.3",
             OPENCV,
         ],
         "train": [
@@ -72,6 +84,7 @@ setup(
         ],
         # Minor versions are fixed: a new linter must not break an old commit.
         "test": [
+            "hypothesis~=6.168.0",
             "mypy~=2.4.0",
             "pytest~=9.2.0",
             "ruff~=0.17.0",

@@ -18,7 +18,23 @@ from std_msgs.msg import Header
 from .camera import Intrinsics
 
 MAX_PIXELS = 2**26  # 8192 x 8192: no camera's image, and still no trouble for a robot's memory
+MAX_ASPECT = 64  # a line camera's strip; the network sees it in as many pixels as a square image
+MAX_FRAME_ID = 255  # characters, as every output carries it
+MAX_COEFFICIENTS = 64  # of a distortion model; the largest of OpenCV has 14
+MAX_NUMBER = 1e6  # of intrinsics, in pixels
 MAX_DEPTH_16UC1 = 65.535  # metres, as many millimetres as 16 bits hold
+
+
+class MessageError(ValueError):
+    """A message that cannot be used.
+
+    Attributes:
+        cause: the kind of fault, in a word, to count it by.
+    """
+
+    def __init__(self, cause: str, reason: str) -> None:
+        super().__init__(reason)
+        self.cause = cause
 
 
 class _Layout(NamedTuple):
@@ -87,7 +103,21 @@ _JPEG_FRAMES = {bytes([marker]) for marker in range(0xC0, 0xD0)} - {b"\xc4", b"\
 # Messages to arrays
 
 
-def image_to_rgb(message: Image) -> np.ndarray:
+def check_header(header: Header) -> None:
+    """Refuse a header that no output should carry.
+
+    Raises:
+        MessageError: if ``frame_id`` is longer than ``MAX_FRAME_ID``.
+    """
+    if len(header.frame_id) > MAX_FRAME_ID:
+        raise MessageError(
+            "frame_id",
+            f"frame_id {_short(header.frame_id)} is {len(header.frame_id)} characters long, "
+            f"expected at most {MAX_FRAME_ID}; mend the camera driver",
+        )
+
+
+def image_to_rgb(message: Image, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """The picture in a message, as (H, W, 3) uint8 RGB.
 
     For ``rgb8`` this is a view of the message's memory, strided where rows are padded: do not
@@ -96,11 +126,12 @@ def image_to_rgb(message: Image) -> np.ndarray:
     it; ``8UC1``, ``8UC3`` and ``8UC4`` are taken as mono8, bgr8 and bgra8.
 
     Raises:
-        ValueError: if the encoding is not supported, or its sizes do not fit together. As the
+        MessageError: if the encoding is not supported, or its sizes do not fit together. As the
             definition of sensor_msgs/Image has it, ``data`` is exactly ``step`` times the number
-            of rows, the last row's padding included; cv_bridge is as strict.
+            of rows, the last row's padding included; cv_bridge is as strict. The cause is
+            ``encoding``, ``size``, ``step`` or ``data``.
     """
-    layout = _checked_layout(message)
+    layout = _checked_layout(message, max_pixels)
     rows = np.frombuffer(message.data, np.uint8).reshape(-1, message.step)
     rows = rows[:, : layout.row_bytes(message.width)]
     if layout.value_bytes == 2:
@@ -110,64 +141,84 @@ def image_to_rgb(message: Image) -> np.ndarray:
     return pixels if layout.to_rgb is None else cv2.cvtColor(pixels, layout.to_rgb)
 
 
-def _checked_layout(message: Image) -> _Layout:
+def _checked_layout(message: Image, max_pixels: int) -> _Layout:
     """The layout of a message's encoding, once width, height, step and data are known to fit it."""
     if message.encoding not in _LAYOUTS:
-        raise ValueError(
-            f"image encoding {message.encoding!r} is not supported; let the camera publish one of "
-            f"{', '.join(_LAYOUTS)}"
+        raise MessageError(
+            "encoding",
+            f"image encoding {_short(message.encoding)} is not supported; let the camera publish "
+            f"one of {', '.join(_LAYOUTS)}",
         )
     layout = _LAYOUTS[message.encoding]
     width, height = message.width, message.height
-    _check_size(width, height)
+    _check_size(width, height, max_pixels)
     across, down = layout.subsampling
     if width % across or height % down:
-        raise ValueError(
+        raise MessageError(
+            "size",
             f"{message.encoding} image is {width}x{height}, expected a width divisible by {across} "
-            f"and a height divisible by {down}; crop it in the camera driver"
+            f"and a height divisible by {down}; crop it in the camera driver",
         )
     row_bytes = layout.row_bytes(width)
     if message.step < row_bytes:
-        raise ValueError(
+        raise MessageError(
+            "step",
             f"image step is {message.step} bytes, expected at least {row_bytes} for {width} pixels "
-            f"of {message.encoding}; mend step or encoding in the camera driver"
+            f"of {message.encoding}; mend step or encoding in the camera driver",
         )
     expected = message.step * layout.rows(height)
     if len(message.data) != expected:
-        raise ValueError(
+        raise MessageError(
+            "data",
             f"image data is {len(message.data)} bytes, expected {expected} for {height} lines of "
-            f"{message.encoding} with step {message.step}; mend the camera driver"
+            f"{message.encoding} with step {message.step}; mend the camera driver",
         )
     return layout
 
 
-def _check_size(width: int, height: int) -> None:
-    if not 0 < width * height <= MAX_PIXELS:
-        raise ValueError(
-            f"image size is {width}x{height}, expected 1 to {MAX_PIXELS} pixels; mend the camera "
-            "driver or lower its resolution"
+def _check_size(width: int, height: int, max_pixels: int) -> None:
+    if not 0 < width * height <= max_pixels:
+        raise MessageError(
+            "size",
+            f"image size is {width}x{height}, expected 1 to {max_pixels} pixels; mend the camera "
+            "driver or lower its resolution",
+        )
+    if max(width, height) > MAX_ASPECT * min(width, height):
+        raise MessageError(
+            "size",
+            f"image size is {width}x{height}, expected one side to be at most {MAX_ASPECT} times "
+            "the other; crop it in the camera driver",
         )
 
 
-def compressed_to_rgb(message: CompressedImage) -> np.ndarray:
+def _short(text: str) -> str:
+    """A message's own text for a sentence: strings on the wire may be of any length."""
+    return repr(text if len(text) <= 40 else f"{text[:40]}...")
+
+
+def compressed_to_rgb(message: CompressedImage, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """The picture in a JPEG or PNG message, as (H, W, 3) uint8 RGB.
 
     An EXIF orientation is ignored: CameraInfo describes the pixels as they lie. The ``format`` is
     not relied on, as drivers disagree on how to write it. Grey becomes RGB, alpha is dropped.
 
     Raises:
-        ValueError: if ``data`` is not a whole JPEG or PNG, or of more than ``MAX_PIXELS``.
+        MessageError: if ``data`` is not a whole JPEG or PNG (cause ``compressed``), or its picture
+            is too large (cause ``size``).
     """
     bgr = None
     size = _declared_size(bytes(message.data))
     if size is not None:
-        _check_size(*size)  # a few kilobytes can declare gigabytes: look before decoding
+        _check_size(
+            *size, max_pixels
+        )  # a few kilobytes can declare gigabytes: look before decoding
         flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
         bgr = cv2.imdecode(np.frombuffer(message.data, np.uint8), flags)
     if bgr is None:
-        raise ValueError(
-            f"compressed image of {len(message.data)} bytes and format {message.format!r} cannot "
-            "be decoded, expected a whole JPEG or PNG; check the camera driver"
+        raise MessageError(
+            "compressed",
+            f"compressed image of {len(message.data)} bytes and format {_short(message.format)} "
+            "cannot be decoded, expected a whole JPEG or PNG; check the camera driver",
         )
     return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
 
@@ -197,24 +248,56 @@ def intrinsics_of(info: CameraInfo) -> Intrinsics:
     point as image_geometry does, so that our points lie where other ROS nodes project this depth.
 
     Raises:
-        ValueError: if the camera is uncalibrated or its numbers are unusable.
+        MessageError: if the camera is uncalibrated (cause ``uncalibrated``) or its numbers are
+            unusable (cause ``intrinsics``).
     """
     k, p, roi = info.k, info.p, info.roi
     if k[0] == 0:
-        raise ValueError(
-            f"CameraInfo of frame {info.header.frame_id!r} is uncalibrated (fx = 0), expected the "
-            "focal length in pixels; calibrate the camera and give the file to its driver"
+        raise MessageError(
+            "uncalibrated",
+            f"CameraInfo of frame {_short(info.header.frame_id)} is uncalibrated (fx = 0), "
+            "expected the focal length in pixels; calibrate the camera and give the file to its "
+            "driver",
         )
     fx, fy, cx, cy = (p[0], p[5], p[2], p[6]) if p[0] > 0 else (k[0], k[4], k[2], k[5])
     across, down = info.binning_x or 1, info.binning_y or 1
-    return Intrinsics(
-        fx=float(fx) / across,
-        fy=float(fy) / down,
-        cx=(float(cx) - roi.x_offset) / across,
-        cy=(float(cy) - roi.y_offset) / down,
-        width=(roi.width or info.width) // across,
-        height=(roi.height or info.height) // down,
-    )
+    numbers = {"fx": fx, "fy": fy, "cx": cx, "cy": cy}
+    for name, number in numbers.items():
+        # Numbers beyond all lenses would make rays that overflow. NaN is not within the limits.
+        least = 1 / MAX_NUMBER if name in ("fx", "fy") else -MAX_NUMBER
+        if not least <= number <= MAX_NUMBER:
+            raise MessageError(
+                "intrinsics",
+                f"CameraInfo has {name} = {number:g} pixels, expected {least:g} to {MAX_NUMBER:g}; "
+                "calibrate the camera and give the file to its driver",
+            )
+    try:
+        return Intrinsics(
+            fx=float(fx) / across,
+            fy=float(fy) / down,
+            cx=(float(cx) - roi.x_offset) / across,
+            cy=(float(cy) - roi.y_offset) / down,
+            width=(roi.width or info.width) // across,
+            height=(roi.height or info.height) // down,
+        )
+    except ValueError as error:
+        raise MessageError("intrinsics", str(error)) from error
+
+
+def check_info(info: CameraInfo) -> None:
+    """Refuse a CameraInfo that is too large to be kept, or to be sent on.
+
+    Raises:
+        MessageError: of cause ``frame_id`` or ``intrinsics``.
+    """
+    check_header(info.header)
+    if len(info.d) > MAX_COEFFICIENTS or len(info.distortion_model) > MAX_FRAME_ID:
+        raise MessageError(
+            "intrinsics",
+            f"CameraInfo has {len(info.d)} distortion coefficients of the model "
+            f"{_short(info.distortion_model)}, expected at most {MAX_COEFFICIENTS}; mend the "
+            "camera driver",
+        )
 
 
 # Arrays to messages. A message shares the header that it is given.

@@ -1,61 +1,55 @@
-"""The perception node: turns messages into arrays, hands them over, turns arrays into messages."""
+"""The perception node: its life cycle, its parameters and its health."""
 
 from __future__ import annotations
 
 import copy
 import json
+import os
 import signal
+import sys
 import threading
-from collections.abc import Callable, Sequence
-from functools import lru_cache
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
-from rclpy.executors import SingleThreadedExecutor
+from rclpy.executors import Executor, ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.signals import SignalHandlerOptions
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
+from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import String
 
-from . import messages, parameters, weights
-from .camera import Intrinsics, back_project
-from .camera_info import CameraInfoBuffer
+from . import diagnostics, messages, parameters, weights
 from .engine import EngineError, TorchEngine
 from .labels import UNLABELLED
 from .malloc import keep_freed_memory
+from .messages import MessageError
+from .pipeline import Frame, Pipeline, stamp_of
 from .share import DEFAULT_WEIGHTS, share
-from .worker import LatestWorker
+from .statistics import Statistics
+from .topics import CameraTopics
+from .worker import BatchWorker
 
 try:
     from vision_msgs.msg import LabelInfo, VisionClass
 except ImportError:  # optional: the JSON on label_info/json says the same
     LabelInfo = None
 
-OUTPUT_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
-INPUT_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 LATCHED_QOS = QoSProfile(
     depth=1,
     reliability=ReliabilityPolicy.RELIABLE,
     durability=DurabilityPolicy.TRANSIENT_LOCAL,
 )
-# Which answers of the network each output needs.
-NEEDS: dict[str, set[str]] = {
-    "depth": {"depth"},
-    "camera_info": set(),
-    "semantic": {"semantic"},
-    "points": {"depth", "semantic"},
-}
-TYPES = {"depth": Image, "camera_info": CameraInfo, "semantic": Image, "points": PointCloud2}
-METRIC = {"depth", "camera_info", "points"}  # outputs that need a CameraInfo and a network of depth
 WARN_EVERY = 5.0  # seconds; at level debug, every problem is logged
-
-_rays = lru_cache(maxsize=4)(Intrinsics.rays)
+DIAGNOSTICS_PERIOD = 0.5  # seconds; with timeouts of 1 s, every fault shows within 2 s
+STOP_TIMEOUT = 1.0  # seconds that the batch at hand may take when the node is to stop
+EXIT_TIMEOUT = 1.5  # seconds from a signal to the end of the process, whatever hangs
 
 
 class PerceptionNode(LifecycleNode):
@@ -65,48 +59,77 @@ class PerceptionNode(LifecycleNode):
         super().__init__("sosd", **kwargs)
         parameters.declare(self)
         self.add_on_set_parameters_callback(self._on_set_parameters)
+        self._settings: parameters.Settings | None = None
         self._engine: TorchEngine | None = None
-        self._worker: LatestWorker[Image | CompressedImage] | None = None
-        self._infos = CameraInfoBuffer()
-        self._outputs: dict[str, Any] = {}
-        self._inputs: list[Any] = []
+        self._weights = ("", "")  # name and SHA-256
+        self._pipeline: Pipeline | None = None
+        self._worker: BatchWorker[Frame] | None = None
+        self._cameras: dict[str, CameraTopics] = {}
+        self._label_publishers: dict[type, Any] = {}
+        self._statistics = Statistics((), time.monotonic)
+        self._incompatible: dict[str, str] = {}
+        self._state = "unconfigured"
+        self._last_error = ""
+        self._failure = ""
+        self.has_abandoned = False
+        self._failed = self.create_guard_condition(self._on_failed)
+        self._health = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        self._monitor = diagnostics.Monitor(
+            self._publish_health, DIAGNOSTICS_PERIOD, self._on_monitor_error
+        )
 
     # Life cycle
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._state = "configuring"
         try:
             self._configure()
         except Exception as error:  # rclpy would swallow it without a word
             self._release()
             self._refuse("configure", error)
+            self._state = "unconfigured"
             return TransitionCallbackReturn.FAILURE
+        self._state, self._last_error = "inactive", ""
         return super().on_configure(state)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         result = super().on_activate(state)  # from here on publishers publish
         try:
-            self._publish_label_info()
-            self._worker = LatestWorker(self._perceive_safely)
-            self._create_inputs()
+            self._start()
         except Exception as error:
             self._stop()
             super().on_deactivate(state)
             self._refuse("activate", error)
             return TransitionCallbackReturn.FAILURE
-        self.get_logger().info(f"active: waiting for {self._inputs[-1].topic_name}")
+        self._state, self._last_error = "active", ""
+        topics = ", ".join(camera.image_topic for camera in self._cameras.values())
+        self.get_logger().info(f"active: waiting for {topics}")
         return result
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        self._stop()
+        if self._failure or not self._stop():
+            return TransitionCallbackReturn.ERROR
+        self._state = "inactive"
         return super().on_deactivate(state)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         self._release()
+        self._state, self._last_error = "unconfigured", ""
         return super().on_cleanup(state)
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         self._release()
+        self._state = "finalized"
         return super().on_shutdown(state)
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Give everything up, so that the node can be configured again."""
+        self._last_error = self._failure or "the worker hangs and was abandoned"
+        self.get_logger().error(f"{self._last_error}; unconfigured, configure again when mended")
+        self._release()
+        self._failure = ""
+        self._state = "unconfigured"
+        return super().on_error(state)
 
     def autostart(self) -> None:
         """Configure and activate, if the parameter ``autostart`` says so."""
@@ -116,198 +139,245 @@ class PerceptionNode(LifecycleNode):
         ):
             self.trigger_activate()
 
+    def destroy_node(self) -> None:
+        self._monitor.stop()
+        self._stop()
+        super().destroy_node()
+
     def _configure(self) -> None:
-        self._settings = parameters.read(self)
-        path = Path(self._settings.weights or share("weights", DEFAULT_WEIGHTS)).expanduser()
+        settings = parameters.read(self)
+        path = Path(settings.weights or share("weights", DEFAULT_WEIGHTS)).expanduser()
         file = weights.read(path)
-        depth_range = (self._settings.min_depth, self._settings.max_depth)
-        engine = TorchEngine(file, self._settings.device, depth_range)
+        engine = TorchEngine(file, settings.device, (settings.min_depth, settings.max_depth))
         engine.warm_up()
-        self._create_outputs(engine.tasks)
-        self._engine = engine
+        self._incompatible = {}
+        for name in settings.cameras:
+            self._cameras[name] = CameraTopics(self, name, set(engine.tasks), self._on_incompatible)
+        if "semantic" in engine.tasks:
+            self._create_label_publisher(String, "label_info/json")
+            if LabelInfo is not None:
+                self._create_label_publisher(LabelInfo, "label_info")
+        self._settings, self._engine = settings, engine
+        self._weights = (path.name, file.sha256)
         self.get_logger().info(
             f"configured: {file.manifest.variant} on {file.manifest.backbone}, "
             f"{len(file.manifest.labels.names)} classes, device {engine.device}, "
             f"weights {path} (sha256 {file.sha256[:12]})"
         )
 
-    def _refuse(self, transition: str, error: Exception) -> None:
-        """Log why a transition fails; what has no sentence of its own gets its type named."""
-        known = isinstance(error, ValueError | EngineError)
-        reason = str(error) if known else f"{type(error).__name__}: {error}"
-        self.get_logger().error(f"cannot {transition}: {reason}")
+    def _start(self) -> None:
+        assert self._engine is not None and self._settings is not None
+        settings = self._settings
+        self._failure = ""
+        self._statistics = Statistics(settings.cameras, time.monotonic)
+        self._publish_label_info()
+        self._pipeline = Pipeline(
+            self._engine,
+            self._cameras,
+            self._statistics,
+            settings=self._live_settings,
+            now=lambda: self.get_clock().now().nanoseconds,
+            on_problem=self._on_problem,
+            on_failure=self._on_engine_failure,
+        )
+        self._worker = BatchWorker(self._pipeline, settings.cameras, settings.batch_window)
+        for camera in self._cameras.values():
+            camera.subscribe(
+                settings.image_transport,
+                on_image=self._bind(self._on_image, camera),
+                on_info=self._bind(self._on_info, camera),
+                on_lost=self._bind(self._on_lost, camera),
+            )
 
-    def destroy_node(self) -> None:
-        self._stop()
-        super().destroy_node()
+    def _stop(self) -> bool:
+        """Unsubscribe and end the worker; whether it ended, or hangs and was left to itself."""
+        for camera in self._cameras.values():
+            camera.unsubscribe()
+        if self._worker is None or self._pipeline is None:
+            return True
+        ended, forgotten = self._worker.stop(STOP_TIMEOUT)
+        if not ended:
+            self.abandon()
+        for name in forgotten:
+            self._statistics.dropped(name, "stopped")
+        self._worker = self._pipeline = None
+        return ended
 
-    def _stop(self) -> None:
-        for subscription in self._inputs:
-            self.destroy_subscription(subscription)
-        self._inputs = []
-        if self._worker is not None:
-            self._worker.stop()
-            self._worker = None
-        self._infos.clear()
+    def abandon(self) -> None:
+        """Leave a worker that hangs to itself, with the message that it is publishing whole."""
+        if self._pipeline is not None:
+            self.has_abandoned = True
+            self._pipeline.abandon()
 
     def _release(self) -> None:
         self._stop()
-        for publisher in self._outputs.values():
+        for camera in self._cameras.values():
+            camera.destroy()
+        self._cameras = {}
+        for publisher in self._label_publishers.values():
             self.destroy_lifecycle_publisher(publisher)
-        self._outputs = {}
-        self._engine = None
+        self._label_publishers = {}
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            engine.close()
+
+    def _refuse(self, transition: str, error: Exception) -> None:
+        """Say why a transition fails; what has no sentence of its own gets its type named."""
+        known = isinstance(error, ValueError | EngineError)
+        reason = str(error) if known else f"{type(error).__name__}: {error}"
+        self._last_error = f"cannot {transition}: {reason}"
+        self.get_logger().error(self._last_error)
+
+    def _on_engine_failure(self, reason: str) -> None:
+        """In the worker's thread; the life cycle belongs to the executor's."""
+        self._failure = reason
+        self._failed.trigger()
+
+    def _on_failed(self) -> None:
+        if self._failure and self._state == "active":
+            self.trigger_deactivate()  # ends in on_error
+
+    # Parameters
 
     def _on_set_parameters(self, changes: list[Parameter]) -> SetParametersResult:
-        ours = {parameter.name for parameter in parameters.PARAMETERS}
-        names = [change.name for change in changes if change.name in ours]
-        if self._engine is not None and names:
-            reason = f"{', '.join(names)} is read at configure: clean up first, then configure"
-            return SetParametersResult(successful=False, reason=reason)
+        values = {c.name: c.value for c in changes if c.name in parameters.BY_NAME}
+        try:
+            for name, value in values.items():
+                parameters.BY_NAME[name].checked(value)
+            if self._engine is not None:
+                self._change_settings(values)
+        except ValueError as error:
+            return SetParametersResult(successful=False, reason=str(error))
         return SetParametersResult(successful=True)
 
-    # Topics
-
-    def _create_outputs(self, tasks: Sequence[str]) -> None:
-        offered = METRIC if "depth" in tasks else set()
-        if "semantic" in tasks:
-            offered = offered | {"semantic"}
-            self._create_output(String, "label_info/json", LATCHED_QOS)
-            if LabelInfo is not None:
-                self._create_output(LabelInfo, "label_info", LATCHED_QOS)
-        for name in sorted(offered):
-            self._create_output(TYPES[name], name, OUTPUT_QOS)
-
-    def _create_output(self, kind: type, name: str, qos: QoSProfile) -> None:
-        overridable = QoSOverridingOptions.with_default_policies()
-        # Overrides are written into the profile, hence the copy.
-        self._outputs[name] = self.create_lifecycle_publisher(
-            kind, f"~/{name}", copy.copy(qos), qos_overriding_options=overridable
-        )
-
-    def _create_inputs(self) -> None:
-        assert self._worker is not None
-        self._create_input(CameraInfo, "camera_info", self._infos.add)
-        if self._settings.image_transport == "compressed":
-            self._create_input(CompressedImage, "image/compressed", self._worker.submit)
-        else:
-            self._create_input(Image, "image", self._worker.submit)
-
-    def _create_input(self, kind: type, name: str, callback: Callable[[Any], None]) -> None:
-        overridable = QoSOverridingOptions.with_default_policies()
-        self._inputs.append(
-            self.create_subscription(
-                kind, name, callback, copy.copy(INPUT_QOS), qos_overriding_options=overridable
+    def _change_settings(self, values: dict[str, Any]) -> None:
+        late = parameters.needing_configure(values)
+        if late:
+            raise ValueError(
+                f"{', '.join(late)} is read at configure: clean up first, then configure"
             )
+        self._settings = parameters.read(self, values)
+        if "confidence_threshold" in values and self._state == "active":
+            self._publish_label_info()
+
+    def _live_settings(self) -> parameters.Settings:
+        assert self._settings is not None
+        return self._settings
+
+    # Inputs, in the executor's thread
+
+    @staticmethod
+    def _bind(callback: Callable, camera: CameraTopics) -> Callable[[Any], None]:
+        # rclpy counts a callback's arguments: partial objects confuse it.
+        return lambda message: callback(camera, message)
+
+    def _on_image(self, camera: CameraTopics, message: Any) -> None:
+        arrived = time.monotonic()
+        self._statistics.received(camera.name)
+        jumps = camera.order.jumps
+        try:
+            messages.check_header(message.header)
+            if not camera.order.accepts(stamp_of(message)):
+                raise MessageError("out_of_order", "a newer one came before it")
+        except MessageError as error:
+            self._statistics.dropped(camera.name, error.cause)
+            self._on_problem(camera.name, message, f"dropped: {error}", False)
+            return
+        if camera.order.jumps > jumps:
+            self._on_problem(camera.name, message, "set the camera's clock back", False)
+        assert self._worker is not None
+        if self._worker.submit(camera.name, Frame(message, arrived)) is not None:
+            self._statistics.dropped(camera.name, "superseded")
+
+    def _on_info(self, camera: CameraTopics, message: CameraInfo) -> None:
+        self._statistics.info_received(camera.name)
+        try:
+            messages.check_info(message)
+            camera.infos.add(message)
+        except MessageError as error:
+            self._statistics.without_scale(camera.name, error.cause)
+            self._on_problem(camera.name, message, f"refused: {error}", False)
+
+    def _on_lost(self, camera: CameraTopics, count: int) -> None:
+        self._statistics.dropped(camera.name, "transport", count)
+
+    def _on_incompatible(self, topic: str, problem: str) -> None:
+        self._incompatible = {**self._incompatible, topic: problem}
+        self.get_logger().warning(problem)
+
+    def _on_problem(self, camera: str, message: Any, what: str, is_ours: bool) -> None:
+        stamp = message.header.stamp
+        kind = "CameraInfo" if isinstance(message, CameraInfo) else "frame"
+        of_camera = f" of {camera}" if camera else ""
+        problem = f"{kind} {stamp.sec}.{stamp.nanosec:09d}{of_camera} {what}"
+        logger = self.get_logger()
+        logger.debug(problem)
+        if is_ours:
+            logger.error(problem, throttle_duration_sec=WARN_EVERY)
+        else:
+            logger.warning(problem, throttle_duration_sec=WARN_EVERY)
+
+    # Labels and health
+
+    def _create_label_publisher(self, kind: type, topic: str) -> None:
+        self._label_publishers[kind] = self.create_lifecycle_publisher(
+            kind,
+            f"~/{topic}",
+            copy.copy(LATCHED_QOS),  # overrides are written into it
+            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
         )
 
     def _publish_label_info(self) -> None:
-        assert self._engine is not None
-        names = self._engine.manifest.labels.names
-        if "label_info/json" in self._outputs:
+        assert self._engine is not None and self._settings is not None
+        labels = self._engine.manifest.labels
+        threshold = self._settings.confidence_threshold
+        if String in self._label_publishers:
             content = {
-                "names": names,
-                "palette": self._engine.manifest.labels.palette,
+                "names": labels.names,
+                "palette": labels.palette,
                 "unlabelled": UNLABELLED,
+                "threshold": threshold,
             }
-            self._outputs["label_info/json"].publish(String(data=json.dumps(content)))
-        if "label_info" in self._outputs:
-            info = LabelInfo()
+            self._label_publishers[String].publish(String(data=json.dumps(content)))
+        if LabelInfo in self._label_publishers:
+            info = LabelInfo(threshold=threshold)
             info.header.stamp = self.get_clock().now().to_msg()
-            info.class_map = [VisionClass(class_id=i, class_name=n) for i, n in enumerate(names)]
-            self._outputs["label_info"].publish(info)
+            classes = [VisionClass(class_id=i, class_name=n) for i, n in enumerate(labels.names)]
+            info.class_map = classes
+            self._label_publishers[LabelInfo].publish(info)
 
-    # A frame, in the worker's thread
+    def _publish_health(self) -> None:
+        """In the monitor's thread: it goes on when the worker or the executor does not."""
+        engine, worker, settings = self._engine, self._worker, self._settings
+        health = diagnostics.Health(
+            name=self.get_fully_qualified_name().lstrip("/"),
+            state=self._state,
+            active=self._state == "active",
+            device=str(engine.device) if engine else "",
+            backend=engine.backend if engine else "",
+            weights=self._weights[0] if engine else "",
+            sha256=self._weights[1] if engine else "",
+            memory=engine.memory() if engine else None,
+            last_error=self._last_error,
+            busy=worker.busy if worker else 0.0,
+            incompatible=self._incompatible,
+        )
+        thresholds = settings.diagnostics if settings else diagnostics.Thresholds()
+        message = DiagnosticArray()
+        message.header.stamp = self.get_clock().now().to_msg()
+        message.status = diagnostics.statuses(health, self._statistics.snapshot(), thresholds)
+        self._health.publish(message)
 
-    def _perceive_safely(self, message: Image | CompressedImage) -> None:
-        """One bad frame must not be the last one."""
-        try:
-            self._perceive(message)
-        except ValueError as error:  # the message's own fault, in a sentence
-            problem = f"{_name(message)} dropped: {error}"
-            self.get_logger().debug(problem)
-            self.get_logger().warning(problem, throttle_duration_sec=WARN_EVERY)
-        except Exception as error:
-            problem = f"{_name(message)} lost to {type(error).__name__}: {error}"
-            self.get_logger().debug(problem)
-            self.get_logger().error(problem, throttle_duration_sec=WARN_EVERY)
-
-    def _perceive(self, message: Image | CompressedImage) -> None:
-        wanted = {name for name in NEEDS if self._is_wanted(name)}
-        if not wanted:
-            return
-        is_raw = isinstance(message, Image)
-        image = messages.image_to_rgb(message) if is_raw else messages.compressed_to_rgb(message)
-        camera = self._camera(message, image.shape[:2]) if wanted & METRIC else None
-        if camera is None:
-            # Without a focal length, depth has no scale: it is not published as metres.
-            wanted -= METRIC
-        if camera is not None and "camera_info" in wanted:
-            info = messages.camera_info_for(camera[0], message.header)
-            self._outputs["camera_info"].publish(info)
-        if any(NEEDS[name] for name in wanted):
-            self._answer(message, image, camera, wanted)
-
-    def _is_wanted(self, name: str) -> bool:
-        return name in self._outputs and self._outputs[name].get_subscription_count() > 0
-
-    def _camera(
-        self, message: Image | CompressedImage, size: tuple[int, ...]
-    ) -> tuple[CameraInfo, Intrinsics] | None:
-        """The CameraInfo of an image, if there is one that fits."""
-        info = self._infos.at(message.header.stamp)
-        try:
-            if info is None:
-                raise ValueError("no CameraInfo has come; check that the camera publishes it")
-            intrinsics = messages.intrinsics_of(info)
-            if size != (intrinsics.height, intrinsics.width):
-                raise ValueError(
-                    f"CameraInfo is for {intrinsics.width}x{intrinsics.height}, but the image is "
-                    f"{size[1]}x{size[0]}; publish the CameraInfo of the resized image"
-                )
-        except ValueError as error:
-            problem = f"{_name(message)} has no metric depth and no points: {error}"
-            self.get_logger().debug(problem)
-            self.get_logger().warning(problem, throttle_duration_sec=WARN_EVERY)
-            return None
-        return info, intrinsics
-
-    def _answer(
-        self,
-        message: Image | CompressedImage,
-        image: np.ndarray,
-        camera: tuple[CameraInfo, Intrinsics] | None,
-        wanted: set[str],
-    ) -> None:
-        assert self._engine is not None
-        focal = camera[1].focal if camera else 1.0
-        tasks = sorted(set().union(*(NEEDS[name] for name in wanted)))
-        perception = self._engine(image[None], [focal], tasks)
-        depth = None if perception.depth is None else perception.depth[0]
-        labels = None if perception.labels is None else perception.labels[0]
-
-        header = message.header
-        if "semantic" in wanted and labels is not None:
-            self._outputs["semantic"].publish(messages.mono_message(header, labels))
-        if camera is None or depth is None:
-            return
-        if "depth" in wanted:
-            in_metres = self._settings.depth_encoding == "32FC1"
-            convert = messages.depth_message if in_metres else messages.depth_message_mm
-            self._outputs["depth"].publish(convert(header, depth))
-        if "points" in wanted:
-            points = back_project(depth, _rays(camera[1]))
-            self._outputs["points"].publish(messages.cloud_message(header, points, image, labels))
-
-
-def _name(message: Image | CompressedImage) -> str:
-    stamp = message.header.stamp
-    return f"frame {stamp.sec}.{stamp.nanosec:09d}"
+    def _on_monitor_error(self, error: Exception) -> None:
+        self.get_logger().error(
+            f"no diagnostics: {type(error).__name__}: {error}", throttle_duration_sec=WARN_EVERY
+        )
 
 
 def main(args: list[str] | None = None) -> None:
     """Run the node until SIGINT or SIGTERM, and end in order: the last message goes out whole.
 
-    rclpy's own handlers would pull the context away from under the two threads that use it.
+    rclpy's own handlers would pull the context away from under the threads that use it.
     """
     keep_freed_memory()
     rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
@@ -315,23 +385,45 @@ def main(args: list[str] | None = None) -> None:
     executor = SingleThreadedExecutor()
     executor.add_node(node)
 
-    ending = threading.Event()
+    ending, asked = threading.Event(), threading.Event()
+
+    def end(*_: Any) -> None:
+        asked.set()
+        ending.set()
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: ending.set())
-    node.autostart()
-    spinning = threading.Thread(target=_spin, args=(executor, ending), name="executor")
+        signal.signal(number, end)
+    spinning = threading.Thread(target=_run, args=(node, executor, ending), name="executor")
+    spinning.daemon = True
     spinning.start()
     ending.wait()
 
+    status = 0 if asked.is_set() else 1
+    last_resort = threading.Timer(EXIT_TIMEOUT, _exit, (node, status))
+    last_resort.daemon = True
+    last_resort.start()
     executor.shutdown()
     spinning.join()
     node.destroy_node()
     rclpy.shutdown()
+    if node.has_abandoned:
+        # Python cannot end while another thread is inside of torch: it would crash.
+        os._exit(status)
+    sys.exit(status)
 
 
-def _spin(executor: SingleThreadedExecutor, ended: threading.Event) -> None:
+def _exit(node: PerceptionNode, status: int) -> None:
+    """End now, though something hangs."""
+    node.abandon()
+    os._exit(status)
+
+
+def _run(node: PerceptionNode, executor: Executor, ended: threading.Event) -> None:
     try:
+        node.autostart()
         executor.spin()
+    except ExternalShutdownException:
+        pass
     finally:
         ended.set()
 

@@ -1,55 +1,101 @@
-"""Every parameter of the node, once: name, default, range and description."""
+"""Every parameter of the node, once: name, default, range, description and when it is read."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from rcl_interfaces.msg import ParameterDescriptor
 
+from .diagnostics import Thresholds
+from .messages import MAX_PIXELS
+
 if TYPE_CHECKING:
     from rclpy.node import Node
 
-Value = str | bool | float
+Value = str | bool | int | float | tuple[str, ...]
+
+_CAMERA_NAME = re.compile(r"([A-Za-z][A-Za-z0-9_]*)?")
+_KINDS = {str: "a string", bool: "true or false", int: "an integer", float: "a number"}
+
+
+class Change(Enum):
+    """When a parameter may be changed."""
+
+    RUNNING = "at any time"
+    UNCONFIGURED = "before configure"
+    NEVER = "only at start"
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """A parameter as it is declared; ``choices`` or ``range`` bound its value."""
+    """A parameter as it is declared; ``choices`` or ``range`` bound its value.
+
+    Attributes:
+        range: the least and the greatest value, both allowed.
+    """
 
     name: str
     default: Value
     description: str
     choices: tuple[str, ...] = ()
     range: tuple[float, float] | None = None
+    change: Change = Change.UNCONFIGURED
+
+    @property
+    def constraints(self) -> str:
+        """What is allowed, in words."""
+        if self.choices:
+            return f"one of {', '.join(self.choices)}"
+        if self.range is not None:
+            return "{:g} to {:g}".format(*self.range)
+        return ""
 
     @property
     def descriptor(self) -> ParameterDescriptor:
-        descriptor = ParameterDescriptor(description=self.description)
-        if self.choices:
-            descriptor.additional_constraints = f"one of {', '.join(self.choices)}"
-        if self.range is not None:
-            low, high = self.range
-            descriptor.additional_constraints = f"{low:g} to {high:g}"
-            # YAML makes an integer of "20", which rclpy would refuse for a floating point number.
-            descriptor.dynamic_typing = True
-        return descriptor
+        return ParameterDescriptor(
+            description=f"{self.description} May be changed {self.change.value}.",
+            additional_constraints=self.constraints,
+            read_only=self.change is Change.NEVER,
+            # rclpy would end the node over a wrong type or range in a params file, and refuses 20
+            # for 20.0 and says no range; ``checked`` knows better.
+            dynamic_typing=True,
+        )
 
     def checked(self, value: Any) -> Any:
         """``value`` in the parameter's type, if it is allowed; else a ValueError that says why."""
+        if isinstance(self.default, tuple):
+            return _camera_names(self.name, value)
         kind: type[Any] = type(self.default)
         if kind is float and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)
-        if not isinstance(value, kind):
-            raise ValueError(f"parameter {self.name} is {value!r}, expected a {kind.__name__}")
-        if self.choices and value not in self.choices:
-            expected = " or ".join(self.choices)
-            raise ValueError(f"parameter {self.name} is {value!r}, expected {expected}")
-        if self.range is not None and not self.range[0] <= value <= self.range[1]:
-            low, high = self.range
-            raise ValueError(f"parameter {self.name} is {value:g}, expected {low:g} to {high:g}")
+        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+            raise ValueError(f"parameter {self.name} is {value!r}, expected {_KINDS[kind]}")
+        allowed = not self.choices or value in self.choices
+        if self.range is not None:
+            allowed = self.range[0] <= value <= self.range[1]  # false for NaN
+        if not allowed:
+            raise ValueError(f"parameter {self.name} is {value!r}, expected {self.constraints}")
         return value
 
+
+def _camera_names(parameter: str, value: Any) -> tuple[str, ...]:
+    names = tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else ()
+    fits = all(isinstance(name, str) and _CAMERA_NAME.fullmatch(name) for name in names)
+    if not names or not fits or len(set(names)) != len(names):
+        raise ValueError(
+            f"parameter {parameter} is {value!r}, expected a list of different names out of "
+            "letters, digits and _, such as ['front', 'rear'], or [''] for one without a name"
+        )
+    return names
+
+
+# Outputs whose rate can be limited; camera_info goes with depth.
+RATED = ("depth", "semantic", "confidence", "points", "overlay", "depth_colored")
+_HOUR = 3600.0
 
 PARAMETERS = (
     Parameter(
@@ -63,10 +109,28 @@ PARAMETERS = (
         "Where the network runs: cuda, cuda:N or cpu. A device that is missing is an error.",
     ),
     Parameter(
+        "cameras",
+        ("",),
+        "Names of the cameras, each with topics below its name; one without a name has image and "
+        "camera_info.",
+    ),
+    Parameter(
+        "batch_window",
+        0.01,
+        "Seconds in which images of several cameras are gathered into one batch.",
+        range=(0.0, 1.0),
+    ),
+    Parameter(
         "image_transport",
         "raw",
         "raw subscribes to image, compressed to image/compressed.",
         choices=("raw", "compressed"),
+    ),
+    Parameter(
+        "max_image_pixels",
+        MAX_PIXELS,
+        "Larger images are refused.",
+        range=(1, 2**28),
     ),
     Parameter(
         "depth_encoding",
@@ -75,51 +139,164 @@ PARAMETERS = (
         choices=("32FC1", "16UC1"),
     ),
     Parameter(
-        "min_depth", 0.1, "Metres. Nearer depth is published as invalid.", range=(0.0, 1000.0)
-    ),
-    Parameter(
-        "max_depth", 10.0, "Metres. Farther depth is published as +inf.", range=(0.0, 1000.0)
-    ),
-    Parameter(
         "autostart",
         True,
         "Configure and activate at start. Set to false under a lifecycle manager.",
+        change=Change.NEVER,
+    ),
+    Parameter(
+        "min_depth",
+        0.1,
+        "Metres. Nearer depth is published as invalid.",
+        range=(0.0, 1000.0),
+        change=Change.RUNNING,
+    ),
+    Parameter(
+        "max_depth",
+        10.0,
+        "Metres. Farther depth is published as +inf.",
+        range=(0.0, 1000.0),
+        change=Change.RUNNING,
+    ),
+    Parameter(
+        "max_age",
+        0.0,
+        "Seconds. Images whose stamp is older by the node's clock are dropped; 0: none are.",
+        range=(0.0, _HOUR),
+        change=Change.RUNNING,
+    ),
+    Parameter(
+        "confidence_threshold",
+        0.0,
+        "Probability. Pixels that are less certain are published as unlabelled.",
+        range=(0.0, 1.0),
+        change=Change.RUNNING,
+    ),
+    Parameter(
+        "overlay_opacity",
+        0.5,
+        "Of the labels' colours over the image: 0 shows the image alone, 1 the colours alone.",
+        range=(0.0, 1.0),
+        change=Change.RUNNING,
+    ),
+    Parameter(
+        "cloud_decimation",
+        1,
+        "The cloud has every n-th row and column of the image.",
+        range=(1, 64),
+        change=Change.RUNNING,
+    ),
+    *(
+        Parameter(
+            f"publish_rate.{output}",
+            0.0,
+            "Hz at most; 0: for every image that is worked on.",
+            range=(0.0, 1000.0),
+            change=Change.RUNNING,
+        )
+        for output in RATED
+    ),
+    Parameter(
+        "diagnostics.input_timeout",
+        Thresholds.input_timeout,
+        "Seconds without an image after which a camera is an error, without CameraInfo a warning.",
+        range=(0.1, _HOUR),
+        change=Change.RUNNING,
+    ),
+    Parameter(
+        "diagnostics.worker_timeout",
+        Thresholds.worker_timeout,
+        "Seconds that one batch may take before the worker counts as hanging.",
+        range=(0.1, _HOUR),
+        change=Change.RUNNING,
+    ),
+    Parameter(
+        "diagnostics.latency_warn",
+        Thresholds.latency_warn,
+        "Seconds from an image's arrival to its answers, 95th percentile, above which it warns.",
+        range=(0.0, _HOUR),
+        change=Change.RUNNING,
+    ),
+    Parameter(
+        "diagnostics.latency_error",
+        Thresholds.latency_error,
+        "The same, above which it is an error.",
+        range=(0.0, _HOUR),
+        change=Change.RUNNING,
+    ),
+    Parameter(
+        "diagnostics.rate_warn",
+        Thresholds.rate_warn,
+        "Hz of answered images by camera, below which it warns; 0: never.",
+        range=(0.0, 1000.0),
+        change=Change.RUNNING,
+    ),
+    Parameter(
+        "diagnostics.rate_error",
+        Thresholds.rate_error,
+        "The same, below which it is an error.",
+        range=(0.0, 1000.0),
+        change=Change.RUNNING,
     ),
 )
 
 
+BY_NAME = {parameter.name: parameter for parameter in PARAMETERS}
+
+
 @dataclass(frozen=True)
 class Settings:
-    """The values of all parameters."""
+    """The values of all parameters; ``publish_rate`` by output."""
 
     weights: str
     device: str
+    cameras: tuple[str, ...]
+    batch_window: float
     image_transport: str
+    max_image_pixels: int
     depth_encoding: str
+    autostart: bool
     min_depth: float
     max_depth: float
-    autostart: bool
+    max_age: float
+    confidence_threshold: float
+    overlay_opacity: float
+    cloud_decimation: int
+    publish_rate: Mapping[str, float]
+    diagnostics: Thresholds
 
 
 def declare(node: Node) -> None:
     """Declare all parameters on ``node``."""
     for parameter in PARAMETERS:
-        node.declare_parameter(parameter.name, parameter.default, parameter.descriptor)
+        node.declare_parameter(parameter.name, _as_ros(parameter.default), parameter.descriptor)
 
 
-def read(node: Node) -> Settings:
-    """The parameters' values.
+def read(node: Node, changes: Mapping[str, Any] | None = None) -> Settings:
+    """The parameters' values, with ``changes`` that are not set yet.
 
     Raises:
         ValueError: naming the parameter, its value and what was expected.
     """
-    values: dict[str, Any] = {
-        parameter.name: parameter.checked(node.get_parameter(parameter.name).value)
-        for parameter in PARAMETERS
-    }
+    changes = changes or {}
+    values: dict[str, Any] = {}
+    for parameter in PARAMETERS:
+        name = parameter.name
+        value = changes[name] if name in changes else node.get_parameter(name).value
+        group, _, key = name.rpartition(".")
+        (values.setdefault(group, {}) if group else values)[key] = parameter.checked(value)
     if values["min_depth"] >= values["max_depth"]:
         raise ValueError(
             f"parameter min_depth is {values['min_depth']:g} m, expected less than max_depth, "
             f"which is {values['max_depth']:g} m"
         )
-    return Settings(**values)
+    return Settings(**(values | {"diagnostics": Thresholds(**values["diagnostics"])}))
+
+
+def needing_configure(names: Iterable[str]) -> list[str]:
+    """Those of ``names`` that are read at configure."""
+    return [name for name in names if BY_NAME[name].change is not Change.RUNNING]
+
+
+def _as_ros(value: Value) -> Any:
+    return list(value) if isinstance(value, tuple) else value

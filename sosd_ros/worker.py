@@ -1,55 +1,95 @@
-"""The latest-frame slot, and the thread that empties it."""
+"""The latest-frame slot of each camera, and the thread that empties them."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
 
 
-class LatestWorker(Generic[Item]):
-    """Handles items one at a time in a thread of its own; never queues more than the newest.
+class BatchWorker(Generic[Item]):
+    """Handles the newest items of all cameras together, in a thread of its own; never queues.
 
-    An item that comes while another one waits takes its place, and the older one is counted as
-    dropped: latency is bounded by one ``handle`` plus one item.
+    An item that comes while one of the same camera waits takes its place: latency is bounded by
+    one ``handle``, one ``window`` and one item. What has come when the window closes is handled. A
+    camera that was waited for in vain is not waited for again until it has sent something, so that
+    one that is dead or slow does not hold up the others.
 
     Args:
-        handle: called with each item; must not raise.
+        handle: called with the items by camera; must not raise.
+        cameras: their names.
+        window: seconds after the first item of a batch in which those of the others may come.
     """
 
-    def __init__(self, handle: Callable[[Item], None]) -> None:
+    def __init__(
+        self, handle: Callable[[Mapping[str, Item]], None], cameras: Sequence[str], window: float
+    ) -> None:
         self._handle = handle
+        self._cameras = frozenset(cameras)
+        self._window = window
         self._changed = threading.Condition()
-        self._waiting: Item | None = None
+        self._waiting: dict[str, Item] = {}
+        self._window_ends = 0.0
+        self._missed: set[str] = set()
+        self._busy_since: float | None = None
         self._stopping = False
-        self.dropped = 0
         self._thread = threading.Thread(target=self._run, name="perception", daemon=True)
         self._thread.start()
 
-    def submit(self, item: Item) -> None:
-        """Hand over an item; returns at once."""
+    def submit(self, camera: str, item: Item) -> Item | None:
+        """Hand over an item; returns at once, with the older item whose place it took."""
         with self._changed:
-            if self._waiting is not None:
-                self.dropped += 1
-            self._waiting = item
+            if not self._waiting:
+                self._window_ends = time.monotonic() + self._window
+            superseded = self._waiting.pop(camera, None)
+            self._waiting[camera] = item
+            self._missed.discard(camera)
             self._changed.notify()
+        return superseded
 
-    def stop(self) -> None:
-        """Finish the item at hand, forget the one that waits, and end the thread."""
+    @property
+    def busy(self) -> float:
+        """Seconds since the batch at hand was begun; 0 between two batches."""
+        since = self._busy_since
+        return 0.0 if since is None else time.monotonic() - since
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether what is not done yet should better not be begun."""
+        return self._stopping
+
+    def stop(self, timeout: float) -> tuple[bool, dict[str, Item]]:
+        """Finish the batch at hand and end the thread.
+
+        Returns:
+            Whether that was done within ``timeout`` seconds, and the items that are forgotten.
+        """
         with self._changed:
             self._stopping = True
+            forgotten, self._waiting = self._waiting, {}
             self._changed.notify_all()
-        self._thread.join()
+        self._thread.join(timeout)
+        return not self._thread.is_alive(), forgotten
 
     def _run(self) -> None:
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._stopping or self._waiting is not None)
-                if self._stopping:
-                    return
-                item, self._waiting = self._waiting, None
-            assert item is not None
-            self._handle(item)
-            del item  # a camera's buffer should not live on until the next frame
+        while batch := self._next_batch():
+            self._busy_since = time.monotonic()
+            self._handle(batch)
+            self._busy_since = None
+            del batch  # a camera's buffer should not live on until the next frame
+
+    def _next_batch(self) -> dict[str, Item]:
+        """The items of the next batch; none when stopping."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._stopping or self._waiting)
+            rest = self._window_ends - time.monotonic()
+            self._changed.wait_for(lambda: self._stopping or self._is_complete(), max(0.0, rest))
+            batch, self._waiting = self._waiting, {}
+            self._missed = set(self._cameras - batch.keys())
+            return batch
+
+    def _is_complete(self) -> bool:
+        return self._cameras <= self._waiting.keys() | self._missed

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import rclpy
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from lifecycle_msgs.msg import State
 from lifecycle_msgs.srv import ChangeState, GetState
 from rclpy.executors import SingleThreadedExecutor
@@ -24,15 +25,22 @@ ROOT = Path(__file__).parents[1]
 FRAME = "camera_optical_frame"
 TIMEOUT = 90.0  # seconds, for a machine that is busy with something else; not a speed limit
 OUTPUTS = {"depth": Image, "camera_info": CameraInfo, "semantic": Image, "points": PointCloud2}
+FOR_PEOPLE = {"confidence": Image, "overlay": Image, "depth/colored": Image}
 
 
 class NodeProcess:
-    """The perception node as ``python -m sosd_ros.node``, with its log in a file."""
+    """The perception node as ``python -m sosd_ros.node``, with its log in a file.
 
-    def __init__(self, log: Path, **parameters):
+    Args:
+        log: the file.
+        program: what is run instead, with its arguments.
+        parameters: of the node.
+    """
+
+    def __init__(self, log: Path, program=("-m", "sosd_ros.node"), **parameters):
         arguments = [f"{name}:={value}" for name, value in parameters.items()]
         pairs = itertools.chain.from_iterable(("-p", argument) for argument in arguments)
-        command = [sys.executable, "-m", "sosd_ros.node", "--ros-args", *pairs]
+        command = [sys.executable, *map(str, program), "--ros-args", *pairs]
         command += ["--log-level", "sosd:=debug"]
         self.log_path = log
         with log.open("w") as file:
@@ -52,18 +60,27 @@ class NodeProcess:
 
 
 class Camera:
-    """Publishes images and hears the answers; waits for events and never for a duration."""
+    """Publishes images and hears the answers; waits for events and never for a duration.
+
+    Args:
+        image_type: Image or CompressedImage.
+        image_topic: where images go, below the camera's name.
+        make_image: makes the image message of a header.
+        name: of the camera, whose topics lie below it.
+    """
 
     _seconds = itertools.count(1000)  # for all cameras, so that no two messages share a stamp
 
-    def __init__(self, image_type=Image, image_topic="image", make_image=None):
+    def __init__(self, image_type=Image, image_topic="image", make_image=None, name=""):
+        self.below = f"{name}/" if name else ""
         self.make_image = make_image or (lambda header: rgb(header, picture()))
         self.node = rclpy.create_node("test_camera")
         self.executor = SingleThreadedExecutor()
         self.executor.add_node(self.node)
-        self.images = self.node.create_publisher(image_type, image_topic, 10)
-        self.infos = self.node.create_publisher(CameraInfo, "camera_info", 10)
+        self.images = self.node.create_publisher(image_type, f"{self.below}{image_topic}", 10)
+        self.infos = self.node.create_publisher(CameraInfo, f"{self.below}camera_info", 10)
         self.heard = {}
+        self.health = {}
 
     def close(self):
         self.executor.shutdown()
@@ -85,7 +102,10 @@ class Camera:
         for topic in topics:
             heard = self.heard.setdefault(topic, [])
             self.node.create_subscription(
-                OUTPUTS[topic], f"/sosd/{topic}", heard.append, QoSProfile(depth=50)
+                (OUTPUTS | FOR_PEOPLE)[topic],
+                f"/sosd/{self.below}{topic}",
+                heard.append,
+                QoSProfile(depth=50),
             )
         self.wait(self._is_heard(topics), "a first answer")
 
@@ -95,6 +115,33 @@ class Camera:
         qos = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         self.node.create_subscription(kind, topic, heard.append, qos)
         return heard
+
+    def listen_diagnostics(self):
+        """Note the latest diagnostics, until the first have come."""
+
+        def note(array):
+            self.health |= {status.name: status for status in array.status}
+
+        self.node.create_subscription(DiagnosticArray, "/diagnostics", note, 10)
+        self.wait(lambda: self.health, "diagnostics")
+
+    def status(self, name) -> DiagnosticStatus | None:
+        """The latest status of ``node``, ``camera`` or ``camera front``."""
+        return self.health.get(f"sosd: {name}")
+
+    def values(self, name) -> dict[str, str]:
+        """The key-value pairs of a status; none before it has come."""
+        status = self.status(name)
+        return {pair.key: pair.value for pair in status.values} if status else {}
+
+    def wait_for_status(self, name, level, words):
+        """Wait until a status has a level and says certain words; its message."""
+
+        def says_it():
+            status = self.status(name)
+            return status and status.level == level and words in status.message and status.message
+
+        return self.wait(says_it, f"{words!r} of {name}, not {self.status(name)}")
 
     def _is_heard(self, topics):
         """A condition that sends a frame whenever the one before has had time to be answered."""
@@ -198,8 +245,22 @@ def rgb(header, image):
     return messages.rgb_message(header, image)
 
 
-# Best effort may lose a message, and a test must not: the node can be told to listen reliably.
-RELIABLE = {
-    f"qos_overrides./{topic}.subscription.reliability": "reliable"
-    for topic in ("image", "camera_info", "image/compressed")
-}
+def reliable(*cameras):
+    """Parameters that let no message be lost, as best effort and a depth of 1 may, and a test not.
+
+    Args:
+        cameras: their names.
+    """
+    topics = ("image", "camera_info", "image/compressed")
+    names = [
+        f"/{camera}/{topic}" if camera else f"/{topic}" for camera in cameras for topic in topics
+    ]
+    policies = {"reliability": "reliable", "depth": 50}
+    return {
+        f"qos_overrides.{name}.subscription.{policy}": value
+        for name in names
+        for policy, value in policies.items()
+    }
+
+
+RELIABLE = reliable("")

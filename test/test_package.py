@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.metadata
 import re
 import subprocess
@@ -67,6 +68,33 @@ def test_the_robots_own_packages_are_not_required_from_pypi(setup_arguments):
     """No rclpy, no messages, and no OpenCV, which may be apt's: pip would put another over it."""
     required = " ".join(setup_arguments["install_requires"])
     assert not re.search(r"ros-|rclpy|cv.?bridge|opencv", required)
+
+
+def test_both_generations_of_ros_bring_the_same_packages(setup_arguments):
+    """What works with one would otherwise lack something with the other; all are bounded."""
+    extras = setup_arguments["extras_require"]
+    kilted, jazzy = (
+        {re.sub(f"^ros-{generation}-|~=.*", "", requirement) for requirement in extras[extra]}
+        for generation, extra in (("kilted", "ros"), ("jazzy", "ros-jazzy"))
+    )
+    assert kilted == jazzy
+    assert all("~=" in r for extra in ("ros", "ros-jazzy") for r in extras[extra] if "ros-" in r)
+
+
+def test_every_ros_package_that_is_imported_is_required(manifest, setup_arguments):
+    """By the manifest for robots, and by both extras for machines without ROS."""
+    imported = set()
+    for file in ROOT.glob("sosd_ros/**/*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.level == 0:
+                imported.add(node.module.partition(".")[0])
+    imported = {name for name in imported if name == "rclpy" or name.endswith(("_msgs", "_python"))}
+    assert {"diagnostic_msgs", "rclpy", "sensor_msgs"} <= imported
+    assert imported <= {dependency.text for dependency in manifest.findall("exec_depend")}
+    for extra in ("ros", "ros-jazzy"):
+        required = " ".join(setup_arguments["extras_require"][extra]).replace("-", "_")
+        optional = {"vision_msgs"}  # not on PyPI; the node does without
+        assert [name for name in imported - optional if f"_{name}" not in required] == []
 
 
 def test_commands_lead_somewhere(setup_arguments):

@@ -1,54 +1,109 @@
-"""The latest-frame slot: never a queue, every dropped item counted. Events order the threads."""
+"""The latest-frame slots: never a queue, nothing lost without a word. Events order the threads."""
 
 import threading
 
-from sosd_ros.worker import LatestWorker
+from sosd_ros.worker import BatchWorker
+
+FOREVER = 3600.0  # seconds: a wait of that length would be seen
 
 
 class Handler:
-    """Handles items only when it is let."""
+    """Handles batches only when it is let."""
 
     def __init__(self):
         self.handled = []
         self.started, self.let = threading.Semaphore(0), threading.Semaphore(0)
 
-    def __call__(self, item):
+    def __call__(self, batch):
         self.started.release()
         self.let.acquire()
-        self.handled.append(item)
+        self.handled.append(dict(batch))
+
+
+def at_once(handled):
+    """A handler that only notes, and an event a batch."""
+    seen = threading.Semaphore(0)
+
+    def handle(batch):
+        handled.append(dict(batch))
+        seen.release()
+
+    return handle, seen
 
 
 def test_only_the_newest_waits():
-    """While 1 is handled, 2 and 3 come: 2 is dropped and counted, 3 is next."""
+    """While 1 is handled, 2 and 3 come: 2 is given back, 3 is next."""
     handler = Handler()
-    worker = LatestWorker(handler)
-    worker.submit(1)
+    worker = BatchWorker(handler, ["a"], window=0)
+    assert worker.submit("a", 1) is None
     handler.started.acquire()
-    worker.submit(2)
-    worker.submit(3)
+    assert worker.submit("a", 2) is None
+    assert worker.submit("a", 3) == 2
     handler.let.release(2)
     handler.started.acquire()
-    worker.stop()
-    assert handler.handled == [1, 3]
-    assert worker.dropped == 1
+    assert worker.stop(FOREVER) == (True, {})
+    assert handler.handled == [{"a": 1}, {"a": 3}]
 
 
-def test_stopping_finishes_the_item_at_hand_and_forgets_the_next():
-    """What was begun is whole; what waits is not begun."""
+def test_stopping_finishes_the_batch_at_hand_and_gives_back_what_waits():
+    """What was begun is whole; what waits is not begun, and not lost without a word."""
     handler = Handler()
-    worker = LatestWorker(handler)
-    worker.submit(1)
+    worker = BatchWorker(handler, ["a"], window=0)
+    worker.submit("a", 1)
     handler.started.acquire()
-    worker.submit(2)
-    stopping = threading.Thread(target=worker.stop)
+    worker.submit("a", 2)
+    result = []
+    stopping = threading.Thread(target=lambda: result.append(worker.stop(FOREVER)))
     stopping.start()
     with worker._changed:
         worker._changed.wait_for(lambda: worker._stopping)
     handler.let.release(2)
     stopping.join()
-    assert handler.handled == [1]
+    assert result == [(True, {"a": 2})]
+    assert handler.handled == [{"a": 1}]
+
+
+def test_a_worker_that_hangs_is_not_waited_for():
+    """It says so, and how long it has been busy."""
+    handler = Handler()
+    worker = BatchWorker(handler, ["a"], window=0)
+    assert worker.busy == 0
+    worker.submit("a", 1)
+    handler.started.acquire()
+    assert worker.stop(timeout=0.0) == (False, {})
+    assert worker.busy > 0
+    handler.let.release()
 
 
 def test_an_idle_worker_stops():
     """Nothing ever came."""
-    LatestWorker(Handler()).stop()
+    assert BatchWorker(Handler(), ["a"], window=FOREVER).stop(FOREVER) == (True, {})
+
+
+def test_cameras_that_come_together_are_one_batch():
+    """However long the window is, it closes when all have come."""
+    handled = []
+    handle, seen = at_once(handled)
+    worker = BatchWorker(handle, ["a", "b"], window=FOREVER)
+    worker.submit("a", 1)
+    worker.submit("b", 2)
+    seen.acquire()
+    worker.stop(FOREVER)
+    assert handled == [{"a": 1, "b": 2}]
+
+
+def test_a_dead_camera_is_waited_for_once():
+    """After one window in vain the others go on alone, until it has come again."""
+    handled = []
+    handle, seen = at_once(handled)
+    worker = BatchWorker(handle, ["a", "b"], window=0.01)
+    worker.submit("a", 1)
+    seen.acquire()  # the window has closed without b
+    worker._window = FOREVER
+    worker.submit("a", 2)
+    seen.acquire()
+    worker.submit("b", 3)
+    worker.submit("a", 4)  # b is expected, and there
+    seen.acquire()
+    worker.stop(FOREVER)
+    assert handled == [{"a": 1}, {"a": 2}, {"b": 3, "a": 4}]

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from ..labels import LabelSet
+from ..pictures import depth_colours
 
 _TILE_WIDTH = 320
 _GAP = 8
@@ -42,15 +43,6 @@ def contact_sheet(answers: Sequence[Answer], labels: LabelSet) -> np.ndarray:
     legends = [_depth_legend(width, farthest), _label_legend(width, labels, shown)]
     margin = np.full((_GAP, width, 3), _PAPER, np.uint8)
     return np.vstack([margin, *rows, *legends])
-
-
-def depth_colours(depth: np.ndarray, farthest: float) -> np.ndarray:
-    """(H, W) metres as (H, W, 3) uint8 RGB: red is near, blue is far, black is unknown."""
-    known = np.isfinite(depth)
-    nearness = 1 - np.clip(np.where(known, depth, 0) / farthest, 0, 1)
-    bgr = cv2.applyColorMap((255 * nearness).astype(np.uint8), cv2.COLORMAP_TURBO)
-    bgr[~known] = 0
-    return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
 
 
 def tile(answer: Answer) -> Answer:

@@ -17,7 +17,9 @@ class Perception(NamedTuple):
     Attributes:
         depth: (N, H, W) float32 metres along z; NaN invalid, +inf beyond the range.
         labels: (N, H, W) uint8 class ids.
+        confidence: (N, H, W) uint8, the softmax probability of that class, 255 for certainty.
     """
 
     depth: np.ndarray | None
     labels: np.ndarray | None
+    confidence: np.ndarray | None

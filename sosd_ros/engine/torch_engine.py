@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import gc
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import torch
@@ -19,13 +20,16 @@ class TorchEngine:
     Args:
         weights: a verified weights file.
         device: ``cuda``, ``cuda:1``, ..., or ``cpu``.
-        depth_range: (least, most) metres; nearer is answered as NaN, farther as +inf.
+        depth_range: (least, most) metres; nearer is answered as NaN, farther as +inf. May be set
+            between two calls.
 
     Raises:
         EngineError: if the device is not there. There is no silent fall-back: a robot that was
             built around a GPU should hear that it is missing.
         WeightsError: if tensors and manifest do not fit together.
     """
+
+    backend = "torch"
 
     def __init__(self, weights: Weights, device: str, depth_range: tuple[float, float]) -> None:
         self.device = _device(device)
@@ -37,19 +41,22 @@ class TorchEngine:
 
     def warm_up(self, image_size: tuple[int, int] = (480, 640)) -> None:
         """Answer a black image, so that the first real one is not the one that waits."""
-        self(np.zeros((1, *image_size, 3), np.uint8), focals=[1.0], tasks=self.tasks)
+        self(np.zeros((1, *image_size, 3), np.uint8), [1.0], self.tasks)
 
     @torch.inference_mode()
     def __call__(
-        self, images: np.ndarray, focals: Sequence[float], tasks: Sequence[str]
+        self, images: np.ndarray, focals: Sequence[float], answers: Collection[str]
     ) -> Perception:
-        """Answer ``tasks`` for a batch of images.
+        """Answer a batch of images.
 
         Args:
             images: (N, H, W, 3) uint8 RGB.
             focals: sqrt(fx fy) of each image's camera, in pixels of the image.
-            tasks: of ``depth`` and ``semantic``; what only the others need is not computed.
+            answers: of ``depth``, ``semantic`` and ``confidence``; what only the others need is
+                not computed.
         """
+        wanted = {"semantic" if answer == "confidence" else answer for answer in answers}
+        tasks = [task for task in self.tasks if task in wanted]
         size = (images.shape[1], images.shape[2])
         network_size = input_size(size, self.manifest.input_size)
         pixels = torch.from_numpy(images).to(self.device)
@@ -57,14 +64,37 @@ class TorchEngine:
         with torch.autocast("cuda", enabled=self.device.type == "cuda"):
             output = self.network(inputs, tasks=tasks, size=size)
 
-        depth = labels = None
+        depth = labels = confidence = None
         if output.depth is not None:
             shrink = (network_size[0] * network_size[1] / (size[0] * size[1])) ** 0.5
             seen_focals = [focal * shrink for focal in focals]
             depth = self._metres(output.depth, seen_focals).cpu().numpy()
         if output.logits is not None:
-            labels = output.logits.argmax(1).to(torch.uint8).cpu().numpy()
-        return Perception(depth, labels)
+            best, classes = output.logits.max(1)
+            if "semantic" in answers:
+                labels = classes.to(torch.uint8).cpu().numpy()
+            if "confidence" in answers:
+                probability = (best.float() - output.logits.float().logsumexp(1)).exp()
+                confidence = (255 * probability).round().to(torch.uint8).cpu().numpy()
+        return Perception(depth, labels, confidence)
+
+    def free(self) -> None:
+        """Give back memory that is cached, after a failure for want of it."""
+        gc.collect()
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def close(self) -> None:
+        """Give back everything; the engine cannot be called any more."""
+        del self.network
+        self.free()
+
+    def memory(self) -> tuple[int, int] | None:
+        """Used and total bytes of the device, by all its processes; ``None`` for the CPU."""
+        if self.device.type != "cuda":
+            return None
+        free, total = torch.cuda.mem_get_info(self.device)
+        return total - free, total
 
     def _metres(self, answer: torch.Tensor, focals: Sequence[float]) -> torch.Tensor:
         """The network's (N, H, W) answer as metric depth for cameras of ``focals``."""

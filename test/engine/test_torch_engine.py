@@ -34,20 +34,20 @@ def images(count=1, height=64, width=96):
 
 def test_depth_is_corrected_by_each_cameras_focal_length():
     """Learned at 100 px and seen through 100, 50 and 200 px: 2 m, 1 m and 4 m."""
-    depth, _ = engine()(images(3), [100.0, 50.0, 200.0], BOTH)
+    depth = engine()(images(3), [100.0, 50.0, 200.0], BOTH).depth
     assert depth.dtype == np.float32
     np.testing.assert_allclose(depth[:, 0, 0], [2, 1, 4], rtol=1e-6)
 
 
 def test_the_focal_length_counts_at_the_networks_input():
     """An image of 192x128 is halved for a network of 96x64: 200 px become its 100."""
-    depth, _ = engine()(images(1, 128, 192), [200.0], BOTH)
+    depth = engine()(images(1, 128, 192), [200.0], BOTH).depth
     np.testing.assert_allclose(depth, 2.0, rtol=1e-6)
 
 
 def test_answers_have_the_images_size():
     """Whatever the network's input size is."""
-    depth, labels = engine()(images(2, 70, 50), [100.0, 100.0], BOTH)
+    depth, labels, _ = engine()(images(2, 70, 50), [100.0, 100.0], BOTH)
     assert depth.shape == labels.shape == (2, 70, 50)
     assert labels.dtype == np.uint8 and (labels == 7).all()
 
@@ -64,16 +64,16 @@ def test_only_what_was_asked_for():
 )
 def test_the_range_is_marked_as_rep_117_has_it(answer, expected):
     """Beyond the range +inf; nearer, negative or not a number NaN."""
-    depth, _ = engine(answer)(images(), [100.0], BOTH)
+    depth = engine(answer)(images(), [100.0], BOTH).depth
     np.testing.assert_allclose(depth, expected, rtol=1e-6)
 
 
 def test_disparity_becomes_metres():
     """Z = f B / disparity: 2000 px * 0.2 m / 100 px = 4 m; no disparity is beyond the range."""
     kind = weights.DepthKind("disparity", focal_length=2000.0, baseline=0.2)
-    depth, _ = engine(100.0, depth=kind)(images(), [100.0], BOTH)
+    depth = engine(100.0, depth=kind)(images(), [100.0], BOTH).depth
     np.testing.assert_allclose(depth, 4.0, rtol=1e-6)
-    depth, _ = engine(-1.0, depth=kind)(images(), [100.0], BOTH)
+    depth = engine(-1.0, depth=kind)(images(), [100.0], BOTH).depth
     assert np.isposinf(depth).all()
 
 

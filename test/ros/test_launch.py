@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
+import threading
 
 import pytest
 import yaml
@@ -14,7 +16,8 @@ from robot import ROOT
 pytest.importorskip("launch_ros", reason="no launch_ros: it comes with a ROS 2, not from PyPI")
 
 from launch import LaunchContext, LaunchDescription, LaunchService
-from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription
+from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, RegisterEventHandler
+from launch.event_handlers import OnProcessStart, OnShutdown
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.utilities import perform_substitutions
 
@@ -41,13 +44,14 @@ def installed(tmp_path, monkeypatch):
     monkeypatch.setenv("AMENT_PREFIX_PATH", os.pathsep.join(filter(None, prefixes)))
 
 
-def run(arguments, check=lambda: None):
+def run(arguments, check=lambda: None, handlers=()):
     """Launch, call ``check`` in a thread, and end; the exit status of the launch."""
     include = IncludeLaunchDescription(SOURCE, launch_arguments=arguments.items())
+    actions = [*map(RegisterEventHandler, handlers), include]
 
     async def launch_and_check():
         service = LaunchService()
-        service.include_launch_description(LaunchDescription([include]))
+        service.include_launch_description(LaunchDescription(actions))
         running = asyncio.create_task(service.run_async())
         try:
             await asyncio.to_thread(check)
@@ -67,60 +71,132 @@ def test_every_argument_has_a_default_and_a_description():
     assert defaults == {
         "weights": "",
         "device": "",
+        "cameras": "",
         "image": "image",
         "camera_info": "camera_info",
         "namespace": "",
         "params_file": str(ROOT / "config" / "perception.yaml"),
+        "respawn": "true",
         "log_level": "info",
     }
     assert all(argument.description for argument in arguments)
 
 
-def come_up(camera, arguments, image_topic):
-    """Launch in a namespace, on a camera's topics; wait until the node is active there."""
-    topics = {"image": "/front/image_raw", "camera_info": "info", "namespace": "robot1"}
+def come_up(camera, arguments, inputs, outputs=("/robot1/sosd/depth",)):
+    """Launch in a namespace; wait until the node is active there and has certain topics."""
 
     def check():
         active = State.PRIMARY_STATE_ACTIVE
         camera.wait(lambda: camera.state("/robot1/sosd") == active, "the active state")
-        for topic in (image_topic, "/robot1/info"):
+        for topic in inputs:
             camera.wait(lambda topic=topic: camera.node.count_subscribers(topic), topic)
-        camera.wait(lambda: camera.node.count_publishers("/robot1/sosd/depth"), "depth")
+        for topic in outputs:
+            camera.wait(lambda topic=topic: camera.node.count_publishers(topic), topic)
 
-    assert run({**topics, **arguments}, check) == 0
+    assert run({"namespace": "robot1", **arguments}, check) == 0
+
+
+TOPICS = {"image": "/front/image_raw", "camera_info": "info"}
 
 
 def test_weights_and_device_come_from_the_arguments(camera, small_weights):
     """They go before the params file, which asks for other weights, on CUDA."""
-    come_up(camera, {"weights": str(small_weights), "device": "cpu"}, "/front/image_raw")
+    arguments = {"weights": str(small_weights), "device": "cpu", **TOPICS}
+    come_up(camera, arguments, ("/front/image_raw", "/robot1/info"))
+
+
+def write_parameters(path, **parameters):
+    path.write_text(yaml.safe_dump({"/**": {"ros__parameters": parameters}}))
+    return str(path)
 
 
 def test_weights_and_device_come_from_the_params_file(camera, small_weights, tmp_path):
     """Where no argument says otherwise; and compressed images have their topic below."""
-    parameters = {"weights": str(small_weights), "device": "cpu", "image_transport": "compressed"}
-    params_file = tmp_path / "params.yaml"
-    params_file.write_text(yaml.safe_dump({"/**": {"ros__parameters": parameters}}))
-    come_up(camera, {"params_file": str(params_file)}, "/front/image_raw/compressed")
+    params_file = write_parameters(
+        tmp_path / "params.yaml",
+        weights=str(small_weights),
+        device="cpu",
+        image_transport="compressed",
+    )
+    inputs = ("/front/image_raw/compressed", "/robot1/info")
+    come_up(camera, {"params_file": params_file, **TOPICS}, inputs)
+
+
+def test_every_camera_has_its_topics_below_its_name(camera, small_weights):
+    """``image`` and ``camera_info`` say what they are called there."""
+    arguments = {
+        "weights": str(small_weights),
+        "device": "cpu",
+        "cameras": "front, rear",
+        "image": "image_raw",
+        "camera_info": "info",
+    }
+    below = ["/robot1/front", "/robot1/rear"]
+    inputs = [f"{name}/{topic}" for name in below for topic in ("image_raw", "info")]
+    come_up(camera, arguments, inputs, ("/robot1/sosd/front/depth", "/robot1/sosd/rear/depth"))
+
+
+def test_several_cameras_cannot_share_one_topic(capfd):
+    """An absolute name would silently give all cameras the same images."""
+    assert run({"cameras": "front,rear", "image": "/front/image_raw"}) == 1
+    assert "image is /front/image_raw, which the cameras front, rear cannot share" in "".join(
+        capfd.readouterr()
+    )
+
+
+@pytest.mark.parametrize("respawn", ["true", "false"])
+def test_a_node_that_is_killed_comes_back(respawn, camera, small_weights):
+    """As another process that activates itself; with respawn:=false, the launch ends instead."""
+    processes, ended = [], threading.Event()
+    handlers = (
+        OnProcessStart(on_start=lambda event, context: processes.append(event.pid)),
+        OnShutdown(on_shutdown=lambda event, context: ended.set()),
+    )
+
+    def is_active():
+        return camera.state() == State.PRIMARY_STATE_ACTIVE
+
+    def check():
+        camera.wait(is_active, "the active state")
+        os.kill(processes[0], signal.SIGKILL)
+        if respawn == "true":
+            camera.wait(lambda: len(processes) == 2, "another process")
+            camera.wait(is_active, "the active state of another process")
+        else:
+            camera.wait(ended.is_set, "the end of the launch")
+            assert len(processes) == 1
+
+    arguments = {"weights": str(small_weights), "device": "cpu", "respawn": respawn}
+    assert run(arguments, check, handlers) == 0
 
 
 def profile():
-    """The profile for Fast DDS that the node would be started with."""
+    """Variable and path of the profile for Fast DDS that the node would be started with."""
+    source = PythonLaunchDescriptionSource(SOURCE.location)
     context = LaunchContext()
-    actions = SOURCE.get_launch_description(context).entities
+    actions = source.get_launch_description(context).entities
     [node] = [started for action in actions for started in action.execute(context) or ()]
-    [(_, value)] = node.additional_env
-    return perform_substitutions(context, value)
+    [(variable, value)] = node.additional_env
+    return perform_substitutions(context, variable), perform_substitutions(context, value)
 
 
-def test_the_profile_for_images_is_used_unless_the_user_has_one(monkeypatch):
-    """Fast DDS with its defaults loses large messages."""
-    variables = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
-    for name in variables:
-        monkeypatch.delenv(name, raising=False)
-    assert profile() == str(ROOT / "config" / "fastdds.xml")
-    for name in variables:
-        monkeypatch.setenv(name, "/etc/mine.xml")
-    assert profile() == "/etc/mine.xml"
+@pytest.mark.parametrize(
+    ("distribution", "variable"),
+    [
+        ("humble", "FASTRTPS_DEFAULT_PROFILES_FILE"),
+        ("jazzy", "FASTRTPS_DEFAULT_PROFILES_FILE"),
+        ("kilted", "FASTDDS_DEFAULT_PROFILES_FILE"),
+    ],
+)
+def test_the_profile_for_images_is_used_unless_the_user_has_one(
+    distribution, variable, monkeypatch
+):
+    """Fast DDS with its defaults loses large messages; version 3 has another name for it."""
+    monkeypatch.setenv("ROS_DISTRO", distribution)
+    monkeypatch.delenv(variable, raising=False)
+    assert profile() == (variable, str(ROOT / "config" / "fastdds.xml"))
+    monkeypatch.setenv(variable, "/etc/mine.xml")
+    assert profile() == (variable, "/etc/mine.xml")
 
 
 def test_a_params_file_that_is_not_there_is_refused(capfd):

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 from robot import (
+    FOR_PEOPLE,
     OUTPUTS,
     RELIABLE,
     NodeProcess,
@@ -80,6 +81,18 @@ def test_depth_is_for_the_camera_that_looks(connected):
         depths.append(pixels(connected.answers(stamp, "depth")[0], np.float32))
     assert np.isfinite(depths[0]).all()
     np.testing.assert_allclose(depths[1], 2 * depths[0], rtol=1e-5)
+
+
+def test_confidence_and_pictures_for_people(connected):
+    """At the image's size and stamp; where nothing is certain, confidence is low and not 0."""
+    connected.listen(*FOR_PEOPLE)
+    image = rgb(connected.header(), picture())
+    answers = connected.answers(connected.send(image, camera_info()), *FOR_PEOPLE)
+    assert [a.encoding for a in answers] == ["mono8", "rgb8", "rgb8"]
+    for answer in answers:
+        assert answer.header == image.header
+        assert (answer.height, answer.width) == (64, 96)
+        assert pixels(answer, np.uint8).max() > 0
 
 
 @pytest.mark.parametrize("encoding", ["bgr8", "rgba8", "rgb16", "padded rgb8"])

@@ -1,0 +1,262 @@
+"""One batch of frames, from the cameras' messages to the answers' messages."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
+
+from . import messages
+from .camera import Intrinsics, back_project
+from .engine import Perception, TorchEngine
+from .labels import UNLABELLED
+from .messages import MessageError
+from .parameters import Settings
+from .pictures import depth_colours, overlay
+from .stamps import is_too_old
+from .statistics import Statistics
+from .topics import OUTPUTS, CameraTopics
+
+# The network's task that an answer of the engine takes.
+_TASK_OF = {"depth": "depth", "semantic": "semantic", "confidence": "semantic"}
+
+
+class Frame(NamedTuple):
+    """A camera's image, and when it arrived by ``time.monotonic``."""
+
+    message: Image | CompressedImage
+    arrived: float
+
+
+@dataclass
+class _Work:
+    """A frame that is to be answered."""
+
+    camera: CameraTopics
+    frame: Frame
+    image: np.ndarray
+    info: tuple[CameraInfo, Intrinsics] | None
+    outputs: set[str]
+    started: float
+    converted: float
+
+
+class Pipeline:
+    """Answers batches of frames; called in the worker's thread.
+
+    Args:
+        engine: answers images.
+        cameras: by name.
+        statistics: is told what becomes of each frame.
+        settings: the settings of this moment.
+        now: the time that stamps are compared with, in nanoseconds.
+        on_problem: called with a camera's name, a message, what happened to it, and whether that
+            is the fault of this program.
+        on_failure: called with a reason when the engine has failed twice; nothing is answered
+            from then on.
+    """
+
+    def __init__(
+        self,
+        engine: TorchEngine,
+        cameras: Mapping[str, CameraTopics],
+        statistics: Statistics,
+        settings: Callable[[], Settings],
+        now: Callable[[], int],
+        on_problem: Callable[[str, Any, str, bool], None],
+        on_failure: Callable[[str], None],
+    ) -> None:
+        self._engine = engine
+        self._cameras = cameras
+        self._statistics = statistics
+        self._current_settings = settings
+        self._now = now
+        self._on_problem = on_problem
+        self._on_failure = on_failure
+        self._failed = False
+        self._publishing = threading.Lock()
+
+    def abandon(self) -> None:
+        """Publish nothing more; a message that is being published goes out whole first."""
+        self._publishing.acquire(timeout=0.5)  # for good
+
+    def __call__(self, batch: Mapping[str, Frame]) -> None:
+        """Answer the frames of a batch, by camera."""
+        self._settings = self._current_settings()
+        by_size: dict[tuple[int, ...], list[_Work]] = defaultdict(list)
+        for name, frame in batch.items():
+            camera = self._cameras[name]
+            work = self._safely(camera, frame.message, self._prepare, camera, frame)
+            if work is not None:
+                by_size[work.image.shape].append(work)
+        for works in by_size.values():
+            perception = self._perceive(works)
+            if perception is None:
+                continue
+            for index, work in enumerate(works):
+                answer = Perception(*(None if a is None else a[index] for a in perception))
+                self._safely(work.camera, work.frame.message, self._publish, work, answer)
+
+    def _safely(self, camera: CameraTopics, message: Any, step: Callable, *arguments: Any) -> Any:
+        """Take a step with a frame; one bad frame must not be the last one."""
+        try:
+            return step(*arguments)
+        except MessageError as error:
+            self._drop(camera, message, error.cause, f"dropped: {error}")
+        except Exception as error:
+            reason = f"lost to {type(error).__name__}: {error}"
+            self._drop(camera, message, "internal", reason, is_ours=True)
+        return None
+
+    def _drop(
+        self, camera: CameraTopics, message: Any, cause: str, reason: str, is_ours: bool = False
+    ) -> None:
+        self._statistics.dropped(camera.name, cause)
+        self._on_problem(camera.name, message, reason, is_ours)
+
+    def _prepare(self, camera: CameraTopics, frame: Frame) -> _Work | None:
+        """Convert a frame, if anyone waits for its answers."""
+        started, message, settings = time.monotonic(), frame.message, self._settings
+        if is_too_old(stamp_of(message), self._now(), settings.max_age):
+            reason = f"dropped: it is more than max_age, {settings.max_age:g} s, old"
+            self._drop(camera, message, "too_old", reason)
+            return None
+        outputs = camera.due(settings.publish_rate, started)
+        if not outputs:
+            self._statistics.dropped(camera.name, "unwanted")
+            return None
+        is_raw = isinstance(message, Image)
+        convert = messages.image_to_rgb if is_raw else messages.compressed_to_rgb
+        image = convert(message, settings.max_image_pixels)
+        converted = time.monotonic()
+        metric = {name for name in outputs if OUTPUTS[name].metric}
+        info = self._camera_info(camera, message, image.shape[:2]) if metric else None
+        if info is None:
+            # Without a focal length, depth has no scale: it is not published as metres.
+            outputs -= metric
+        if not outputs:
+            self._statistics.dropped(camera.name, "without_scale")
+            return None
+        return _Work(camera, frame, image, info, outputs, started, converted)
+
+    def _camera_info(
+        self, camera: CameraTopics, message: Any, size: tuple[int, ...]
+    ) -> tuple[CameraInfo, Intrinsics] | None:
+        """The CameraInfo of an image, if there is one that fits."""
+        info = camera.infos.at(message.header.stamp)
+        try:
+            if info is None:
+                reason = "no CameraInfo has come; check that the camera publishes it"
+                raise MessageError("no_camera_info", reason)
+            intrinsics = messages.intrinsics_of(info)
+            if size != (intrinsics.height, intrinsics.width):
+                raise MessageError(
+                    "camera_info_size",
+                    f"CameraInfo is for {intrinsics.width}x{intrinsics.height}, but the image is "
+                    f"{size[1]}x{size[0]}; publish the CameraInfo of the resized image",
+                )
+        except MessageError as error:
+            self._statistics.without_scale(camera.name, error.cause)
+            reason = f"has no metric depth and no points: {error}"
+            self._on_problem(camera.name, message, reason, False)
+            return None
+        return info, intrinsics
+
+    def _perceive(self, works: list[_Work]) -> Perception | None:
+        """The engine's answers for frames of one size; ``None`` if it has failed for good.
+
+        What fails once, such as an allocation, may succeed when memory has been freed.
+        """
+        settings = self._settings
+        answers = set().union(*(OUTPUTS[name].needs for work in works for name in work.outputs))
+        if "semantic" in answers and settings.confidence_threshold > 0:
+            answers.add("confidence")
+        answers = {a for a in answers if _TASK_OF[a] in self._engine.tasks}
+        if not answers:
+            return Perception(None, None, None)
+        images = np.stack([work.image for work in works]) if works[1:] else works[0].image[None]
+        focals = [work.info[1].focal if work.info else 1.0 for work in works]
+        self._engine.depth_range = (settings.min_depth, settings.max_depth)
+        reason = ""
+        for _ in range(0 if self._failed else 2):
+            try:
+                return self._engine(images, focals, answers)
+            except Exception as error:
+                reason = f"{type(error).__name__}: {error}"
+                what = f"made the engine fail with {reason}"
+            # Outside of the handler, whose traceback holds on to the network's intermediate maps.
+            self._on_problem(works[0].camera.name, works[0].frame.message, what, True)
+            self._engine.free()
+        for work in works:
+            self._statistics.dropped(work.camera.name, "engine")
+        if not self._failed:
+            self._failed = True
+            self._on_failure(f"the engine failed twice in a row: {reason}")
+        return None
+
+    def _publish(self, work: _Work, answer: Perception) -> None:
+        perceived = time.monotonic()
+        for name, message in self._answers(work, answer):
+            with self._publishing:
+                work.camera.publishers[name].publish(message)
+        published, arrived = time.monotonic(), work.frame.arrived
+        self._statistics.answered(
+            work.camera.name,
+            {
+                "wait": work.started - arrived,
+                "convert": work.converted - work.started,
+                "network": perceived - work.converted,
+                "publish": published - perceived,
+                "total": published - arrived,
+            },
+        )
+
+    def _answers(self, work: _Work, answer: Perception) -> Iterator[tuple[str, Any]]:
+        """The messages of a frame by output, each made when the one before is on its way."""
+        header, settings = work.frame.message.header, self._settings
+        depth, labels, confidence = answer
+        if labels is not None and confidence is not None and settings.confidence_threshold > 0:
+            uncertain = confidence < 255 * settings.confidence_threshold
+            labels = np.where(uncertain, np.uint8(UNLABELLED), labels)
+        if "camera_info" in work.outputs and work.info is not None:
+            yield "camera_info", messages.camera_info_for(work.info[0], header)
+        if "semantic" in work.outputs and labels is not None:
+            yield "semantic", messages.mono_message(header, labels)
+        if "confidence" in work.outputs and confidence is not None:
+            yield "confidence", messages.mono_message(header, confidence)
+        if "depth" in work.outputs and depth is not None:
+            in_metres = settings.depth_encoding == "32FC1"
+            convert = messages.depth_message if in_metres else messages.depth_message_mm
+            yield "depth", convert(header, depth)
+        if "points" in work.outputs and work.info is not None and depth is not None:
+            yield "points", self._cloud(work, depth, labels)
+        if "depth_colored" in work.outputs and depth is not None:
+            yield (
+                "depth_colored",
+                messages.rgb_message(header, depth_colours(depth, settings.max_depth)),
+            )
+        if "overlay" in work.outputs and labels is not None:
+            label_set = self._engine.manifest.labels
+            picture = overlay(work.image, labels, label_set, settings.overlay_opacity)
+            yield "overlay", messages.rgb_message(header, picture)
+
+    def _cloud(self, work: _Work, depth: np.ndarray, labels: np.ndarray | None) -> PointCloud2:
+        assert work.info is not None
+        n = self._settings.cloud_decimation
+        rays = work.camera.rays(work.info[1])
+        points = back_project(depth[::n, ::n], rays[::n, ::n])
+        colours = np.ascontiguousarray(work.image[::n, ::n])
+        seen = None if labels is None else labels[::n, ::n]
+        return messages.cloud_message(work.frame.message.header, points, colours, seen)
+
+
+def stamp_of(message: Any) -> int:
+    """The stamp of a message in nanoseconds."""
+    stamp = message.header.stamp
+    return stamp.sec * 1_000_000_000 + stamp.nanosec

@@ -1,0 +1,241 @@
+"""The topics of one camera: its inputs, its outputs and their quality of service."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from rclpy.lifecycle import LifecycleNode
+from rclpy.qos import (
+    QoSCompatibility,
+    QoSProfile,
+    ReliabilityPolicy,
+    qos_check_compatible,
+    qos_policy_name_from_kind,
+)
+from rclpy.qos_overriding_options import QoSOverridingOptions
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
+
+from .camera import Intrinsics
+from .camera_info import CameraInfoBuffer
+from .stamps import StampOrder
+
+try:
+    from rclpy.event_handler import (
+        PublisherEventCallbacks,
+        SubscriptionEventCallbacks,
+        UnsupportedEventTypeError,
+    )
+except ImportError:  # Humble
+    from rclpy.qos_event import (
+        PublisherEventCallbacks,
+        SubscriptionEventCallbacks,
+        UnsupportedEventTypeError,
+    )
+
+OUTPUT_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
+INPUT_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+
+
+class Output(NamedTuple):
+    """An output of a camera.
+
+    Attributes:
+        topic: below the camera's name.
+        needs: the engine's answers that it is made of.
+        metric: whether it takes a CameraInfo that fits.
+        rate: the output whose rate it follows.
+    """
+
+    topic: str
+    kind: type
+    needs: frozenset[str]
+    metric: bool
+    rate: str
+
+
+_DEPTH, _SEMANTIC = frozenset({"depth"}), frozenset({"semantic"})
+OUTPUTS = {
+    "depth": Output("depth", Image, _DEPTH, True, "depth"),
+    "camera_info": Output("camera_info", CameraInfo, frozenset(), True, "depth"),
+    "semantic": Output("semantic", Image, _SEMANTIC, False, "semantic"),
+    "confidence": Output("confidence", Image, frozenset({"confidence"}), False, "confidence"),
+    "points": Output("points", PointCloud2, _DEPTH | _SEMANTIC, True, "points"),
+    "overlay": Output("overlay", Image, _SEMANTIC, False, "overlay"),
+    "depth_colored": Output("depth/colored", Image, _DEPTH, True, "depth_colored"),
+}
+
+
+class Throttle:
+    """Lets through a given rate at most, on average."""
+
+    def __init__(self) -> None:
+        self._next = 0.0
+
+    def is_due(self, rate: float, now: float) -> bool:
+        """Whether something may be let through ``now``, in seconds; a rate of 0 lets all through.
+
+        A late one does not delay the next: a camera of 30 Hz gives 10 Hz and not 7.5.
+        """
+        if rate == 0:
+            return True
+        if now < self._next:
+            return False
+        period = 1 / rate
+        self._next = self._next + period if now - self._next < period else now + period
+        return True
+
+
+class CameraTopics:
+    """Subscriptions and publishers of one camera, and what belongs to its stream of images.
+
+    Args:
+        node: the node that has the topics.
+        name: of the camera; may be empty.
+        tasks: of the network; outputs that need others are not offered.
+        on_incompatible: called with a topic and a sentence when a peer's quality of service does
+            not fit.
+    """
+
+    def __init__(
+        self,
+        node: LifecycleNode,
+        name: str,
+        tasks: set[str],
+        on_incompatible: Callable[[str, str], None],
+    ) -> None:
+        self.name = name
+        self.infos = CameraInfoBuffer()
+        self.order = StampOrder()
+        # One: of a zoom lens, none comes again, and those of a large image are large.
+        self.rays = lru_cache(maxsize=1)(Intrinsics.rays)
+        self._node = node
+        self._on_incompatible = on_incompatible
+        self._throttles = {output.rate: Throttle() for output in OUTPUTS.values()}
+        self._subscriptions: list[Any] = []
+        # Without a depth task there are no points, and without labels points have none.
+        required = {"points": _DEPTH, "camera_info": _DEPTH}
+        answers = tasks | ({"confidence"} if "semantic" in tasks else set())
+        self.publishers: dict[str, Any] = {}
+        try:
+            for key, output in OUTPUTS.items():
+                if required.get(key, output.needs) <= answers:
+                    self.publishers[key] = self._create_publisher(output)
+        except Exception:
+            self.destroy()
+            raise
+
+    def subscribe(
+        self,
+        transport: str,
+        on_image: Callable[[Any], None],
+        on_info: Callable[[CameraInfo], None],
+        on_lost: Callable[[int], None],
+    ) -> None:
+        """Begin to listen; ``on_lost`` is told how many images the middleware has lost."""
+        self._subscribe(CameraInfo, "camera_info", on_info, lambda lost: None)
+        if transport == "compressed":
+            self._subscribe(CompressedImage, "image/compressed", on_image, on_lost)
+        else:
+            self._subscribe(Image, "image", on_image, on_lost)
+
+    def unsubscribe(self) -> None:
+        for subscription in self._subscriptions:
+            self._node.destroy_subscription(subscription)
+        self._subscriptions = []
+        self.infos.clear()
+        self.order = StampOrder()
+
+    def destroy(self) -> None:
+        self.unsubscribe()
+        for publisher in self.publishers.values():
+            self._node.destroy_lifecycle_publisher(publisher)
+        self.publishers = {}
+
+    def due(self, rates: Mapping[str, float], now: float) -> set[str]:
+        """The outputs that have a subscriber and whose rate allows one ``now``."""
+        wanted = {
+            name
+            for name, publisher in self.publishers.items()
+            if publisher.get_subscription_count()
+        }
+        due = {
+            rate
+            for rate in sorted({OUTPUTS[name].rate for name in wanted})
+            if self._throttles[rate].is_due(rates[rate], now)
+        }
+        return {name for name in wanted if OUTPUTS[name].rate in due}
+
+    @property
+    def image_topic(self) -> str:
+        """The topic on which images are awaited."""
+        return str(self._subscriptions[-1].topic_name)
+
+    def _create_publisher(self, output: Output) -> Any:
+        topic = _below(self.name, output.topic)
+        events = PublisherEventCallbacks(
+            incompatible_qos=lambda event: self._report(publisher, event, "subscription")
+        )
+        publisher: Any = self._node.create_lifecycle_publisher(
+            output.kind,
+            f"~/{topic}",
+            copy.copy(OUTPUT_QOS),  # overrides are written into it
+            event_callbacks=events,
+            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+        )
+        return publisher
+
+    def _subscribe(
+        self,
+        kind: type,
+        topic: str,
+        callback: Callable[[Any], None],
+        on_lost: Callable[[int], None],
+    ) -> None:
+        def create(**events: Any) -> Any:
+            return self._node.create_subscription(
+                kind,
+                _below(self.name, topic),
+                callback,
+                copy.copy(INPUT_QOS),
+                event_callbacks=SubscriptionEventCallbacks(
+                    incompatible_qos=lambda event: self._report(subscription, event, "publisher"),
+                    **events,
+                ),
+                qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+            )
+
+        try:
+            subscription = create(message_lost=lambda event: on_lost(event.total_count_change))
+        except UnsupportedEventTypeError:  # not every middleware counts them
+            subscription = create()
+        self._subscriptions.append(subscription)
+
+    def _report(self, ours: Any, event: Any, other: str) -> None:
+        """Say which peers' quality of service does not fit."""
+        topic = ours.topic_name
+        if other == "publisher":
+            peers = self._node.get_publishers_info_by_topic(topic)
+            pairs = [(peer, (peer.qos_profile, ours.qos_profile)) for peer in peers]
+        else:
+            peers = self._node.get_subscriptions_info_by_topic(topic)
+            pairs = [(peer, (ours.qos_profile, peer.qos_profile)) for peer in peers]
+        names = sorted(
+            peer.node_name
+            for peer, qos in pairs
+            if qos_check_compatible(*qos)[0] == QoSCompatibility.ERROR
+        )
+        policy = qos_policy_name_from_kind(event.last_policy_kind)
+        kind = "publisher" if other == "subscription" else "subscription"
+        self._on_incompatible(
+            topic,
+            f"{other} of {', '.join(names) or 'another node'} on {topic} does not fit ours by its "
+            f"{policy}: nothing passes between them; change it, or ours by the parameter "
+            f"qos_overrides.{topic}.{kind}.{policy.lower()}",
+        )
+
+
+def _below(camera: str, topic: str) -> str:
+    return f"{camera}/{topic}" if camera else topic

@@ -1,0 +1,259 @@
+"""Faults, each injected into the real node: what it does, what it says, and that it goes on."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+
+import pytest
+from diagnostic_msgs.msg import DiagnosticStatus
+from faulty_node import FAILS, HANGS, OUT_OF_MEMORY_ONCE
+from lifecycle_msgs.msg import State, Transition
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from robot import OUTPUTS, ROOT, Camera, camera_info, picture, rgb
+from support import write_small_weights
+
+OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
+BEST_EFFORT = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+FAULTY_NODE = (ROOT / "test" / "faulty_node.py",)
+
+
+def poisoned(camera, fault):
+    """An image that makes the engine of faulty_node fail."""
+    pixels = picture()
+    pixels[0, 0] = fault
+    return rgb(camera.header(), pixels)
+
+
+def is_answered(camera, *topics):
+    camera.answers(camera.send(rgb(camera.header(), picture()), camera_info()), *topics)
+
+
+@pytest.fixture
+def faulty(start_node, camera):
+    """A node that fails on demand, in front of a camera that hears depth."""
+    node = start_node(program=FAULTY_NODE)
+    camera.wait_until_active()
+    camera.listen_diagnostics()
+    camera.listen("depth", "semantic")
+    return node
+
+
+def test_out_of_memory_is_survived(faulty, camera):
+    """Memory is freed, the frame is tried again and answered, and the log tells of it."""
+    stamp = camera.send(poisoned(camera, OUT_OF_MEMORY_ONCE), camera_info())
+    camera.answers(stamp, "depth", "semantic")
+    assert "made the engine fail with OutOfMemoryError: injected" in faulty.log
+    assert camera.state() == State.PRIMARY_STATE_ACTIVE
+
+
+def test_an_engine_that_fails_twice_leads_to_the_error_state_and_back(faulty, camera):
+    """Unconfigured, the reason in log and diagnostics; configure and activate mend it."""
+    camera.send(poisoned(camera, FAILS), camera_info())
+    camera.wait_for_state(State.PRIMARY_STATE_UNCONFIGURED)
+    reason = "the engine failed twice in a row: RuntimeError: injected: unspecified launch failure"
+    assert reason in faulty.log
+    camera.wait_for_status("node", ERROR, reason)
+    assert camera.values("node")["last error"] == reason
+    assert camera.change_state(Transition.TRANSITION_CONFIGURE)
+    assert camera.change_state(Transition.TRANSITION_ACTIVATE)
+    camera.wait_until_active()
+    camera.listen("points")
+    is_answered(camera, "depth", "semantic", "points")
+    assert camera.values("node")["last error"] in ("", reason)  # of before, or of now
+    camera.wait_for_status("node", OK, "")
+
+
+def test_a_worker_that_hangs_is_shown_and_can_be_left(faulty, camera):
+    """The watchdog tells; deactivating gives it up, and the node can be configured again."""
+    camera.send(poisoned(camera, HANGS), camera_info())
+    camera.wait_for_status("node", ERROR, "worker")
+    assert float(camera.values("node")["worker busy [s]"]) > 1
+    assert not camera.change_state(Transition.TRANSITION_DEACTIVATE)
+    camera.wait_for_state(State.PRIMARY_STATE_UNCONFIGURED)
+    camera.wait_for_status("node", ERROR, "the worker hangs and was abandoned")
+    assert camera.change_state(Transition.TRANSITION_CONFIGURE)
+    assert camera.change_state(Transition.TRANSITION_ACTIVATE)
+    camera.wait_until_active()
+    camera.listen("points")
+    is_answered(camera, "depth")
+    assert faulty.end(signal.SIGTERM) == 0, faulty.log
+
+
+@pytest.mark.parametrize("signal_number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_in_the_middle_of_a_frame_ends_it(faulty, camera, signal_number):
+    """Status 0 and no core, though the frame would take for ever."""
+    camera.send(poisoned(camera, HANGS), camera_info())
+    camera.wait(lambda: float(camera.values("node")["worker busy [s]"]) > 0, "a busy worker")
+    assert faulty.end(signal_number) == 0, faulty.log
+    assert "Traceback" not in faulty.log
+
+
+def test_it_can_be_killed_and_started_again(start_node, camera):
+    """SIGKILL leaves shared memory behind; the next node works with the same camera."""
+    for _ in range(2):
+        node = start_node()
+        camera.wait_until_active()
+        camera.heard.clear()
+        camera.listen(*OUTPUTS)
+        is_answered(camera, *OUTPUTS)
+        assert node.end(signal.SIGKILL) == -signal.SIGKILL
+        camera.wait(lambda: not camera.node.count_publishers("/sosd/depth"), "its end")
+
+
+def test_weights_that_are_replaced_do_not_reach_a_running_node(start_node, camera, tmp_path):
+    """Overwritten in place and cut short, it answers on; configuring again refuses them."""
+    path = write_small_weights(tmp_path / "w.safetensors")
+    node = start_node(weights=path)
+    camera.wait_until_active()
+    camera.listen("depth")
+    image = rgb(camera.header(), picture())
+    [before] = camera.answers(camera.send(image, camera_info()), "depth")
+    with path.open("r+b") as file:
+        file.write(bytes(1000))
+        file.truncate(5000)
+    image.header = camera.header()
+    [after] = camera.answers(camera.send(image, camera_info()), "depth")
+    assert bytes(after.data) == bytes(before.data)
+    assert camera.change_state(Transition.TRANSITION_DEACTIVATE)
+    assert camera.change_state(Transition.TRANSITION_CLEANUP)
+    assert not camera.change_state(Transition.TRANSITION_CONFIGURE)
+    assert "cannot configure: weights file" in node.log
+    write_small_weights(path)
+    assert camera.change_state(Transition.TRANSITION_CONFIGURE)
+
+
+def test_the_image_size_may_change_in_mid_stream(start_node, camera):
+    """Each answer has the size of its image; a CameraInfo that follows gives depth again."""
+    start_node()
+    camera.wait_until_active()
+    camera.listen(*OUTPUTS)
+    for height, width in ((64, 96), (48, 64), (120, 160), (64, 96)):
+        image = rgb(camera.header(), picture(height, width))
+        stamp = camera.send(image, camera_info(width, height))
+        for answer in camera.answers(stamp, *OUTPUTS):
+            assert (answer.height, answer.width) == (height, width)
+
+
+def test_subscribers_may_come_and_go(start_node, camera):
+    """Twenty times another listener; the one that stays hears every frame that it sent."""
+    start_node()
+    camera.wait_until_active()
+    camera.listen("semantic")
+    for _ in range(20):
+        other = Camera()
+        other.node.create_subscription(OUTPUTS["points"], "/sosd/points", lambda message: None, 1)
+        is_answered(camera, "semantic")
+        other.close()
+        is_answered(camera, "semantic")
+
+
+NOISE = """
+import sys, rclpy
+from std_msgs.msg import String
+rclpy.init()
+for lap in range(2):
+    nodes = [rclpy.create_node(f"noise{lap}_{n}") for n in range(50)]
+    ends = [(node.create_publisher(String, f"noise{n}", 1),
+             node.create_subscription(String, f"noise{n}", lambda m: None, 1))
+            for n, node in enumerate(nodes)]
+    print("there", flush=True)
+    sys.stdin.readline()
+    for node in nodes:
+        node.destroy_node()
+    print("gone", flush=True)
+    sys.stdin.readline()
+"""
+
+
+def test_a_hundred_nodes_do_not_disturb_it(start_node, camera):
+    """They come and go twice, in two processes, and every frame between is answered."""
+    start_node()
+    camera.wait_until_active()
+    camera.listen("depth")
+    command = [sys.executable, "-c", NOISE]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    crowds = [subprocess.Popen(command, **pipes) for _ in range(2)]
+    try:
+        for said in ("there", "gone", "there", "gone"):
+            for crowd in crowds:
+                assert crowd.stdout.readline().strip() == said
+            for _ in range(5):
+                is_answered(camera, "depth")
+            for crowd in crowds:
+                crowd.stdin.write("\n")
+                crowd.stdin.flush()
+        assert [crowd.wait() for crowd in crowds] == [0, 0]
+    finally:
+        for crowd in crowds:
+            crowd.kill()
+            crowd.wait()
+
+
+def test_without_any_camera_info_there_are_labels_and_a_warning(start_node, camera):
+    """No metres are published, and diagnostics and log say why."""
+    node = start_node()
+    camera.wait_until_active()
+    camera.listen_diagnostics()
+    depths = []
+    camera.node.create_subscription(OUTPUTS["depth"], "/sosd/depth", depths.append, 10)
+    semantics = camera.heard.setdefault("semantic", [])
+    camera.node.create_subscription(OUTPUTS["semantic"], "/sosd/semantic", semantics.append, 10)
+
+    def is_warned():
+        camera.send(rgb(camera.header(), picture()))
+        status = camera.status("camera")
+        is_counted = int(camera.values("camera").get("without scale: no_camera_info", 0)) > 0
+        return semantics and is_counted and status.level == WARN and "CameraInfo" in status.message
+
+    camera.wait(is_warned, "a warning that no CameraInfo comes")
+    assert not depths
+    assert "has no metric depth and no points: no CameraInfo has come" in node.log
+
+
+def test_a_camera_info_that_stops_is_shown(start_node, camera):
+    """Depth goes on with the last one, and a warning says that it is old."""
+    start_node()
+    camera.wait_until_active()
+    camera.listen_diagnostics()
+    camera.listen("depth")
+
+    def is_warned():
+        camera.send(rgb(camera.header(), picture()))
+        status = camera.status("camera")
+        return status.level == WARN and "CameraInfo" in status.message
+
+    camera.wait(is_warned, "a warning that CameraInfo has stopped")
+
+
+def test_a_camera_that_stops_is_shown(start_node, camera):
+    """An error while it is silent; none when it has come back."""
+    start_node(**{"diagnostics.input_timeout": 0.5})
+    camera.wait_until_active()
+    camera.listen_diagnostics()
+    camera.listen("depth")
+    camera.wait_for_status("camera", ERROR, "no image")
+
+    def is_well():
+        camera.send(rgb(camera.header(), picture()), camera_info())
+        return camera.status("camera").level == OK
+
+    camera.wait(is_well, "an end of the error")
+
+
+def test_a_peer_whose_quality_of_service_does_not_fit_is_named(start_node, camera):
+    """A best-effort camera in front of a reliable subscription: log and diagnostics say who."""
+    node = start_node()  # told to listen reliably
+    camera.wait_until_active()
+    camera.listen_diagnostics()
+    publisher = camera.node.create_publisher(OUTPUTS["depth"], "image", BEST_EFFORT)
+    said = "publisher of test_camera on /image does not fit ours by its RELIABILITY"
+    camera.wait(lambda: said in node.log, said)
+    camera.wait_for_status("node", WARN, "/image")
+    camera.node.destroy_publisher(publisher)
+
+    listener = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    camera.node.create_subscription(OUTPUTS["depth"], "/sosd/depth", lambda m: None, listener)
+    said = "subscription of test_camera on /sosd/depth does not fit ours by its DURABILITY"
+    camera.wait(lambda: said in node.log, said)

@@ -1,0 +1,202 @@
+"""Parameters: declared once, told truly, refused with their range, and followed at run time."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+import yaml
+from lifecycle_msgs.msg import State, Transition
+from rcl_interfaces.srv import DescribeParameters, GetParameters, SetParametersAtomically
+from rclpy.parameter import Parameter as RosParameter
+from robot import OUTPUTS, RELIABLE, ROOT, NodeProcess, camera_info, picture, pixels, rgb
+
+from sosd_ros import parameters
+from sosd_ros.parameters import BY_NAME, PARAMETERS, Change
+
+
+def flat(tree, prefix=""):
+    """Names with dots, and values, of a params file."""
+    for name, value in tree.items():
+        if isinstance(value, dict):
+            yield from flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def test_the_params_file_has_every_parameter_at_its_default():
+    """config/perception.yaml and the declarations say the same, and nothing is missing."""
+    content = yaml.safe_load((ROOT / "config" / "perception.yaml").read_text())
+    values = dict(flat(content["/**"]["ros__parameters"]))
+    assert values == {p.name: parameters._as_ros(p.default) for p in PARAMETERS}
+    for name, value in values.items():
+        assert BY_NAME[name].checked(value) == BY_NAME[name].default
+
+
+def test_the_documentation_has_every_parameter():
+    """README's tables: each with its default as YAML writes it, in the table of its kind."""
+    text = (ROOT / "README.md").read_text()
+    tables = dict(
+        zip(("", Change.UNCONFIGURED, Change.RUNNING), text.split("\n| parameter |"), strict=True)
+    )
+    rows = {
+        change: dict(re.findall(r"^\| `([a-z_.]+)` \| `(.*?)` \|", table, re.MULTILINE))
+        for change, table in tables.items()
+    }
+    for parameter in PARAMETERS:
+        change = Change.RUNNING if parameter.change is Change.RUNNING else Change.UNCONFIGURED
+        default = yaml.safe_load(rows[change][parameter.name])
+        assert default == parameters._as_ros(parameter.default), parameter.name
+        assert type(default) is type(parameters._as_ros(parameter.default)), parameter.name
+
+
+@pytest.mark.parametrize("parameter", PARAMETERS, ids=lambda p: p.name)
+def test_what_is_out_of_range_is_refused_with_the_range(parameter):
+    """Every parameter, by a value of a wrong type and by one beyond each end."""
+    wrong = [None, b"", {}]
+    if parameter.range is not None:
+        low, high = parameter.range
+        wrong += [low - 1, high + 1, "1", True, float("nan")]
+    if parameter.choices:
+        wrong += ["other"]
+    for value in wrong:
+        with pytest.raises(ValueError, match=f"parameter {parameter.name} is ") as caught:
+            parameter.checked(value)
+        assert "expected" in str(caught.value)
+
+
+@pytest.mark.parametrize("names", [[], [""] * 2, ["a", "a"], ["a b"], ["/a"], ["1"], "a", [1]])
+def test_camera_names_are_names(names):
+    """Different, and fit for a topic."""
+    with pytest.raises(ValueError, match="parameter cameras is"):
+        BY_NAME["cameras"].checked(names)
+
+
+@pytest.fixture(scope="module")
+def shared_node(tmp_path_factory, small_weights):
+    """One node for all tests that leave it as they found it."""
+    log = tmp_path_factory.mktemp("node") / "log"
+    node = NodeProcess(log, weights=small_weights, device="cpu", **RELIABLE)
+    yield node
+    assert node.end() == 0, node.log
+
+
+@pytest.fixture
+def running(shared_node, camera):
+    """An active node, in front of a camera that hears its answers."""
+    camera.wait_until_active()
+    camera.listen(*OUTPUTS)
+    yield camera
+    defaults = {p.name: p.default for p in PARAMETERS if p.change is Change.RUNNING}
+    assert change(camera, **defaults).successful
+
+
+def change(camera, **values):
+    request = SetParametersAtomically.Request()
+    request.parameters = [
+        RosParameter(name.replace("__", "."), value=value).to_parameter_msg()
+        for name, value in values.items()
+    ]
+    service = "/sosd/set_parameters_atomically"
+    return camera.call(SetParametersAtomically, service, request).result
+
+
+def answer(camera, *topics):
+    stamp = camera.send(rgb(camera.header(), picture()), camera_info())
+    return camera.answers(stamp, *topics)
+
+
+def test_every_parameter_describes_itself(running):
+    """Over ROS: description, range, and when it may be changed."""
+    request = DescribeParameters.Request(names=[p.name for p in PARAMETERS])
+    described = running.call(DescribeParameters, "/sosd/describe_parameters", request)
+    assert len(described.descriptors) == len(PARAMETERS)
+    for parameter, descriptor in zip(PARAMETERS, described.descriptors, strict=True):
+        assert descriptor.description.startswith(parameter.description)
+        assert parameter.change.value in descriptor.description
+        assert descriptor.additional_constraints == parameter.constraints
+        assert descriptor.read_only == (parameter.change is Change.NEVER)
+
+
+def test_ranges_change_while_it_runs(running):
+    """All is about 2 m: beyond max_depth it is infinite, nearer than min_depth it is NaN."""
+    assert change(running, max_depth=1.0).successful
+    assert np.isposinf(pixels(answer(running, "depth")[0], np.float32)).all()
+    assert change(running, max_depth=30).successful  # an integer will do
+    assert change(running, min_depth=10.0).successful
+    assert np.isnan(pixels(answer(running, "depth")[0], np.float32)).all()
+    refused = change(running, min_depth=31.0)
+    assert not refused.successful
+    assert refused.reason == (
+        "parameter min_depth is 31 m, expected less than max_depth, which is 30 m"
+    )
+
+
+def test_the_cloud_is_decimated_while_it_runs(running):
+    """Every third row and column of 64x96, whose points are those of their pixels."""
+    assert change(running, cloud_decimation=3).successful
+    depth, points = answer(running, "depth", "points")
+    assert (points.height, points.width) == (22, 32)
+    z = np.frombuffer(points.data, np.float32).reshape(22, 32, 5)[..., 2]
+    np.testing.assert_array_equal(z, pixels(depth, np.float32)[::3, ::3])
+    refused = change(running, cloud_decimation=0)
+    assert refused.reason == "parameter cloud_decimation is 0, expected 1 to 64"
+    assert not change(running, cloud_decimation=2.0).successful
+
+
+def test_uncertain_pixels_are_unlabelled(running):
+    """An untrained network is certain of nothing: below a high threshold all is 255."""
+    running.listen("confidence")
+    confidence, semantic = answer(running, "confidence", "semantic")
+    assert (pixels(semantic, np.uint8) < 40).all()
+    highest = float(pixels(confidence, np.uint8).max())
+    assert 0 < highest < 200
+    for threshold, unlabelled in ((highest, False), (highest + 1, True)):
+        assert change(running, confidence_threshold=threshold / 255).successful
+        [semantic] = answer(running, "semantic")
+        assert ((pixels(semantic, np.uint8) == 255) == unlabelled).all()
+
+
+def test_the_overlay_follows_its_opacity(running):
+    """0 is the image itself."""
+    running.listen("overlay")
+    assert change(running, overlay_opacity=0.0).successful
+    [picture_message] = answer(running, "overlay")
+    np.testing.assert_array_equal(pixels(picture_message, np.uint8), picture())
+
+
+def test_a_rate_limits_one_output_and_not_the_others(running):
+    """A thousandth of a hertz: one more cloud at most, while labels come for every frame."""
+    assert change(running, publish_rate__points=0.001).successful
+    answer(running, "semantic", "points")  # the one that is due at once
+    before = len(running.heard["points"])
+    for _ in range(5):
+        answer(running, "semantic")
+    assert len(running.heard["points"]) == before
+
+
+def test_what_is_read_at_configure_says_so(running):
+    """And the value stays; autostart is read-only; an unknown device is refused at configure."""
+    for name, value in {"weights": "x", "device": "cuda", "cameras": ["a"]}.items():
+        refused = change(running, **{name: value})
+        assert not refused.successful
+        assert refused.reason == f"{name} is read at configure: clean up first, then configure"
+    assert "read-only" in change(running, autostart=False).reason
+    got = running.call(
+        GetParameters, "/sosd/get_parameters", GetParameters.Request(names=["device"])
+    )
+    assert got.values[0].string_value == "cpu"
+
+
+def test_wrong_values_at_start_are_said_and_can_be_mended(start_node, camera):
+    """Two of them, one a type: the node stays up, unconfigured, until both are right."""
+    node = start_node(min_depth="near", cloud_decimation=1000)
+    camera.wait_for_state(State.PRIMARY_STATE_UNCONFIGURED)
+    camera.wait(lambda: "cannot configure" in node.log, "a refusal")
+    assert "parameter min_depth is 'near', expected a number" in node.log
+    assert change(camera, min_depth=0.5).successful
+    assert not camera.change_state(Transition.TRANSITION_CONFIGURE)
+    assert "parameter cloud_decimation is 1000, expected 1 to 64" in node.log
+    assert change(camera, cloud_decimation=2).successful
+    assert camera.change_state(Transition.TRANSITION_CONFIGURE), node.log
