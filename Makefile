@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 
 # A sourced ROS 2 must not reach into the virtual environment, which has one of its own.
 ifdef ROS_DISTRO
-unexport AMENT_PREFIX_PATH LD_LIBRARY_PATH PYTHONPATH RMW_IMPLEMENTATION
+unexport AMENT_PREFIX_PATH LD_LIBRARY_PATH PYTHONPATH RMW_IMPLEMENTATION ROS_DISTRO
 endif
 
 .PHONY: help venv test test-jazzy demo clean

@@ -402,7 +402,8 @@ def main(args: list[str] | None = None) -> None:
     last_resort = threading.Timer(EXIT_TIMEOUT, _exit, (node, status))
     last_resort.daemon = True
     last_resort.start()
-    executor.shutdown()
+    # In its own thread: from another one, it would take away what the executor waits with.
+    executor.create_task(executor.shutdown)
     spinning.join()
     node.destroy_node()
     rclpy.shutdown()

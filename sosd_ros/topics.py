@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -174,67 +174,90 @@ class CameraTopics:
         return str(self._subscriptions[-1].topic_name)
 
     def _create_publisher(self, output: Output) -> Any:
-        topic = _below(self.name, output.topic)
-        events = PublisherEventCallbacks(
-            incompatible_qos=lambda event: self._report(publisher, event, "subscription")
-        )
-        publisher: Any = self._node.create_lifecycle_publisher(
-            output.kind,
-            f"~/{topic}",
-            copy.copy(OUTPUT_QOS),  # overrides are written into it
-            event_callbacks=events,
-            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
-        )
+        topic = f"~/{_below(self.name, output.topic)}"
+
+        def create(**events: Any) -> Any:
+            return self._node.create_lifecycle_publisher(
+                output.kind,
+                topic,
+                copy.copy(OUTPUT_QOS),  # overrides are written into it
+                event_callbacks=PublisherEventCallbacks(**events),
+                qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+            )
+
+        def on_incompatible(event: Any) -> None:
+            peers = self._node.get_subscriptions_info_by_topic(publisher.topic_name)
+            misfits = [p for p in peers if _misfit(publisher.qos_profile, p.qos_profile)]
+            self._report(publisher.topic_name, event, "publisher", "subscription", misfits)
+
+        publisher = _created(topic, create, incompatible_qos=on_incompatible)
         return publisher
 
     def _subscribe(
         self,
         kind: type,
-        topic: str,
+        name: str,
         callback: Callable[[Any], None],
         on_lost: Callable[[int], None],
     ) -> None:
+        topic = _below(self.name, name)
+
         def create(**events: Any) -> Any:
             return self._node.create_subscription(
                 kind,
-                _below(self.name, topic),
+                topic,
                 callback,
                 copy.copy(INPUT_QOS),
-                event_callbacks=SubscriptionEventCallbacks(
-                    incompatible_qos=lambda event: self._report(subscription, event, "publisher"),
-                    **events,
-                ),
+                event_callbacks=SubscriptionEventCallbacks(**events),
                 qos_overriding_options=QoSOverridingOptions.with_default_policies(),
             )
 
-        try:
-            subscription = create(message_lost=lambda event: on_lost(event.total_count_change))
-        except UnsupportedEventTypeError:  # not every middleware counts them
-            subscription = create()
+        def on_incompatible(event: Any) -> None:
+            peers = self._node.get_publishers_info_by_topic(subscription.topic_name)
+            misfits = [p for p in peers if _misfit(p.qos_profile, subscription.qos_profile)]
+            self._report(subscription.topic_name, event, "subscription", "publisher", misfits)
+
+        subscription = _created(
+            topic,
+            create,
+            incompatible_qos=on_incompatible,
+            message_lost=lambda event: on_lost(event.total_count_change),
+        )
         self._subscriptions.append(subscription)
 
-    def _report(self, ours: Any, event: Any, other: str) -> None:
-        """Say which peers' quality of service does not fit."""
-        topic = ours.topic_name
-        if other == "publisher":
-            peers = self._node.get_publishers_info_by_topic(topic)
-            pairs = [(peer, (peer.qos_profile, ours.qos_profile)) for peer in peers]
-        else:
-            peers = self._node.get_subscriptions_info_by_topic(topic)
-            pairs = [(peer, (ours.qos_profile, peer.qos_profile)) for peer in peers]
-        names = sorted(
-            peer.node_name
-            for peer, qos in pairs
-            if qos_check_compatible(*qos)[0] == QoSCompatibility.ERROR
-        )
+    def _report(
+        self, topic: str, event: Any, ours: str, theirs: str, misfits: Sequence[Any]
+    ) -> None:
+        """Say whose quality of service does not fit, as far as their names are known yet."""
+        names = sorted({p.node_name for p in misfits} - {"_NODE_NAME_UNKNOWN_"})
         policy = qos_policy_name_from_kind(event.last_policy_kind)
-        kind = "publisher" if other == "subscription" else "subscription"
         self._on_incompatible(
             topic,
-            f"{other} of {', '.join(names) or 'another node'} on {topic} does not fit ours by its "
+            f"{theirs} of {', '.join(names) or 'another node'} on {topic} does not fit ours by its "
             f"{policy}: nothing passes between them; change it, or ours by the parameter "
-            f"qos_overrides.{topic}.{kind}.{policy.lower()}",
+            f"qos_overrides.{topic}.{ours}.{policy.lower()}",
         )
+
+
+def _misfit(publisher: QoSProfile, subscription: QoSProfile) -> bool:
+    return bool(qos_check_compatible(publisher, subscription)[0] == QoSCompatibility.ERROR)
+
+
+def _created(topic: str, create: Callable[..., Any], **events: Callable[[Any], None]) -> Any:
+    """A publisher or a subscription, with those ``events`` that the middleware has.
+
+    Raises:
+        RuntimeError: naming the topic, if the middleware refuses it.
+    """
+    try:
+        try:
+            return create(**events)
+        except UnsupportedEventTypeError:
+            return create()
+    except RuntimeError as error:
+        raise RuntimeError(
+            f"{topic} is refused ({error}); under SROS 2, look whether the policy allows it"
+        ) from error
 
 
 def _below(camera: str, topic: str) -> str:

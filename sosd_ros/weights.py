@@ -171,7 +171,7 @@ def read(path: Path) -> Weights:
         )
     try:
         manifest = Manifest.from_json(metadata["manifest"])
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise WeightsError(
             f"weights file {path} has an unusable manifest ({error}); {_EXPORT_HINT}"
         ) from error
@@ -202,8 +202,10 @@ def build_network(weights: Weights) -> SOSDNet:
 
 
 def _refuse_what_is_no_safetensors_file(path: Path) -> None:
-    if not path.is_file():
+    if not path.exists():
         raise WeightsError(f"weights file {path} does not exist; {_EXPORT_HINT}")
+    if not path.is_file():  # reading a pipe or a device might never end
+        raise WeightsError(f"weights {path} is a folder, a pipe or a device, expected a file")
     with path.open("rb") as file:
         start = file.read(9)
     # A safetensors file has 8 bytes of length, which may be any, and then the "{" of its header.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import signal
 import subprocess
 import sys
@@ -44,7 +45,14 @@ class NodeProcess:
         command += ["--log-level", "sosd:=debug"]
         self.log_path = log
         with log.open("w") as file:
-            self.process = subprocess.Popen(command, stdout=file, stderr=file, cwd=ROOT)
+            self.process = subprocess.Popen(
+                command,
+                stdout=file,
+                stderr=file,
+                cwd=ROOT,
+                # A program elsewhere would else find an installed package.
+                env=os.environ | {"PYTHONPATH": str(ROOT)},
+            )
 
     @property
     def log(self) -> str:

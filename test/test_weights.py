@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import os
+import pickle
 
 import pytest
 import torch
@@ -95,6 +97,52 @@ def test_a_pickle_is_refused_without_being_opened(tmp_path, zipped):
         weights.read(path)
 
 
+class Payload:
+    """Makes a folder when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (self.path,)
+
+
+@pytest.mark.parametrize("protocol", [*range(pickle.HIGHEST_PROTOCOL + 1), "torch"])
+def test_code_in_a_file_is_not_run(tmp_path, protocol):
+    """A pickle that would act when it is loaded, in every format, under the name of weights."""
+    path, trace = tmp_path / "model.safetensors", tmp_path / "trace"
+    if protocol == "torch":
+        torch.save(Payload(trace), path)
+    else:
+        path.write_bytes(pickle.dumps(Payload(trace), protocol))
+    with pytest.raises(weights.WeightsError, match=r"is a pickle|is damaged"):
+        weights.read(path)
+    assert not trace.exists()
+
+
+@pytest.mark.parametrize("length", [2**64 - 1, 2**63, 10**9, 10**8, 10**4, 2, 0])
+def test_a_header_that_lies_about_its_length_is_refused(tmp_path, length):
+    """Up to 16 EiB in a file of some bytes."""
+    path = tmp_path / "w.safetensors"
+    path.write_bytes(length.to_bytes(8, "little") + b'{"__metadata__": {}}')
+    with pytest.raises(weights.WeightsError, match="is damaged or cut short"):
+        weights.read(path)
+
+
+@pytest.mark.parametrize("kind", ["folder", "pipe", "device"])
+def test_what_is_no_file_is_refused_unread(tmp_path, kind):
+    """Reading a pipe or /dev/zero would wait or go on for ever."""
+    path = tmp_path / "w.safetensors"
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("/dev/zero")
+    with pytest.raises(weights.WeightsError, match=r"is a folder, a pipe or a device"):
+        weights.read(path)
+
+
 def test_a_missing_file_is_named(tmp_path):
     """The path is in the sentence."""
     with pytest.raises(weights.WeightsError, match=r"nowhere\.safetensors does not exist"):
@@ -125,6 +173,25 @@ def test_a_missing_key_of_the_manifest_is_named(tmp_path, key):
     save_file(tensors, tmp_path / "w.safetensors", metadata=metadata)
     with pytest.raises(weights.WeightsError, match=f"unusable manifest .*{key}"):
         weights.read(tmp_path / "w.safetensors")
+
+
+@pytest.mark.parametrize("text", ["", "null", "[]", "3", "{}", '{"labels": 3}', "[" * 100_000])
+def test_a_manifest_that_is_none_is_refused(tmp_path, text):
+    """Whatever JSON, or none, with the hash in order: an attacker can hash as well."""
+    tensors = {"w": torch.zeros(2)}
+    metadata = {"sosd_ros": "1", "manifest": text, "sha256": weights._sha256(text, tensors)}
+    save_file(tensors, tmp_path / "w.safetensors", metadata=metadata)
+    with pytest.raises(weights.WeightsError, match="unusable manifest"):
+        weights.read(tmp_path / "w.safetensors")
+
+
+@pytest.mark.parametrize("backbone", ["hf-hub:timm/resnet18.a1_in1k", "local-dir:/tmp", "../x"])
+def test_a_manifest_cannot_name_a_backbone_elsewhere(tmp_path, backbone):
+    """timm would download the first and read the second: only its built-in models are built."""
+    manifest = dataclasses.replace(SMALL, backbone=backbone)
+    weights.write(tmp_path / "w.safetensors", manifest, {"w": torch.zeros(2)})
+    with pytest.raises(weights.WeightsError, match="is not a model that timm"):
+        weights.build_network(weights.read(tmp_path / "w.safetensors"))
 
 
 def test_a_missing_tensor_is_named(tmp_path):

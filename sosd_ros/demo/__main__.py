@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import os
-import signal
-import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
@@ -22,12 +17,13 @@ from tqdm import tqdm
 from .. import weights
 from ..labels import LabelSet
 from ..malloc import keep_freed_memory
+from ..process import NodeError, perception_node, use_local_middleware, wait_until_active
 from ..share import DEFAULT_WEIGHTS, share
 from .contact_sheet import contact_sheet
 from .frames import SourceError, open_source
-from .player import ACTIVE, Player
+from .player import Player
 
-_START_TIMEOUT = 120.0  # seconds; a cold disk reads torch slowly
+_CONNECT_TIMEOUT = 20.0  # seconds
 _ANSWER_TIMEOUT = 20.0
 _SHEET_PICTURES = 12
 
@@ -57,41 +53,12 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-@contextmanager
-def perception_node(weights_path: str, device: str) -> Iterator[subprocess.Popen]:
-    """The real node as a process of its own, until the block ends."""
-    command = [
-        *(sys.executable, "-m", "sosd_ros.node", "--ros-args"),
-        *("--params-file", str(share("config", "perception.yaml"))),
-        *("-p", f"weights:={weights_path}", "-p", f"device:={device}"),
-    ]
-    process = subprocess.Popen(command)
-    try:
-        yield process
-    finally:
-        process.send_signal(signal.SIGINT)
-        try:
-            process.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-
-
-def _wait_until_connected(
-    player: Player, executor: SingleThreadedExecutor, node: subprocess.Popen
-) -> None:
-    deadline = time.monotonic() + _START_TIMEOUT
-    while time.monotonic() < deadline:
+def _wait_until_connected(player: Player, executor: SingleThreadedExecutor) -> None:
+    deadline = time.monotonic() + _CONNECT_TIMEOUT
+    while not player.is_connected():
+        if time.monotonic() > deadline:
+            raise DemoError(f"the node's topics were not found within {_CONNECT_TIMEOUT:g} s")
         executor.spin_once(timeout_sec=0.1)
-        if node.poll() is not None:
-            raise DemoError(f"the node ended with status {node.returncode}; its log is above")
-        state = player.node_state(
-            lambda future: executor.spin_until_future_complete(future, timeout_sec=1.0)
-        )
-        if state == ACTIVE and player.is_connected():
-            return
-        if state is not None and state != ACTIVE:
-            raise DemoError("the node could not be configured; its log above says why")
-    raise DemoError(f"the node was not ready within {_START_TIMEOUT:g} s")
 
 
 def _play(player: Player, executor: SingleThreadedExecutor, rate: float, frames: int) -> None:
@@ -146,12 +113,6 @@ def report(player: Player) -> str:
     return "\n".join(lines)
 
 
-def _use_local_middleware() -> None:
-    """Keep to this machine and carry large messages, unless the user has decided otherwise."""
-    os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-    os.environ.setdefault("FASTDDS_DEFAULT_PROFILES_FILE", str(share("config", "fastdds.xml")))
-
-
 def run(arguments: argparse.Namespace) -> None:
     labels = weights.read(Path(arguments.weights)).manifest.labels
     source = open_source(arguments.source, arguments.rate)
@@ -161,15 +122,16 @@ def run(arguments: argparse.Namespace) -> None:
     count = min(arguments.frames, source.length or arguments.frames)
     print(f"playing {source.name} at {arguments.rate:g} Hz to the node on {device}")
 
-    _use_local_middleware()
+    use_local_middleware()
     keep_freed_memory()
     rclpy.init()
     executor = SingleThreadedExecutor()
     player = Player(source)
     executor.add_node(player)
     try:
-        with perception_node(arguments.weights, device) as node:
-            _wait_until_connected(player, executor, node)
+        with perception_node({"weights": arguments.weights, "device": device}) as node:
+            wait_until_active(node, player, executor)
+            _wait_until_connected(player, executor)
             _play(player, executor, arguments.rate, count)
     finally:
         executor.shutdown()
@@ -200,7 +162,7 @@ def main() -> None:
         run(_parser().parse_args())
     except KeyboardInterrupt:
         sys.exit(130)
-    except (DemoError, ValueError) as error:
+    except (DemoError, NodeError, ValueError) as error:
         sys.exit(f"error: {error}")
 
 

@@ -8,8 +8,6 @@ from typing import Any
 
 import numpy as np
 from builtin_interfaces.msg import Time
-from lifecycle_msgs.msg import State
-from lifecycle_msgs.srv import GetState
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
@@ -47,7 +45,6 @@ class Player(Node):
         self._infos = self.create_publisher(CameraInfo, "camera_info", QoSProfile(depth=1))
         for topic, kind in TOPICS.items():
             self.create_subscription(kind, topic, self._listener(topic), QoSProfile(depth=10))
-        self._state: Any = self.create_client(GetState, "/sosd/get_state")
         self._pictures: dict[Stamp, tuple[int, np.ndarray]] = {}
         self._halves: dict[Stamp, dict[str, np.ndarray]] = {}
         self.finished = False
@@ -55,15 +52,6 @@ class Player(Node):
         self.sent: dict[Stamp, float] = {}
         self.arrived: dict[str, dict[Stamp, float]] = {topic: {} for topic in TOPICS}
         self.answers: dict[int, Answer] = {}
-
-    def node_state(self, spin: Callable[[Any], None]) -> int | None:
-        """The perception node's lifecycle state; ``None`` while it does not answer."""
-        if not self._state.service_is_ready():
-            return None
-        future = self._state.call_async(GetState.Request())
-        spin(future)
-        response = future.result()
-        return response.current_state.id if response is not None else None
 
     def is_connected(self) -> bool:
         """Whether the perception node hears both inputs, and we hear all outputs."""
@@ -116,9 +104,6 @@ class Player(Node):
             for old in [old for old in self._pictures if old <= stamp]:
                 del self._pictures[old]
                 self._halves.pop(old, None)
-
-
-ACTIVE = State.PRIMARY_STATE_ACTIVE
 
 
 def _key(stamp: Time) -> Stamp:

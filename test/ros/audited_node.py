@@ -1,4 +1,4 @@
-"""The real node, which records what it asks of the operating system from its start on.
+"""The real node, which records what its Python code asks of the machine after its imports.
 
 The first argument is the file of the record: one JSON list an event, its name and its arguments.
 """

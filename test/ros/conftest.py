@@ -8,7 +8,9 @@ import pytest
 
 rclpy = pytest.importorskip("rclpy", reason="no ROS 2: install the extra 'ros', or source a ROS 2")
 
-from robot import RELIABLE, ROOT, Camera, NodeProcess  # noqa: E402
+from robot import RELIABLE, Camera, NodeProcess  # noqa: E402
+
+from sosd_ros.process import use_local_middleware  # noqa: E402
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -16,7 +18,7 @@ def middleware():
     """A domain of this run's own, on this machine only, with room for images."""
     os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
     os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-    os.environ["FASTDDS_DEFAULT_PROFILES_FILE"] = str(ROOT / "config" / "fastdds.xml")
+    use_local_middleware()
     rclpy.init()
     yield
     rclpy.shutdown()

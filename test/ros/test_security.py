@@ -18,14 +18,7 @@ import rclpy
 from lifecycle_msgs.msg import Transition
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import SetParameters
-from robot import (
-    FOR_PEOPLE,
-    OUTPUTS,
-    RELIABLE,
-    ROOT,
-    Camera,
-    NodeProcess,
-)
+from robot import FOR_PEOPLE, OUTPUTS, RELIABLE, ROOT, Camera, NodeProcess
 
 try:
     from vision_msgs.msg import LabelInfo
@@ -199,6 +192,7 @@ def audit(tmp_path_factory, small_weights):
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("HOME", str(folder))
         environment.setenv("ROS_LOG_DIR", str(folder / "log"))
+        environment.setenv("PYTHONPATH", str(ROOT), prepend=os.pathsep)  # this checkout's node
         node = NodeProcess(
             folder / "output",
             (AUDITED_NODE, folder / "record"),

@@ -1,0 +1,1 @@
+"""Commands that put an installation to the test: the middleware, and the node over hours."""

@@ -1,0 +1,407 @@
+"""``python -m sosd_ros.checks.soak``: the real node at camera rate for a long time.
+
+The first quarter of the time is warm-up; what is judged is cut into ten windows of equal length
+after it. The command fails on
+
+- memory that grows by more than 1 %, from the median of the first window to that of the last. The
+  node's anonymous memory is taken, in RAM and swapped out: that is where a leak goes, while mapped
+  files come and go as the system likes. A median does not see a message on its way. On a GPU, the
+  used memory of the device is judged likewise, so nothing else should use it meanwhile;
+- a frame that was sent and is neither answered nor counted as dropped, an answer that was counted
+  and did not come, a stamp that goes back, comes twice, or was never sent. Inputs and outputs are
+  reliable and deep, so that nothing is lost on the way; were it lost, ``dropped: transport`` tells;
+- a p99 of the latency that drifts: the least p99 of the last three windows is more than ``--drift``
+  times that of the first three. A busy machine spoils some windows, a node that becomes slower
+  spoils all of them, and the best of three is then worse as well.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from subprocess import Popen
+from typing import Any
+
+import numpy as np
+import rclpy
+import torch
+from builtin_interfaces.msg import Time
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.executors import Executor, ExternalShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
+from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+from std_msgs.msg import Header
+from tqdm import tqdm
+
+from .. import messages
+from ..malloc import keep_freed_memory
+from ..process import (
+    NodeError,
+    check_running,
+    perception_node,
+    use_local_middleware,
+    wait_until_active,
+)
+from ..share import DEFAULT_WEIGHTS, share
+
+WARM_UP = 0.25  # of the time
+WINDOWS = 10  # of the rest
+PART = 3  # windows at either end whose p99 are compared
+GROWTH = 0.01  # of memory, at most
+TRY_TIMEOUT = 5.0  # seconds for a first frame to be answered
+TRIES = 6
+END_TIMEOUT = 30.0  # seconds
+OUTPUTS = {"depth": Image, "semantic": Image, "points": PointCloud2}
+DEPTH = 100  # messages that the middleware keeps: 3 s at 30 Hz
+LOSSLESS = {
+    f"qos_overrides.{end}.{policy}": value
+    for end in (
+        *(f"/{topic}.subscription" for topic in ("image", "camera_info")),
+        *(f"/sosd/{topic}.publisher" for topic in OUTPUTS),
+    )
+    for policy, value in {"reliability": "reliable", "depth": DEPTH}.items()
+}
+Samples = list[tuple[float, float]]
+MIB = 2**20
+
+
+@dataclass
+class Record:
+    """What a run has shown, of one frame at least; times are seconds of one clock.
+
+    Attributes:
+        sent: time of sending by stamp, in nanoseconds.
+        answers: (stamp, time of arrival) by output, in the order of arrival.
+        memory: (time, bytes) by kind of memory.
+        counts: the node's own: ``received``, ``answered`` and ``dropped: <cause>``.
+    """
+
+    sent: dict[int, float] = field(default_factory=dict)
+    answers: dict[str, list[tuple[int, float]]] = field(
+        default_factory=lambda: {output: [] for output in OUTPUTS}
+    )
+    memory: defaultdict[str, Samples] = field(default_factory=lambda: defaultdict(list))
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def latencies(self) -> Samples:
+        """(Time of sending, seconds until the last of its answers) of every answered frame."""
+        last: dict[int, float] = {}
+        for stamp, arrived in (answer for answers in self.answers.values() for answer in answers):
+            last[stamp] = max(arrived, last.get(stamp, arrived))
+        return [(sent, last[stamp] - sent) for stamp, sent in self.sent.items() if stamp in last]
+
+    def windows(self, samples: Samples) -> list[np.ndarray]:
+        """The values of each window; none of the warm-up."""
+        sent = list(self.sent.values())
+        start = sent[0] + WARM_UP * (sent[-1] - sent[0])
+        times, values = np.reshape(samples, (-1, 2)).T
+        edges = np.linspace(start, sent[-1], WINDOWS + 1)
+        return [values[(since <= times) & (times <= to)] for since, to in pairwise(edges)]
+
+
+def judge(record: Record, drift: float) -> list[str]:
+    """What is wrong, a sentence each; empty if all is well.
+
+    Args:
+        drift: how many times its first value the p99 may become.
+    """
+    return [
+        *_wrong_stamps(record),
+        *_wrong_counts(record),
+        *_grown_memory(record),
+        *_drifted_latency(record, drift),
+    ]
+
+
+def _wrong_stamps(record: Record) -> Iterator[str]:
+    for output, answers in record.answers.items():
+        stamps = [stamp for stamp, _ in answers]
+        if unknown := [stamp for stamp in stamps if stamp not in record.sent]:
+            yield f"{output}: {len(unknown)} stamps were never sent, the first is {unknown[0]}"
+        if back := [stamp for before, stamp in pairwise(stamps) if stamp <= before]:
+            yield (
+                f"{output}: {len(back)} stamps are not newer than the one before, the first is "
+                f"{back[0]}"
+            )
+
+
+def _wrong_counts(record: Record) -> Iterator[str]:
+    received, answered, dropped, lost = _account(record.counts)
+    if len(record.sent) != received + lost:
+        yield (
+            f"{len(record.sent)} frames were sent, but the node counts {received} as received and "
+            f"{lost} as lost by the middleware"
+        )
+    if received != answered + dropped:
+        yield (
+            f"the node has received {received} frames, but counts {answered} as answered and "
+            f"{dropped} as dropped"
+        )
+    for output, answers in record.answers.items():
+        if len(answers) != answered:
+            yield f"the node counts {answered} answers, but {len(answers)} came on {output}"
+
+
+def _account(counts: Mapping[str, int]) -> tuple[int, int, int, int]:
+    """Received, answered, dropped, and lost by the middleware before they could be received."""
+    dropped = sum(count for key, count in counts.items() if key.startswith("dropped: "))
+    lost = counts.get("dropped: transport", 0)
+    return counts.get("received", 0), counts.get("answered", 0), dropped - lost, lost
+
+
+def _grown_memory(record: Record) -> Iterator[str]:
+    for kind, samples in record.memory.items():
+        first, last = _medians(record.windows(samples))
+        if last > (1 + GROWTH) * first:
+            yield (
+                f"{kind} grew from {first / MIB:.1f} to {last / MIB:.1f} MiB after warm-up, by "
+                f"{last / first - 1:.2%}, expected at most {GROWTH:.0%}"
+            )
+
+
+def _drifted_latency(record: Record, drift: float) -> Iterator[str]:
+    windows = record.windows(record.latencies())
+    first, last = _least_p99(windows[:PART]), _least_p99(windows[-PART:])
+    if np.isnan(first) or np.isnan(last):
+        yield "no frame was answered in the first windows after warm-up, or in the last"
+    if last > drift * first:
+        yield (
+            f"the p99 of the latency drifted from {1000 * first:.1f} to {1000 * last:.1f} ms, "
+            f"expected at most {drift:g} times as much"
+        )
+
+
+def _medians(windows: Sequence[np.ndarray]) -> tuple[float, float]:
+    """Of the first and of the last window."""
+    return _percentile(windows[0], 50), _percentile(windows[-1], 50)
+
+
+def _least_p99(windows: Sequence[np.ndarray]) -> float:
+    return min((_percentile(window, 99) for window in windows if window.size), default=np.nan)
+
+
+def _percentile(values: np.ndarray, percent: float) -> float:
+    """NaN if there are no values."""
+    return float(np.percentile(values, percent)) if values.size else np.nan
+
+
+def report(record: Record) -> str:
+    """The figures of a run, for people."""
+    sent = list(record.sent.values())
+    frames = {
+        "sent": len(sent),
+        "received by the node": record.counts.get("received", 0),
+        **{f"answered on {output}": len(answers) for output, answers in record.answers.items()},
+        **{key: n for key, n in record.counts.items() if key.startswith("dropped: ")},
+    }
+    seconds = max(sent[-1] - sent[0], 1e-3)
+    lines = [f"{'frames':<30}{'number':>12}{'Hz':>12}"]
+    lines += [f"{name:<30}{n:>12}{n / seconds:>12.2f}" for name, n in frames.items()]
+
+    lines += ["", f"{'after warm-up':<30}{'first':>12}{'last':>12}"]
+    windows = record.windows(record.latencies())
+    ends = windows[:PART], windows[-PART:]
+    for p in (50, 95, 99):
+        a, b = (1000 * _percentile(np.concatenate(end), p) for end in ends)
+        lines.append(f"{f'latency p{p} [ms]':<30}{a:>12.1f}{b:>12.1f}")
+    a, b = (1000 * _least_p99(end) for end in ends)
+    lines.append(f"{'least p99 of a window [ms]':<30}{a:>12.1f}{b:>12.1f}{b / a - 1:>+9.0%}")
+    for kind, samples in record.memory.items():
+        a, b = (size / MIB for size in _medians(record.windows(samples)))
+        lines.append(f"{kind + ' [MiB]':<30}{a:>12.1f}{b:>12.1f}{b / a - 1:>+9.2%}")
+    return "\n".join(lines)
+
+
+class Recorder(Node):
+    """A camera, ears on the outputs and the diagnostics, and an eye on the node's memory."""
+
+    def __init__(self, pid: int, size: tuple[int, int]) -> None:
+        super().__init__("sosd_soak")
+        self.record = Record()
+        self._status = Path(f"/proc/{pid}/status")
+        width, height = size
+        self._pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+        self._images = self.create_publisher(Image, "image", DEPTH)
+        self._infos = self.create_publisher(CameraInfo, "camera_info", DEPTH)
+        for output, kind in OUTPUTS.items():
+            self.create_subscription(kind, f"/sosd/{output}", self._listener(output), DEPTH)
+        self.create_subscription(DiagnosticArray, "/diagnostics", self._note, 10)
+        self._counts: dict[str, int] = {}
+        self._counts_before: dict[str, int] = {}
+        self._heard = self._noted = 0  # when, in nanoseconds
+
+    def begin(self) -> None:
+        """Forget what has been so far."""
+        self.record = Record()
+        self._counts_before = self._counts
+
+    def send(self) -> None:
+        """Publish a frame of the present time, and take a sample of the node's memory."""
+        header = Header(frame_id="soak", stamp=self.get_clock().now().to_msg())
+        height, width = self._pixels.shape[:2]
+        info = CameraInfo(header=header, width=width, height=height)
+        info.k = [float(width), 0.0, width / 2, 0.0, float(width), height / 2, 0.0, 0.0, 1.0]
+        self._infos.publish(info)
+        image = messages.rgb_message(header, self._pixels)
+        self.record.sent[_nanoseconds(header.stamp)] = time.monotonic()
+        self._images.publish(image)
+        self.record.memory["memory"].append((time.monotonic(), self._own_memory()))
+
+    def is_settled(self) -> bool:
+        """Whether the last frame is answered, and the node has given account since."""
+        last = next(reversed(self.record.sent))
+        is_answered = all(a and a[-1][0] == last for a in self.record.answers.values())
+        received, answered, dropped, _ = _account(self.record.counts)
+        return is_answered and self._noted > self._heard and received == answered + dropped
+
+    def _own_memory(self) -> int:
+        """Anonymous memory of the node in bytes, in RAM and swapped out; 0 if it has ended."""
+        lines = self._status.read_text().splitlines()
+        own = [line.split()[1] for line in lines if line.startswith(("RssAnon:", "VmSwap:"))]
+        return 1024 * sum(map(int, own))
+
+    def _note(self, array: DiagnosticArray) -> None:
+        values = {status.name: {v.key: v.value for v in status.values} for status in array.status}
+        used = values.get("sosd: node", {}).get("device memory used [MiB]")
+        if used is not None:
+            self.record.memory["device memory"].append((time.monotonic(), MIB * float(used)))
+        self._counts = {
+            key: int(value)
+            for key, value in values.get("sosd: camera", {}).items()
+            if key in ("received", "answered") or key.startswith("dropped: ")
+        }
+        self.record.counts = {
+            key: count - self._counts_before.get(key, 0) for key, count in self._counts.items()
+        }
+        self._noted = _nanoseconds(array.header.stamp)
+
+    def _listener(self, output: str) -> Callable[[Any], None]:
+        def listen(message: Any) -> None:
+            answer = (_nanoseconds(message.header.stamp), time.monotonic())
+            self.record.answers[output].append(answer)
+            self._heard = self.get_clock().now().nanoseconds
+
+        return listen
+
+
+def _nanoseconds(stamp: Time) -> int:
+    return int(stamp.sec * 1_000_000_000 + stamp.nanosec)
+
+
+def soak(process: Popen, size: tuple[int, int], frames: int, rate: float) -> Record:
+    """Feed frames to the node that runs as ``process``; what was seen.
+
+    Raises:
+        NodeError: if it does not come up, does not answer, or ends.
+    """
+    executor = SingleThreadedExecutor()
+    recorder = Recorder(process.pid, size)
+    executor.add_node(recorder)
+    try:
+        wait_until_active(process, recorder, executor)
+        _await_first_answer(recorder, executor)
+        recorder.begin()
+        timer = recorder.create_timer(1 / rate, recorder.send)
+        with tqdm(total=frames, desc="soaking", unit="frame") as bar:
+            while bar.n < frames:
+                executor.spin_once(timeout_sec=0.1)
+                check_running(process)
+                bar.update(len(recorder.record.sent) - bar.n)
+        recorder.destroy_timer(timer)
+        _spin_until(executor, recorder.is_settled, END_TIMEOUT)
+        return recorder.record
+    finally:
+        executor.shutdown()
+        recorder.destroy_node()
+
+
+def _await_first_answer(recorder: Recorder, executor: Executor) -> None:
+    """Send frames until one is answered on all outputs.
+
+    Discovery has two sides: only an answer proves that the node knows us, and does not count our
+    frames as unwanted.
+    """
+    for _ in range(TRIES):
+        recorder.send()
+        if _spin_until(executor, recorder.is_settled, TRY_TIMEOUT):
+            return
+    raise NodeError(f"none of {TRIES} frames was answered on {', '.join(OUTPUTS)}")
+
+
+def _spin_until(executor: Executor, condition: Callable[[], bool], timeout: float) -> bool:
+    deadline = time.monotonic() + timeout
+    while not condition() and time.monotonic() < deadline:
+        executor.spin_once(timeout_sec=0.1)
+    return condition()
+
+
+def _positive(text: str) -> float:
+    number = float(text)
+    if not 0 < number < np.inf:
+        raise argparse.ArgumentTypeError(f"{text} is not a number above 0; give one")
+    return number
+
+
+def _size(text: str) -> tuple[int, int]:
+    try:
+        width, height = map(int, text.split("x"))
+    except ValueError:
+        width = height = 0
+    if min(width, height) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no size in pixels; give one like 640x480")
+    return width, height
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m sosd_ros.checks.soak",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--seconds", type=_positive, default=600.0, help="(%(default)g)")
+    parser.add_argument("--rate", type=_positive, default=30.0, help="frames/s (%(default)g)")
+    parser.add_argument("--size", type=_size, default=(640, 480), help="of a frame (640x480)")
+    parser.add_argument("--weights", default=str(share("weights", DEFAULT_WEIGHTS)))
+    parser.add_argument(
+        "--device", help="cuda or cpu; default: cuda where torch finds it, else cpu"
+    )
+    parser.add_argument(
+        "--drift",
+        type=float,
+        default=1.5,
+        help="how many times its first value p99 may become; inf does not judge it (%(default)g)",
+    )
+    return parser
+
+
+def main() -> None:
+    arguments = _parser().parse_args()
+    device = arguments.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    frames = max(1, round(arguments.seconds * arguments.rate))
+    use_local_middleware()
+    keep_freed_memory()
+    rclpy.init()
+    try:
+        with perception_node({"weights": arguments.weights, "device": device, **LOSSLESS}) as node:
+            record = soak(node, arguments.size, frames, arguments.rate)
+    except (KeyboardInterrupt, ExternalShutdownException):
+        sys.exit(130)
+    except NodeError as error:
+        sys.exit(f"error: {error}")
+    finally:
+        rclpy.try_shutdown()
+    print(f"\n{report(record)}\n")
+    problems = judge(record, arguments.drift)
+    if problems:
+        sys.exit("\n".join(f"failed: {problem}" for problem in problems))
+    print("passed: memory does not grow, every frame is accounted for, latency does not drift")
+
+
+if __name__ == "__main__":
+    main()
