@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
-from .statistics import CameraSnapshot, Snapshot
+from .statistics import WINDOW, CameraSnapshot, Snapshot
 
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 Finding = tuple[bytes, str]
 
 # What the latest-frame slot, the absence of listeners and an orderly stop drop is no fault.
 _NORMAL = {"superseded", "unwanted", "stopped"}
+# How a node that is not active is made to answer again.
+_WAY_BACK = {
+    "unconfigured": "configure and activate it",
+    "inactive": "activate it",
+    "finalized": "start it again",
+}
 _MIB = 2**20
 
 
@@ -38,11 +44,13 @@ class Health:
         name: of the node, with its namespace, without a leading slash.
         state: of the life cycle.
         active: whether that state is active.
+        device: that the network runs on; empty if there is none.
         weights: name of the file.
         memory: used and total bytes of the device; ``None`` if it has none of its own.
         last_error: why the node is not active; empty if nothing is wrong.
         busy: seconds that the worker has been at its batch; 0 when idle.
         incompatible: by topic, what does not fit about a peer's quality of service.
+        needs_info: whether the network answers depth, and so needs a CameraInfo.
     """
 
     name: str
@@ -56,6 +64,7 @@ class Health:
     last_error: str
     busy: float
     incompatible: Mapping[str, str]
+    needs_info: bool = True
 
 
 def statuses(health: Health, snapshot: Snapshot, thresholds: Thresholds) -> list[DiagnosticStatus]:
@@ -63,18 +72,18 @@ def statuses(health: Health, snapshot: Snapshot, thresholds: Thresholds) -> list
     node = _status(
         f"{health.name}: node",
         health.device,
-        list(_node_findings(health, snapshot, thresholds)),
+        _node_findings(health, snapshot, thresholds),
         f"{health.state} on {health.device}",
         _node_values(health, snapshot),
     )
     cameras = [
         _status(
             f"{health.name}: camera {name}".rstrip(),
-            name,
-            list(_camera_findings(camera, thresholds)) if health.active else [],
-            f"{camera.input_rate:.1f} Hz in, {camera.output_rate:.1f} Hz answered"
+            name or "camera",
+            _camera_findings(camera, snapshot.age, health.needs_info, thresholds)
             if health.active
-            else f"not listened to: the node is {health.state}",
+            else (),
+            _rates(camera) if health.active else f"not listened to: the node is {health.state}",
             _camera_values(camera),
         )
         for name, camera in snapshot.cameras.items()
@@ -83,7 +92,7 @@ def statuses(health: Health, snapshot: Snapshot, thresholds: Thresholds) -> list
 
 
 def _status(
-    name: str, hardware: str, findings: list[Finding], well: str, values: Mapping[str, str]
+    name: str, hardware: str, findings: Iterable[Finding], well: str, values: Mapping[str, str]
 ) -> DiagnosticStatus:
     """The worst finding gives the level; all are said, the worst first."""
     findings = sorted(findings, key=lambda finding: finding[0], reverse=True)
@@ -91,30 +100,51 @@ def _status(
         level=findings[0][0] if findings else OK,
         name=name,
         message="; ".join(said for _, said in findings) or well,
-        hardware_id=hardware,
+        hardware_id=hardware or "none",
         values=[KeyValue(key=key, value=value) for key, value in values.items()],
     )
 
 
 def _node_findings(health: Health, snapshot: Snapshot, thresholds: Thresholds) -> Iterator[Finding]:
-    if health.last_error:
-        yield ERROR, health.last_error
     if not health.active:
-        yield WARN, f"{health.state}: no image is answered"
+        yield _inactivity(health)
         return
     if health.busy > thresholds.worker_timeout:
-        yield ERROR, f"the worker has been at one batch for {health.busy:.1f} s"
-    total = snapshot.latencies.get("total")
-    if total is not None and total.p95 > thresholds.latency_error:
-        yield ERROR, f"late: {_late(total.p95, thresholds.latency_error)}"
-    elif total is not None and total.p95 > thresholds.latency_warn:
-        yield WARN, f"late: {_late(total.p95, thresholds.latency_warn)}"
+        yield (
+            ERROR,
+            f"the worker has been at one batch for {health.busy:.1f} s, longer than "
+            f"diagnostics.worker_timeout, {thresholds.worker_timeout:g} s: look at the device; "
+            "if this goes on, restart the node",
+        )
+    # Latencies of the past say nothing of a node that is not asked for anything now.
+    if any(camera.output_rate for camera in snapshot.cameras.values()):
+        yield from _latency_findings(snapshot, thresholds)
     for problem in health.incompatible.values():
         yield WARN, problem
 
 
-def _late(p95: float, limit: float) -> str:
-    return f"one answer in 20 takes more than {1000 * p95:.0f} ms, expected {1000 * limit:.0f}"
+def _inactivity(health: Health) -> Finding:
+    way_back = _WAY_BACK.get(health.state, "wait")
+    if not health.last_error:
+        return WARN, f"{health.state}: no image is answered; {way_back}"
+    # What torch has to say goes on for lines; "last error" has all of it.
+    reason = health.last_error.splitlines()[0]
+    return ERROR, f"{health.state}: {reason}; mend this, then {way_back}"
+
+
+def _latency_findings(snapshot: Snapshot, thresholds: Thresholds) -> Iterator[Finding]:
+    total = snapshot.latencies["total"].p95
+    stages = {stage: p.p95 for stage, p in snapshot.latencies.items() if stage != "total"}
+    slowest = max(stages, key=stages.__getitem__)
+    for level, name in ((ERROR, "latency_error"), (WARN, "latency_warn")):
+        limit = getattr(thresholds, name)
+        if total > limit:
+            yield (
+                level,
+                f"late: one answer in 20 takes more than {1000 * total:.0f} ms, longer than "
+                f"diagnostics.{name}, {1000 * limit:.0f} ms: look at the stage {slowest}",
+            )
+            return
 
 
 def _node_values(health: Health, snapshot: Snapshot) -> dict[str, str]:
@@ -137,36 +167,79 @@ def _node_values(health: Health, snapshot: Snapshot) -> dict[str, str]:
     return values
 
 
-def _camera_findings(camera: CameraSnapshot, thresholds: Thresholds) -> Iterator[Finding]:
-    timeout = thresholds.input_timeout
-    if camera.since_image > timeout:
-        never = "" if camera.received else ", and none has ever come"
-        yield ERROR, f"no image for {camera.since_image:.1f} s{never}"
-        return
-    if camera.since_info > timeout and camera.infos:
+def _camera_findings(
+    camera: CameraSnapshot, age: float, needs_info: bool, thresholds: Thresholds
+) -> Iterator[Finding]:
+    if camera.since_image > thresholds.input_timeout:
+        yield ERROR, _silence(camera)
+    else:
+        if needs_info and camera.since_info > thresholds.input_timeout:
+            yield WARN, _missing_info(camera)
+        # An image that nobody wanted had its turn: the node keeps up with what it is asked for.
+        if age >= WINDOW and not camera.recently_dropped.get("unwanted"):
+            yield from _rate_findings(camera, thresholds)
+    yield from _drop_findings(camera)
+
+
+def _silence(camera: CameraSnapshot) -> str:
+    seconds = f"{camera.since_image:.1f} s"
+    if camera.received:
+        return f"no image for {seconds}: look whether its driver still publishes"
+    return f"no image has come in {seconds}: look whether its driver runs, and at the topic's name"
+
+
+def _missing_info(camera: CameraSnapshot) -> str:
+    if camera.infos:
+        return (
+            f"no CameraInfo for {camera.since_info:.1f} s: depth and points rely on the last one; "
+            "look whether the driver still publishes it"
+        )
+    return (
+        "no CameraInfo has come: labels are published, depth and points are not; look whether the "
+        "driver publishes it, and at the topic's name"
+    )
+
+
+def _rate_findings(camera: CameraSnapshot, thresholds: Thresholds) -> Iterator[Finding]:
+    for level, name in ((ERROR, "rate_error"), (WARN, "rate_warn")):
+        least = getattr(thresholds, name)
+        if camera.output_rate < least:
+            suspect = "camera" if camera.input_rate < least else "node's latencies and the drops"
+            yield (
+                level,
+                f"{_rates(camera)}, less than diagnostics.{name}, {least:g} Hz: look at the {suspect}",
+            )
+            return
+
+
+def _drop_findings(camera: CameraSnapshot) -> Iterator[Finding]:
+    """What was lost, refused or went wrong lately."""
+    dropped = {c: n for c, n in camera.recently_dropped.items() if c not in _NORMAL}
+    lost = dropped.pop("transport", 0)
+    # Both of these are said of the CameraInfo, which is where the fault is.
+    dropped.pop("without_scale", None)
+    useless = {c: n for c, n in camera.recently_without_scale.items() if c != "no_camera_info"}
+    lately = f"in the last {WINDOW:g} s"
+    if lost:
         yield (
             WARN,
-            f"no CameraInfo for {camera.since_info:.1f} s: depth and points rely on the last one",
+            f"{lost} images lost on their way {lately}: look at the middleware's profile and at "
+            "the network",
         )
-    elif camera.since_info > timeout:
-        yield WARN, "no CameraInfo has come: labels are published, depth and points are not"
-    troubles = {
-        cause: count
-        for cause, count in camera.recent.items()
-        if cause not in _NORMAL | {"without_scale", "no_camera_info"}
-    }
-    if troubles:
-        said = ", ".join(f"{count} by {cause}" for cause, count in sorted(troubles.items()))
-        yield WARN, f"lately dropped or without depth: {said}"
-    if not camera.recent.get("unwanted"):
-        yield from _rate_findings(camera.output_rate, thresholds)
+    if dropped:
+        yield WARN, f"images dropped {lately}, {_counts(dropped)}: the log says why"
+    if useless:
+        yield WARN, f"no depth and points {lately}, {_counts(useless)}: the log says why"
 
 
-def _rate_findings(rate: float, thresholds: Thresholds) -> Iterator[Finding]:
-    for level, least in ((ERROR, thresholds.rate_error), (WARN, thresholds.rate_warn)):
-        if rate < least:
-            yield level, f"{rate:.1f} Hz answered, expected at least {least:g}"
-            return
+def _counts(causes: Mapping[str, int]) -> str:
+    """The most frequent first."""
+    ordered = sorted(causes.items(), key=lambda item: -item[1])
+    return ", ".join(f"{number} for {cause}" for cause, number in ordered)
+
+
+def _rates(camera: CameraSnapshot) -> str:
+    return f"{camera.input_rate:.1f} Hz in, {camera.output_rate:.1f} Hz answered"
 
 
 def _camera_values(camera: CameraSnapshot) -> dict[str, str]:
@@ -204,6 +277,7 @@ class Monitor:
         self._thread.start()
 
     def stop(self) -> None:
+        """Let the report at hand end, and make no other."""
         self._stopping.set()
         self._thread.join()
 

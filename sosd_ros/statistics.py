@@ -9,9 +9,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-WINDOW = 5.0  # seconds over which rates are taken and troubles count as recent
+WINDOW = 5.0  # seconds over which rates are taken and drops count as recent
+SLICES = 10  # that the window is counted in
 KEPT_ANSWERS = 300  # of the last so many answers, latencies are kept
-KEPT_EVENTS = 1000  # a camera: more than 5 s of any camera's images
+
+_SLICE = WINDOW / SLICES
 
 
 class Percentiles(NamedTuple):
@@ -30,8 +32,9 @@ class CameraSnapshot(NamedTuple):
         infos: CameraInfos that came.
         answered: images whose answers went out.
         dropped: images that were not answered, by cause.
-        without_scale: images answered without depth and points, by cause.
-        recent: of ``dropped`` and ``without_scale``, those of the last ``WINDOW`` seconds.
+        without_scale: images without depth and points, or CameraInfos of no use, by cause.
+        recently_dropped: of ``dropped``, those of the last ``WINDOW`` seconds.
+        recently_without_scale: of ``without_scale``, those of the last ``WINDOW`` seconds.
         input_rate: images/s over the last ``WINDOW``.
         output_rate: answered images/s over the last ``WINDOW``.
         since_image: seconds since the last image; since the start, if none has come.
@@ -43,7 +46,8 @@ class CameraSnapshot(NamedTuple):
     answered: int
     dropped: Mapping[str, int]
     without_scale: Mapping[str, int]
-    recent: Mapping[str, int]
+    recently_dropped: Mapping[str, int]
+    recently_without_scale: Mapping[str, int]
     input_rate: float
     output_rate: float
     since_image: float
@@ -51,25 +55,81 @@ class CameraSnapshot(NamedTuple):
 
 
 class Snapshot(NamedTuple):
-    """All figures at one moment; latencies by stage."""
+    """All figures at one moment.
 
+    Attributes:
+        age: seconds that have been counted; rates are of this time until it is ``WINDOW``.
+        latencies: of the last ``KEPT_ANSWERS`` answers of all cameras, by stage.
+        cameras: by name.
+    """
+
+    age: float
     latencies: Mapping[str, Percentiles]
     cameras: Mapping[str, CameraSnapshot]
 
 
+class _Event(NamedTuple):
+    """What is counted; drops have a cause."""
+
+    kind: str
+    cause: str = ""
+
+
+_RECEIVED, _INFO, _ANSWERED = _Event("received"), _Event("info"), _Event("answered")
+
+
 class _Camera:
+    """Counts of one camera: of all time, and of the last ``WINDOW`` seconds.
+
+    The latter are kept in slices, so that a flood of messages takes no more memory than a few. The
+    oldest slice goes as a whole: up to a slice less than the window is looked at.
+    """
+
     def __init__(self, start: float) -> None:
-        self.counts: Counter[str] = Counter()
-        self.dropped: Counter[str] = Counter()
-        self.without_scale: Counter[str] = Counter()
-        self.last_image = self.last_info = self.start = start
-        self.images: deque[float] = deque(maxlen=KEPT_EVENTS)
-        self.answers: deque[float] = deque(maxlen=KEPT_EVENTS)
-        self.troubles: deque[tuple[float, str]] = deque(maxlen=KEPT_EVENTS)
+        self._start = start
+        self._total: Counter[_Event] = Counter()
+        self._slices: deque[tuple[int, Counter[_Event]]] = deque(maxlen=SLICES)
+        self._last: dict[_Event, float] = {}
+
+    def count(self, event: _Event, now: float, number: int) -> None:
+        index = int(now / _SLICE)
+        if not self._slices or self._slices[-1][0] != index:
+            self._slices.append((index, Counter()))
+        self._slices[-1][1][event] += number
+        self._total[event] += number
+        self._last[event] = now
+
+    def snapshot(self, now: float) -> CameraSnapshot:
+        oldest = int(now / _SLICE) - SLICES + 1
+        recent: Counter[_Event] = Counter()
+        for index, counts in self._slices:
+            if index >= oldest:
+                recent.update(counts)
+        # At the very start there is too little time to speak of a rate.
+        seconds = max(now - max(self._start, oldest * _SLICE), _SLICE)
+        return CameraSnapshot(
+            received=self._total[_RECEIVED],
+            infos=self._total[_INFO],
+            answered=self._total[_ANSWERED],
+            dropped=_by_cause(self._total, "dropped"),
+            without_scale=_by_cause(self._total, "without_scale"),
+            recently_dropped=_by_cause(recent, "dropped"),
+            recently_without_scale=_by_cause(recent, "without_scale"),
+            input_rate=recent[_RECEIVED] / seconds,
+            output_rate=recent[_ANSWERED] / seconds,
+            since_image=now - self._last.get(_RECEIVED, self._start),
+            since_info=now - self._last.get(_INFO, self._start),
+        )
+
+
+def _by_cause(counts: Counter[_Event], kind: str) -> dict[str, int]:
+    return {event.cause: number for event, number in counts.items() if event.kind == kind}
 
 
 class Statistics:
     """Counts of all cameras since its making; may be used by several threads.
+
+    Its memory does not grow with time nor with the rate of messages.
 
     Args:
         cameras: their names.
@@ -78,47 +138,33 @@ class Statistics:
 
     def __init__(self, cameras: Sequence[str], clock: Callable[[], float]) -> None:
         self._clock = clock
+        self._start = clock()
         self._lock = threading.Lock()
-        self._cameras = {name: _Camera(clock()) for name in cameras}
+        self._cameras = {name: _Camera(self._start) for name in cameras}
         self._latencies: defaultdict[str, deque[float]] = defaultdict(
             lambda: deque(maxlen=KEPT_ANSWERS)
         )
 
     def received(self, camera: str) -> None:
         """An image has come."""
-        with self._lock:
-            of, now = self._cameras[camera], self._clock()
-            of.counts["images"] += 1
-            of.last_image = now
-            of.images.append(now)
+        self._count(camera, _RECEIVED)
 
     def info_received(self, camera: str) -> None:
         """A CameraInfo has come."""
-        with self._lock:
-            of = self._cameras[camera]
-            of.counts["infos"] += 1
-            of.last_info = self._clock()
+        self._count(camera, _INFO)
 
     def dropped(self, camera: str, cause: str, count: int = 1) -> None:
         """Images will not be answered."""
-        with self._lock:
-            of = self._cameras[camera]
-            of.dropped[cause] += count
-            of.troubles.append((self._clock(), cause))
+        self._count(camera, _Event("dropped", cause), count)
 
     def without_scale(self, camera: str, cause: str) -> None:
-        """An image has no depth in metres, for want of a CameraInfo that can be used."""
-        with self._lock:
-            of = self._cameras[camera]
-            of.without_scale[cause] += 1
-            of.troubles.append((self._clock(), cause))
+        """An image has no depth in metres for want of a CameraInfo, or a CameraInfo is of no use."""
+        self._count(camera, _Event("without_scale", cause))
 
     def answered(self, camera: str, latencies: Mapping[str, float]) -> None:
         """The answers of an image have gone out; ``latencies`` are seconds by stage."""
+        self._count(camera, _ANSWERED)
         with self._lock:
-            of = self._cameras[camera]
-            of.counts["answered"] += 1
-            of.answers.append(self._clock())
             for stage, seconds in latencies.items():
                 self._latencies[stage].append(seconds)
 
@@ -126,30 +172,15 @@ class Statistics:
         """The figures of this moment."""
         with self._lock:
             now = self._clock()
-            latencies = {
-                stage: Percentiles(*(float(p) for p in np.percentile(seconds, (50, 95, 99))))
-                for stage, seconds in self._latencies.items()
-            }
-            cameras = {name: _figures(of, now) for name, of in self._cameras.items()}
-        return Snapshot(latencies, cameras)
+            cameras = {name: camera.snapshot(now) for name, camera in self._cameras.items()}
+            latencies = {stage: list(seconds) for stage, seconds in self._latencies.items()}
+        # Outside of the lock: sorting should keep no image waiting.
+        percentiles = {
+            stage: Percentiles(*np.percentile(seconds, (50, 95, 99)).tolist())
+            for stage, seconds in latencies.items()
+        }
+        return Snapshot(now - self._start, percentiles, cameras)
 
-
-def _figures(of: _Camera, now: float) -> CameraSnapshot:
-    # Younger than the window, only the time since the start counts.
-    span = max(min(WINDOW, now - of.start), 1e-3)
-
-    def rate(times: deque[float]) -> float:
-        return sum(now - time < span for time in times) / span
-
-    return CameraSnapshot(
-        received=of.counts["images"],
-        infos=of.counts["infos"],
-        answered=of.counts["answered"],
-        dropped=dict(of.dropped),
-        without_scale=dict(of.without_scale),
-        recent=Counter(cause for time, cause in of.troubles if now - time < WINDOW),
-        input_rate=rate(of.images),
-        output_rate=rate(of.answers),
-        since_image=now - of.last_image,
-        since_info=now - of.last_info,
-    )
+    def _count(self, camera: str, event: _Event, number: int = 1) -> None:
+        with self._lock:
+            self._cameras[camera].count(event, self._clock(), number)

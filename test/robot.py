@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import rclpy
+import rclpy.time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from lifecycle_msgs.msg import State
 from lifecycle_msgs.srv import ChangeState, GetState
@@ -129,6 +130,7 @@ class Camera:
 
         def note(array):
             self.health |= {status.name: status for status in array.status}
+            self.health_time = rclpy.time.Time.from_msg(array.header.stamp)
 
         self.node.create_subscription(DiagnosticArray, "/diagnostics", note, 10)
         self.wait(lambda: self.health, "diagnostics")
@@ -141,6 +143,12 @@ class Camera:
         """The key-value pairs of a status; none before it has come."""
         status = self.status(name)
         return {pair.key: pair.value for pair in status.values} if status else {}
+
+    def fresh_values(self, name) -> dict[str, str]:
+        """The same, from diagnostics that were made after this call."""
+        now = self.node.get_clock().now()
+        self.wait(lambda: self.health_time > now, "fresh diagnostics")
+        return self.values(name)
 
     def wait_for_status(self, name, level, words):
         """Wait until a status has a level and says certain words; its message."""
