@@ -124,12 +124,12 @@ def _node_findings(health: Health, snapshot: Snapshot, thresholds: Thresholds) -
 
 
 def _inactivity(health: Health) -> Finding:
-    way_back = _WAY_BACK.get(health.state, "wait")
-    if not health.last_error:
-        return WARN, f"{health.state}: no image is answered; {way_back}"
-    # What torch has to say goes on for lines; "last error" has all of it.
-    reason = health.last_error.splitlines()[0]
-    return ERROR, f"{health.state}: {reason}; mend this, then {way_back}"
+    # What torch has to say goes on for lines; the value "last error" has all of them.
+    reason = health.last_error.split("\n")[0] or "no image is answered"
+    way_back = _WAY_BACK.get(health.state, "")
+    if way_back:
+        way_back = f"; mend this, then {way_back}" if health.last_error else f"; {way_back}"
+    return ERROR if health.last_error else WARN, f"{health.state}: {reason}{way_back}"
 
 
 def _latency_findings(snapshot: Snapshot, thresholds: Thresholds) -> Iterator[Finding]:
@@ -204,10 +204,11 @@ def _rate_findings(camera: CameraSnapshot, thresholds: Thresholds) -> Iterator[F
     for level, name in ((ERROR, "rate_error"), (WARN, "rate_warn")):
         least = getattr(thresholds, name)
         if camera.output_rate < least:
-            suspect = "camera" if camera.input_rate < least else "node's latencies and the drops"
+            suspect = "camera" if camera.input_rate < least else "latencies and the drops"
             yield (
                 level,
-                f"{_rates(camera)}, less than diagnostics.{name}, {least:g} Hz: look at the {suspect}",
+                f"{_rates(camera)}, less than diagnostics.{name}, {least:g} Hz: look at the "
+                f"{suspect}",
             )
             return
 

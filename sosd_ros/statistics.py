@@ -158,15 +158,15 @@ class Statistics:
         self._count(camera, _Event("dropped", cause), count)
 
     def without_scale(self, camera: str, cause: str) -> None:
-        """An image has no depth in metres for want of a CameraInfo, or a CameraInfo is of no use."""
+        """An image has no metric depth for want of a CameraInfo, or a CameraInfo is of no use."""
         self._count(camera, _Event("without_scale", cause))
 
     def answered(self, camera: str, latencies: Mapping[str, float]) -> None:
         """The answers of an image have gone out; ``latencies`` are seconds by stage."""
-        self._count(camera, _ANSWERED)
         with self._lock:
             for stage, seconds in latencies.items():
                 self._latencies[stage].append(seconds)
+        self._count(camera, _ANSWERED)
 
     def snapshot(self) -> Snapshot:
         """The figures of this moment."""

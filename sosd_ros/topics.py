@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from rclpy.clock import Clock, ClockType  # type: ignore[attr-defined]
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import (
     QoSCompatibility,
@@ -36,6 +37,7 @@ except ImportError:  # Humble
     )
 
 OUTPUT_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
+NAMES_KNOWN = 0.5  # seconds: the middleware hears of a peer's topics before its name
 INPUT_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 
 
@@ -186,9 +188,7 @@ class CameraTopics:
             )
 
         def on_incompatible(event: Any) -> None:
-            peers = self._node.get_subscriptions_info_by_topic(publisher.topic_name)
-            misfits = [p for p in peers if _misfit(publisher.qos_profile, p.qos_profile)]
-            self._report(publisher.topic_name, event, "publisher", "subscription", misfits)
+            self._report(publisher, event, "publisher")
 
         publisher = _created(topic, create, incompatible_qos=on_incompatible)
         return publisher
@@ -213,9 +213,7 @@ class CameraTopics:
             )
 
         def on_incompatible(event: Any) -> None:
-            peers = self._node.get_publishers_info_by_topic(subscription.topic_name)
-            misfits = [p for p in peers if _misfit(p.qos_profile, subscription.qos_profile)]
-            self._report(subscription.topic_name, event, "subscription", "publisher", misfits)
+            self._report(subscription, event, "subscription")
 
         subscription = _created(
             topic,
@@ -225,18 +223,29 @@ class CameraTopics:
         )
         self._subscriptions.append(subscription)
 
-    def _report(
-        self, topic: str, event: Any, ours: str, theirs: str, misfits: Sequence[Any]
-    ) -> None:
-        """Say whose quality of service does not fit, as far as their names are known yet."""
-        names = sorted({p.node_name for p in misfits} - {"_NODE_NAME_UNKNOWN_"})
+    def _report(self, ours: Any, event: Any, kind: str) -> None:
+        """Say whose quality of service does not fit, once the names of its nodes have come."""
+        topic, qos = ours.topic_name, ours.qos_profile  # ours may be gone by then
         policy = qos_policy_name_from_kind(event.last_policy_kind)
-        self._on_incompatible(
-            topic,
-            f"{theirs} of {', '.join(names) or 'another node'} on {topic} does not fit ours by its "
-            f"{policy}: nothing passes between them; change it, or ours by the parameter "
-            f"qos_overrides.{topic}.{ours}.{policy.lower()}",
-        )
+
+        def report() -> None:
+            self._node.destroy_timer(timer)
+            if kind == "publisher":
+                peers, other = self._node.get_subscriptions_info_by_topic(topic), "subscription"
+                misfits = [peer for peer in peers if _misfit(qos, peer.qos_profile)]
+            else:
+                peers, other = self._node.get_publishers_info_by_topic(topic), "publisher"
+                misfits = [peer for peer in peers if _misfit(peer.qos_profile, qos)]
+            names = sorted({peer.node_name for peer in misfits} - {"_NODE_NAME_UNKNOWN_"})
+            self._on_incompatible(
+                topic,
+                f"{other} of {', '.join(names) or 'another node'} on {topic} does not fit ours by "
+                f"its {policy}: nothing passes between them; change it, or ours by the parameter "
+                f"qos_overrides.{topic}.{kind}.{policy.lower()}",
+            )
+
+        clock = Clock(clock_type=ClockType.STEADY_TIME)  # the simulation may stand still
+        timer = self._node.create_timer(NAMES_KNOWN, report, clock=clock)
 
 
 def _misfit(publisher: QoSProfile, subscription: QoSProfile) -> bool:

@@ -69,15 +69,16 @@ def test_training_uses_the_robots_side_and_never_the_other_way():
     assert used <= {"network", "weights", "labels", "camera"}
 
 
-def test_only_the_node_and_the_demo_use_rclpy():
+def test_only_the_node_and_the_commands_use_rclpy():
     """Everything else takes and gives arrays or messages; parameters.py only names the type."""
     users = {
         path.relative_to(ROOT).as_posix()
         for path in (ROOT / "sosd_ros").rglob("*.py")
         if "rclpy" in tops(imports(path))
     }
-    demo = {"sosd_ros/demo/__main__.py", "sosd_ros/demo/player.py"}
-    assert users == {"sosd_ros/node.py", "sosd_ros/parameters.py"} | demo
+    the_node = {f"sosd_ros/{name}.py" for name in ("node", "topics", "parameters", "process")}
+    assert {user for user in users if user.count("/") == 1} <= the_node
+    assert {user.split("/")[1] for user in users - the_node} == {"demo", "checks"}
 
 
 def test_the_engine_stands_on_network_weights_and_camera():
