@@ -361,6 +361,7 @@ class PerceptionNode(LifecycleNode):
             last_error=self._last_error,
             busy=worker.busy if worker else 0.0,
             incompatible=self._incompatible,
+            needs_info="depth" in engine.tasks if engine else True,
         )
         thresholds = settings.diagnostics if settings else diagnostics.Thresholds()
         message = DiagnosticArray()

@@ -117,7 +117,7 @@ def measure(case: Case, rate: float, frames: int) -> dict[int, Arrival]:
     Raises:
         RuntimeError: if the processes do not find each other, or one fails.
     """
-    # Processes that are new, since the middleware reads its settings once.
+    # New processes, as the middleware reads its settings once.
     context = multiprocessing.get_context("spawn")
     found, over = context.Event(), context.Event()
     ours, theirs = context.Pipe(duplex=False)
@@ -156,7 +156,7 @@ def _send(case: Case, rate: float, frames: int, found: Event, over: Event) -> No
         for number in range(frames):
             time.sleep(max(0.0, start + number / rate - time.monotonic()))
             message.header.frame_id = str(number)
-            message.header.stamp = Time(**_now())
+            message.header.stamp = _now()
             publisher.publish(message)
         publisher.wait_for_all_acked(Duration(seconds=TIMEOUT))
         while not over.wait(1 / rate):
@@ -171,8 +171,7 @@ def _receive(case: Case, found: Event, over: Event, results: Connection) -> None
         if message.header.frame_id == START:
             found.set()
         elif message.header.frame_id == END:
-            if not over.is_set():
-                results.send(arrivals)
+            results.send(arrivals)
             over.set()
         else:
             stamp = message.header.stamp
@@ -214,9 +213,9 @@ def _empty(kind: type, frame: str) -> Any:
     return message
 
 
-def _now() -> dict[str, int]:
+def _now() -> Time:
     seconds, nanoseconds = divmod(time.monotonic_ns(), 1_000_000_000)
-    return {"sec": seconds, "nanosec": nanoseconds}
+    return Time(sec=seconds, nanosec=nanoseconds)
 
 
 HEADER = (

@@ -90,10 +90,13 @@ class TorchEngine:
         self.free()
 
     def memory(self) -> tuple[int, int] | None:
-        """Used and total bytes of the device, by all its processes; ``None`` for the CPU."""
+        """Used and total bytes of the device, by all its processes; ``None`` if not known."""
         if self.device.type != "cuda":
             return None
-        free, total = torch.cuda.mem_get_info(self.device)
+        try:
+            free, total = torch.cuda.mem_get_info(self.device)
+        except RuntimeError:  # the context is broken, which is told by who needs it
+            return None
         return total - free, total
 
     def _metres(self, answer: torch.Tensor, focals: Sequence[float]) -> torch.Tensor:
