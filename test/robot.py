@@ -16,7 +16,9 @@ import rclpy.time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from lifecycle_msgs.msg import State
 from lifecycle_msgs.srv import ChangeState, GetState
+from rcl_interfaces.srv import SetParametersAtomically
 from rclpy.executors import SingleThreadedExecutor
+from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_msgs.msg import Header
@@ -194,6 +196,15 @@ class Camera:
         answer = self._answer(client, request, TIMEOUT)
         assert answer is not None, f"{name} has not answered"
         return answer
+
+    def set_parameters(self, **values):
+        """Set parameters of the node all at once, with __ for dots; the result."""
+        request = SetParametersAtomically.Request()
+        request.parameters = [
+            Parameter(name.replace("__", "."), value=value).to_parameter_msg()
+            for name, value in values.items()
+        ]
+        return self.call(SetParametersAtomically, "/sosd/set_parameters_atomically", request).result
 
     def state(self, node="/sosd"):
         """A node's life-cycle state.

@@ -218,3 +218,16 @@ def test_a_zoom_lens_is_followed_though_its_images_come_first(start_node, camera
         depths.setdefault(focal, []).append(float(depth[0, 0]))
     assert depths[160.0] == pytest.approx([2 * depths[80.0][0]] * 2)
     assert depths[80.0][0] == depths[80.0][1]
+
+
+def test_wrong_values_at_start_are_said_and_can_be_mended(start_node, camera):
+    """Two of them, one a type: the node stays up, unconfigured, until both are right."""
+    node = start_node(min_depth="near", cloud_decimation=1000)
+    camera.wait_for_state(State.PRIMARY_STATE_UNCONFIGURED)
+    camera.wait(lambda: "cannot configure" in node.log, "a refusal")
+    assert "parameter min_depth is 'near', expected a number" in node.log
+    assert camera.set_parameters(min_depth=0.5).successful
+    assert not camera.change_state(Transition.TRANSITION_CONFIGURE)
+    assert "parameter cloud_decimation is 1000, expected 1 to 64" in node.log
+    assert camera.set_parameters(cloud_decimation=2).successful
+    assert camera.change_state(Transition.TRANSITION_CONFIGURE), node.log

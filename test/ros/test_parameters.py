@@ -7,9 +7,7 @@ import re
 import numpy as np
 import pytest
 import yaml
-from lifecycle_msgs.msg import State, Transition
-from rcl_interfaces.srv import DescribeParameters, GetParameters, SetParametersAtomically
-from rclpy.parameter import Parameter as RosParameter
+from rcl_interfaces.srv import DescribeParameters, GetParameters
 from robot import OUTPUTS, RELIABLE, ROOT, NodeProcess, camera_info, picture, pixels, rgb
 
 from sosd_ros import parameters
@@ -89,17 +87,7 @@ def running(shared_node, camera):
     camera.listen(*OUTPUTS)
     yield camera
     defaults = {p.name: p.default for p in PARAMETERS if p.change is Change.RUNNING}
-    assert change(camera, **defaults).successful
-
-
-def change(camera, **values):
-    request = SetParametersAtomically.Request()
-    request.parameters = [
-        RosParameter(name.replace("__", "."), value=value).to_parameter_msg()
-        for name, value in values.items()
-    ]
-    service = "/sosd/set_parameters_atomically"
-    return camera.call(SetParametersAtomically, service, request).result
+    assert camera.set_parameters(**defaults).successful
 
 
 def answer(camera, *topics):
@@ -121,12 +109,12 @@ def test_every_parameter_describes_itself(running):
 
 def test_ranges_change_while_it_runs(running):
     """All is about 2 m: beyond max_depth it is infinite, nearer than min_depth it is NaN."""
-    assert change(running, max_depth=1.0).successful
+    assert running.set_parameters(max_depth=1.0).successful
     assert np.isposinf(pixels(answer(running, "depth")[0], np.float32)).all()
-    assert change(running, max_depth=30).successful  # an integer will do
-    assert change(running, min_depth=10.0).successful
+    assert running.set_parameters(max_depth=30).successful  # an integer will do
+    assert running.set_parameters(min_depth=10.0).successful
     assert np.isnan(pixels(answer(running, "depth")[0], np.float32)).all()
-    refused = change(running, min_depth=31.0)
+    refused = running.set_parameters(min_depth=31.0)
     assert not refused.successful
     assert refused.reason == (
         "parameter min_depth is 31 m, expected less than max_depth, which is 30 m"
@@ -135,14 +123,14 @@ def test_ranges_change_while_it_runs(running):
 
 def test_the_cloud_is_decimated_while_it_runs(running):
     """Every third row and column of 64x96, whose points are those of their pixels."""
-    assert change(running, cloud_decimation=3).successful
+    assert running.set_parameters(cloud_decimation=3).successful
     depth, points = answer(running, "depth", "points")
     assert (points.height, points.width) == (22, 32)
     z = np.frombuffer(points.data, np.float32).reshape(22, 32, 5)[..., 2]
     np.testing.assert_array_equal(z, pixels(depth, np.float32)[::3, ::3])
-    refused = change(running, cloud_decimation=0)
+    refused = running.set_parameters(cloud_decimation=0)
     assert refused.reason == "parameter cloud_decimation is 0, expected 1 to 64"
-    assert not change(running, cloud_decimation=2.0).successful
+    assert not running.set_parameters(cloud_decimation=2.0).successful
 
 
 def test_uncertain_pixels_are_unlabelled(running):
@@ -153,7 +141,7 @@ def test_uncertain_pixels_are_unlabelled(running):
     highest = float(pixels(confidence, np.uint8).max())
     assert 0 < highest < 200
     for threshold, unlabelled in ((highest, False), (highest + 1, True)):
-        assert change(running, confidence_threshold=threshold / 255).successful
+        assert running.set_parameters(confidence_threshold=threshold / 255).successful
         [semantic] = answer(running, "semantic")
         assert ((pixels(semantic, np.uint8) == 255) == unlabelled).all()
 
@@ -161,14 +149,14 @@ def test_uncertain_pixels_are_unlabelled(running):
 def test_the_overlay_follows_its_opacity(running):
     """0 is the image itself."""
     running.listen("overlay")
-    assert change(running, overlay_opacity=0.0).successful
+    assert running.set_parameters(overlay_opacity=0.0).successful
     [picture_message] = answer(running, "overlay")
     np.testing.assert_array_equal(pixels(picture_message, np.uint8), picture())
 
 
 def test_a_rate_limits_one_output_and_not_the_others(running):
     """A thousandth of a hertz: one more cloud at most, while labels come for every frame."""
-    assert change(running, publish_rate__points=0.001).successful
+    assert running.set_parameters(publish_rate__points=0.001).successful
     answer(running, "semantic", "points")  # the one that is due at once
     before = len(running.heard["points"])
     for _ in range(5):
@@ -179,24 +167,11 @@ def test_a_rate_limits_one_output_and_not_the_others(running):
 def test_what_is_read_at_configure_says_so(running):
     """And the value stays; autostart is read-only; an unknown device is refused at configure."""
     for name, value in {"weights": "x", "device": "cuda", "cameras": ["a"]}.items():
-        refused = change(running, **{name: value})
+        refused = running.set_parameters(**{name: value})
         assert not refused.successful
         assert refused.reason == f"{name} is read at configure: clean up first, then configure"
-    assert "read-only" in change(running, autostart=False).reason
+    assert "read-only" in running.set_parameters(autostart=False).reason
     got = running.call(
         GetParameters, "/sosd/get_parameters", GetParameters.Request(names=["device"])
     )
     assert got.values[0].string_value == "cpu"
-
-
-def test_wrong_values_at_start_are_said_and_can_be_mended(start_node, camera):
-    """Two of them, one a type: the node stays up, unconfigured, until both are right."""
-    node = start_node(min_depth="near", cloud_decimation=1000)
-    camera.wait_for_state(State.PRIMARY_STATE_UNCONFIGURED)
-    camera.wait(lambda: "cannot configure" in node.log, "a refusal")
-    assert "parameter min_depth is 'near', expected a number" in node.log
-    assert change(camera, min_depth=0.5).successful
-    assert not camera.change_state(Transition.TRANSITION_CONFIGURE)
-    assert "parameter cloud_decimation is 1000, expected 1 to 64" in node.log
-    assert change(camera, cloud_decimation=2).successful
-    assert camera.change_state(Transition.TRANSITION_CONFIGURE), node.log

@@ -195,12 +195,3 @@ def test_a_violation_is_said_and_ends_the_command_with_1(small_weights):
     assert "failed: the p99 of the latency drifted from" in done.stderr
     assert "least p99 of a window [ms]" in done.stdout
     assert "Traceback" not in done.stderr
-
-
-def test_a_node_that_cannot_be_configured_ends_the_command(small_weights):
-    """The node's own reason is shown."""
-    done = soak("--weights", small_weights, "--device", "warp")
-    assert done.returncode == 1
-    assert "device 'warp' is unknown" in done.stdout + done.stderr
-    assert "error: the node could not be configured" in done.stderr
-    assert "Traceback" not in done.stderr
