@@ -43,7 +43,6 @@ class Health:
     Attributes:
         name: of the node, with its namespace, without a leading slash.
         state: of the life cycle.
-        active: whether that state is active.
         device: that the network runs on; empty if there is none.
         weights: name of the file.
         memory: used and total bytes of the device; ``None`` if it has none of its own.
@@ -55,7 +54,6 @@ class Health:
 
     name: str
     state: str
-    active: bool
     device: str
     backend: str
     weights: str
@@ -65,6 +63,11 @@ class Health:
     busy: float
     incompatible: Mapping[str, str]
     needs_info: bool = True
+
+    @property
+    def active(self) -> bool:
+        """Whether images are answered."""
+        return self.state == "active"
 
 
 def statuses(health: Health, snapshot: Snapshot, thresholds: Thresholds) -> list[DiagnosticStatus]:

@@ -209,9 +209,8 @@ def compressed_to_rgb(message: CompressedImage, max_pixels: int = MAX_PIXELS) ->
     bgr = None
     size = _declared_size(bytes(message.data))
     if size is not None:
-        _check_size(
-            *size, max_pixels
-        )  # a few kilobytes can declare gigabytes: look before decoding
+        # A few kilobytes can declare gigabytes: look before decoding.
+        _check_size(*size, max_pixels)
         flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
         bgr = cv2.imdecode(np.frombuffer(message.data, np.uint8), flags)
     if bgr is None:

@@ -30,8 +30,9 @@ from .engine import EngineError, TorchEngine
 from .labels import UNLABELLED
 from .malloc import keep_freed_memory
 from .messages import MessageError
-from .pipeline import Frame, Pipeline, stamp_of
+from .pipeline import Frame, Pipeline
 from .share import DEFAULT_WEIGHTS, share
+from .stamps import nanoseconds
 from .statistics import Statistics
 from .topics import CameraTopics
 from .worker import BatchWorker
@@ -152,8 +153,8 @@ class PerceptionNode(LifecycleNode):
         engine.warm_up()
         self._incompatible = {}
         for name in settings.cameras:
-            self._cameras[name] = CameraTopics(self, name, set(engine.tasks), self._on_incompatible)
-        if "semantic" in engine.tasks:
+            self._cameras[name] = CameraTopics(self, name, engine.answers, self._on_incompatible)
+        if "semantic" in engine.answers:
             self._create_label_publisher(String, "label_info/json")
             if LabelInfo is not None:
                 self._create_label_publisher(LabelInfo, "label_info")
@@ -277,7 +278,7 @@ class PerceptionNode(LifecycleNode):
         jumps = camera.order.jumps
         try:
             messages.check_header(message.header)
-            if not camera.order.accepts(stamp_of(message)):
+            if not camera.order.accepts(nanoseconds(message.header.stamp)):
                 raise MessageError("out_of_order", "a newer one came before it")
         except MessageError as error:
             self._statistics.dropped(camera.name, error.cause)
@@ -352,7 +353,6 @@ class PerceptionNode(LifecycleNode):
         health = diagnostics.Health(
             name=self.get_fully_qualified_name().lstrip("/"),
             state=self._state,
-            active=self._state == "active",
             device=str(engine.device) if engine else "",
             backend=engine.backend if engine else "",
             weights=self._weights[0] if engine else "",
@@ -361,7 +361,7 @@ class PerceptionNode(LifecycleNode):
             last_error=self._last_error,
             busy=worker.busy if worker else 0.0,
             incompatible=self._incompatible,
-            needs_info="depth" in engine.tasks if engine else True,
+            needs_info="depth" in engine.answers if engine else True,
         )
         thresholds = settings.diagnostics if settings else diagnostics.Thresholds()
         message = DiagnosticArray()

@@ -12,6 +12,7 @@ from rcl_interfaces.msg import ParameterDescriptor
 
 from .diagnostics import Thresholds
 from .messages import MAX_PIXELS
+from .topics import OUTPUTS
 
 if TYPE_CHECKING:
     from rclpy.node import Node
@@ -93,8 +94,6 @@ def _camera_names(parameter: str, value: Any) -> tuple[str, ...]:
     return names
 
 
-# Outputs whose rate can be limited; camera_info goes with depth.
-RATED = ("depth", "semantic", "confidence", "points", "overlay", "depth_colored")
 _HOUR = 3600.0
 
 PARAMETERS = (
@@ -194,7 +193,7 @@ PARAMETERS = (
             range=(0.0, 1000.0),
             change=Change.RUNNING,
         )
-        for output in RATED
+        for output in dict.fromkeys(output.rate for output in OUTPUTS.values())
     ),
     Parameter(
         "diagnostics.input_timeout",

@@ -19,12 +19,9 @@ from .labels import UNLABELLED
 from .messages import MessageError
 from .parameters import Settings
 from .pictures import depth_colours, overlay
-from .stamps import is_too_old
+from .stamps import is_too_old, nanoseconds
 from .statistics import Statistics
 from .topics import OUTPUTS, CameraTopics
-
-# The network's task that an answer of the engine takes.
-_TASK_OF = {"depth": "depth", "semantic": "semantic", "confidence": "semantic"}
 
 
 class Frame(NamedTuple):
@@ -123,7 +120,7 @@ class Pipeline:
     def _prepare(self, camera: CameraTopics, frame: Frame) -> _Work | None:
         """Convert a frame, if anyone waits for its answers."""
         started, message, settings = time.monotonic(), frame.message, self._settings
-        if is_too_old(stamp_of(message), self._now(), settings.max_age):
+        if is_too_old(nanoseconds(message.header.stamp), self._now(), settings.max_age):
             reason = f"dropped: it is more than max_age, {settings.max_age:g} s, old"
             self._drop(camera, message, "too_old", reason)
             return None
@@ -177,7 +174,7 @@ class Pipeline:
         answers = set().union(*(OUTPUTS[name].needs for work in works for name in work.outputs))
         if "semantic" in answers and settings.confidence_threshold > 0:
             answers.add("confidence")
-        answers = {a for a in answers if _TASK_OF[a] in self._engine.tasks}
+        answers &= self._engine.answers
         if not answers:
             return Perception(None, None, None)
         images = np.stack([work.image for work in works]) if works[1:] else works[0].image[None]
@@ -254,9 +251,3 @@ class Pipeline:
         colours = np.ascontiguousarray(work.image[::n, ::n])
         seen = None if labels is None else labels[::n, ::n]
         return messages.cloud_message(work.frame.message.header, points, colours, seen)
-
-
-def stamp_of(message: Any) -> int:
-    """The stamp of a message in nanoseconds."""
-    stamp = message.header.stamp
-    return stamp.sec * 1_000_000_000 + stamp.nanosec

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib.metadata
 import os
 import signal
@@ -10,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from lifecycle_msgs.msg import State
@@ -17,7 +19,7 @@ from lifecycle_msgs.srv import GetState
 from rclpy.executors import Executor
 from rclpy.node import Node
 
-from .share import share
+from .share import DEFAULT_WEIGHTS, share
 
 _START_TIMEOUT = 120.0  # seconds; a cold disk reads torch slowly
 _END_TIMEOUT = 10.0
@@ -48,6 +50,25 @@ def perception_node(parameters: Mapping[str, object]) -> Iterator[subprocess.Pop
             process.wait(timeout=_END_TIMEOUT)
         except subprocess.TimeoutExpired:
             process.kill()
+
+
+def add_node_options(parser: argparse.ArgumentParser) -> None:
+    """``--weights`` and ``--device`` of the node that a command runs."""
+    import torch  # takes a second, which only these commands need
+
+    parser.add_argument("--weights", default=str(share("weights", DEFAULT_WEIGHTS)))
+    parser.add_argument(
+        "--device",
+        default="cuda" if torch.cuda.is_available() else "cpu",
+        help="cuda or cpu; default: cuda where torch finds it, else cpu",
+    )
+
+
+def own_memory(pid: int) -> int:
+    """Anonymous memory of a process in bytes, in RAM and swapped out; 0 if it has ended."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    own = [line.split()[1] for line in lines if line.startswith(("RssAnon:", "VmSwap:"))]
+    return 1024 * sum(map(int, own))
 
 
 def check_running(process: subprocess.Popen) -> None:

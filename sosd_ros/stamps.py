@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from builtin_interfaces.msg import Time
+
 # A frame that overtook another is milliseconds late; a clock that is set is off by more. One that
 # is set back by less costs the frames until it has caught up.
 CLOCK_JUMP = 1_000_000_000  # nanoseconds
@@ -33,6 +35,11 @@ class StampOrder:
             self.jumps += 1
         self._last = stamp
         return True
+
+
+def nanoseconds(stamp: Time) -> int:
+    """A stamp as one number."""
+    return int(stamp.sec * 1_000_000_000 + stamp.nanosec)
 
 
 def is_too_old(stamp: int, now: int, max_age: float) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -96,7 +96,7 @@ class CameraTopics:
     Args:
         node: the node that has the topics.
         name: of the camera; may be empty.
-        tasks: of the network; outputs that need others are not offered.
+        answers: of the engine; outputs that need others are not offered.
         on_incompatible: called with a topic and a sentence when a peer's quality of service does
             not fit.
     """
@@ -105,7 +105,7 @@ class CameraTopics:
         self,
         node: LifecycleNode,
         name: str,
-        tasks: set[str],
+        answers: Set[str],
         on_incompatible: Callable[[str, str], None],
     ) -> None:
         self.name = name
@@ -117,13 +117,11 @@ class CameraTopics:
         self._on_incompatible = on_incompatible
         self._throttles = {output.rate: Throttle() for output in OUTPUTS.values()}
         self._subscriptions: list[Any] = []
-        # Without a depth task there are no points, and without labels points have none.
-        required = {"points": _DEPTH, "camera_info": _DEPTH}
-        answers = tasks | ({"confidence"} if "semantic" in tasks else set())
         self.publishers: dict[str, Any] = {}
         try:
             for key, output in OUTPUTS.items():
-                if required.get(key, output.needs) <= answers:
+                # Of labels, points carry what there is.
+                if (_DEPTH if output.metric else output.needs) <= answers:
                     self.publishers[key] = self._create_publisher(output)
         except Exception:
             self.destroy()
@@ -165,7 +163,7 @@ class CameraTopics:
         }
         due = {
             rate
-            for rate in sorted({OUTPUTS[name].rate for name in wanted})
+            for rate in {OUTPUTS[name].rate for name in wanted}
             if self._throttles[rate].is_due(rates[rate], now)
         }
         return {name for name in wanted if OUTPUTS[name].rate in due}

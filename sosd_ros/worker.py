@@ -56,11 +56,6 @@ class BatchWorker(Generic[Item]):
         since = self._busy_since
         return 0.0 if since is None else time.monotonic() - since
 
-    @property
-    def is_stopping(self) -> bool:
-        """Whether what is not done yet should better not be begun."""
-        return self._stopping
-
     def stop(self, timeout: float) -> tuple[bool, dict[str, Item]]:
         """Finish the batch at hand and end the thread.
 

@@ -28,6 +28,7 @@ from std_msgs.msg import Header
 
 from sosd_ros import messages
 from sosd_ros.messages import MessageError
+from sosd_ros.process import own_memory, use_local_middleware
 
 CAUSES = {"encoding", "size", "step", "data", "compressed", "frame_id"}
 CAUSES |= {"uncalibrated", "intrinsics"}
@@ -157,12 +158,6 @@ def generate(strategy, examples, seed, use):
     run()
 
 
-def resident(pid="self"):
-    """Bytes of a process' own memory."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("RssAnon"))
-
-
 @contextlib.contextmanager
 def silent_decoders():
     """OpenCV's libraries write to the error stream what we put into sentences."""
@@ -188,7 +183,7 @@ def fuzz_conversion(examples, seed):
         with silent_decoders():
             generate(everything, -(-examples // 10), seed + part, use)
         gc.collect()
-        memory.append(resident())
+        memory.append(own_memory(os.getpid()))
     return counts, memory[0], memory[-1]
 
 
@@ -227,7 +222,7 @@ def fuzz_node(node, camera, examples, seed):
     for part in (examples // 10, examples - examples // 10):
         generate(st.one_of(images(), images(), camera_infos()), part, seed + part, use)
         camera.wait(caught_up, "the node to have heard all images")
-        memory.append(resident(node.process.pid))
+        memory.append(own_memory(node.process.pid))
 
     def settled():
         values = camera.values("camera")
@@ -252,8 +247,6 @@ def _fuzz_running_node(examples, seed):
     import rclpy
     from robot import RELIABLE, Camera, NodeProcess, camera_info
     from support import write_small_weights
-
-    from sosd_ros.process import use_local_middleware
 
     use_local_middleware()
     os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))

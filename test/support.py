@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import subprocess
+import sys
+from pathlib import Path
 
 import torch
 
@@ -19,6 +22,17 @@ SMALL = weights.Manifest(
     mean=(0.5, 0.5, 0.5),
     std=(0.5, 0.5, 0.5),
 )
+
+
+def run_module(module, *arguments):
+    """``python -m module`` as a command of its own, finished; from the checkout's root."""
+    return subprocess.run(
+        [sys.executable, "-m", module, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[1],
+        check=False,
+    )
 
 
 def write_small_weights(path, **changes):

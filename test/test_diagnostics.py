@@ -18,7 +18,6 @@ OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.E
 HEALTH = Health(
     name="sosd",
     state="active",
-    active=True,
     device="cpu",
     backend="torch",
     weights="w.safetensors",
@@ -119,9 +118,9 @@ def test_a_device_without_memory_of_its_own_shows_none():
 
 
 TORCH_SAYS = "CUDA error: an illegal memory access\nCompile with `TORCH_USE_CUDA_DSA`"
-INACTIVE = {"active": False, "state": "inactive"}
-UNCONFIGURED = {"active": False, "state": "unconfigured"}
-CONFIGURING = {"active": False, "state": "configuring"}
+INACTIVE = {"state": "inactive"}
+UNCONFIGURED = {"state": "unconfigured"}
+CONFIGURING = {"state": "configuring"}
 
 # Changed health, level, and words of the message that are in the operator's page too.
 NODE_FAULTS = [
@@ -277,7 +276,7 @@ def test_the_rate_is_judged_while_all_is_wanted():
 
 def test_cameras_are_not_judged_while_the_node_is_not_active():
     """Nobody listens to them."""
-    health = dataclasses.replace(HEALTH, active=False, state="inactive")
+    health = dataclasses.replace(HEALTH, state="inactive")
     status = camera(health=health, since_image=100.0, recently_dropped={"encoding": 1})
     assert (status.level, status.message) == (OK, "not listened to: the node is inactive")
     assert status.message in PAGE

@@ -26,14 +26,11 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from pathlib import Path
 from subprocess import Popen
 from typing import Any
 
 import numpy as np
 import rclpy
-import torch
-from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.executors import Executor, ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
@@ -45,12 +42,14 @@ from .. import messages
 from ..malloc import keep_freed_memory
 from ..process import (
     NodeError,
+    add_node_options,
     check_running,
+    own_memory,
     perception_node,
     use_local_middleware,
     wait_until_active,
 )
-from ..share import DEFAULT_WEIGHTS, share
+from ..stamps import nanoseconds
 
 try:
     from rclpy.event_handler import SubscriptionEventCallbacks
@@ -236,7 +235,7 @@ class Recorder(Node):
     def __init__(self, pid: int, size: tuple[int, int]) -> None:
         super().__init__("sosd_soak")
         self.record = Record()
-        self._status = Path(f"/proc/{pid}/status")
+        self._pid = pid
         width, height = size
         self._pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
         self._images = self.create_publisher(Image, "image", DEPTH)
@@ -267,9 +266,9 @@ class Recorder(Node):
         info.k = [float(width), 0.0, width / 2, 0.0, float(width), height / 2, 0.0, 0.0, 1.0]
         self._infos.publish(info)
         image = messages.rgb_message(header, self._pixels)
-        self.record.sent[_nanoseconds(header.stamp)] = time.monotonic()
+        self.record.sent[nanoseconds(header.stamp)] = time.monotonic()
         self._images.publish(image)
-        self.record.memory["memory"].append((time.monotonic(), self._own_memory()))
+        self.record.memory["memory"].append((time.monotonic(), own_memory(self._pid)))
 
     def is_settled(self) -> bool:
         """Whether the last frame is answered, and the node has given account since."""
@@ -277,12 +276,6 @@ class Recorder(Node):
         is_answered = all(a and a[-1][0] == last for a in self.record.answers.values())
         received, answered, dropped, _ = _account(self.record.counts)
         return is_answered and self._noted > self._heard and received == answered + dropped
-
-    def _own_memory(self) -> int:
-        """Anonymous memory of the node in bytes, in RAM and swapped out; 0 if it has ended."""
-        lines = self._status.read_text().splitlines()
-        own = [line.split()[1] for line in lines if line.startswith(("RssAnon:", "VmSwap:"))]
-        return 1024 * sum(map(int, own))
 
     def _note(self, array: DiagnosticArray) -> None:
         values = {status.name: {v.key: v.value for v in status.values} for status in array.status}
@@ -297,11 +290,11 @@ class Recorder(Node):
         self.record.counts = {
             key: count - self._counts_before.get(key, 0) for key, count in self._counts.items()
         }
-        self._noted = _nanoseconds(array.header.stamp)
+        self._noted = nanoseconds(array.header.stamp)
 
     def _listener(self, output: str) -> Callable[[Any], None]:
         def listen(message: Any) -> None:
-            answer = (_nanoseconds(message.header.stamp), time.monotonic())
+            answer = (nanoseconds(message.header.stamp), time.monotonic())
             self.record.answers[output].append(answer)
             self._heard = self.get_clock().now().nanoseconds
 
@@ -312,10 +305,6 @@ class Recorder(Node):
             self.record.lost[output] += event.total_count_change
 
         return lose
-
-
-def _nanoseconds(stamp: Time) -> int:
-    return int(stamp.sec * 1_000_000_000 + stamp.nanosec)
 
 
 def soak(process: Popen, size: tuple[int, int], frames: int, rate: float) -> Record:
@@ -407,10 +396,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seconds", type=_positive, default=600.0, help="(%(default)g)")
     parser.add_argument("--rate", type=_positive, default=30.0, help="frames/s (%(default)g)")
     parser.add_argument("--size", type=_size, default=(640, 480), help="of a frame (640x480)")
-    parser.add_argument("--weights", default=str(share("weights", DEFAULT_WEIGHTS)))
-    parser.add_argument(
-        "--device", help="cuda or cpu; default: cuda where torch finds it, else cpu"
-    )
+    add_node_options(parser)
     parser.add_argument(
         "--drift",
         type=float,
@@ -422,13 +408,13 @@ def _parser() -> argparse.ArgumentParser:
 
 def main() -> None:
     arguments = _parser().parse_args()
-    device = arguments.device or ("cuda" if torch.cuda.is_available() else "cpu")
     frames = max(1, round(arguments.seconds * arguments.rate))
     use_local_middleware()
     keep_freed_memory()
     rclpy.init()
     try:
-        with perception_node({"weights": arguments.weights, "device": device, **LOSSLESS}) as node:
+        given = {"weights": arguments.weights, "device": arguments.device}
+        with perception_node(given | LOSSLESS) as node:
             record = soak(node, arguments.size, frames, arguments.rate)
     except (KeyboardInterrupt, ExternalShutdownException):
         sys.exit(130)

@@ -10,15 +10,19 @@ from pathlib import Path
 import cv2
 import numpy as np
 import rclpy
-import torch
 from rclpy.executors import SingleThreadedExecutor
 from tqdm import tqdm
 
 from .. import weights
 from ..labels import LabelSet
 from ..malloc import keep_freed_memory
-from ..process import NodeError, perception_node, use_local_middleware, wait_until_active
-from ..share import DEFAULT_WEIGHTS, share
+from ..process import (
+    NodeError,
+    add_node_options,
+    perception_node,
+    use_local_middleware,
+    wait_until_active,
+)
 from .contact_sheet import contact_sheet
 from .frames import SourceError, open_source
 from .player import Player
@@ -41,10 +45,7 @@ def _parser() -> argparse.ArgumentParser:
         "--source",
         help="a folder of images, a video file, or a camera (0, /dev/video0); default: samples",
     )
-    parser.add_argument("--weights", default=str(share("weights", DEFAULT_WEIGHTS)))
-    parser.add_argument(
-        "--device", help="cuda or cpu; default: cuda where torch finds it, else cpu"
-    )
+    add_node_options(parser)
     parser.add_argument("--rate", type=float, default=30.0, help="frames/s to play (%(default)g)")
     parser.add_argument(
         "--frames", type=int, default=360, help="frames to play at most (%(default)s)"
@@ -118,9 +119,8 @@ def run(arguments: argparse.Namespace) -> None:
     source = open_source(arguments.source, arguments.rate)
     if not source.is_calibrated:
         print("no calibration for this source: assuming a field of view of 60 degrees")
-    device = arguments.device or ("cuda" if torch.cuda.is_available() else "cpu")
     count = min(arguments.frames, source.length or arguments.frames)
-    print(f"playing {source.name} at {arguments.rate:g} Hz to the node on {device}")
+    print(f"playing {source.name} at {arguments.rate:g} Hz to the node on {arguments.device}")
 
     use_local_middleware()
     keep_freed_memory()
@@ -129,7 +129,7 @@ def run(arguments: argparse.Namespace) -> None:
     player = Player(source)
     executor.add_node(player)
     try:
-        with perception_node({"weights": arguments.weights, "device": device}) as node:
+        with perception_node({"weights": arguments.weights, "device": arguments.device}) as node:
             wait_until_active(node, player, executor)
             _wait_until_connected(player, executor)
             _play(player, executor, arguments.rate, count)

@@ -6,6 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+# The network's task that makes each answer.
+TASK_OF = {"depth": "depth", "semantic": "semantic", "confidence": "semantic"}
+
 
 class EngineError(RuntimeError):
     """An engine that cannot be made; the message says why and what to do."""

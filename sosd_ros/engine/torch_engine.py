@@ -11,7 +11,7 @@ import torch
 from ..camera import focal_correction
 from ..network import input_size, prepare
 from ..weights import Weights, build_network
-from .perception import EngineError, Perception
+from .perception import TASK_OF, EngineError, Perception
 
 
 class TorchEngine:
@@ -22,6 +22,9 @@ class TorchEngine:
         device: ``cuda``, ``cuda:1``, ..., or ``cpu``.
         depth_range: (least, most) metres; nearer is answered as NaN, farther as +inf. May be set
             between two calls.
+
+    Attributes:
+        answers: that the network can be asked for.
 
     Raises:
         EngineError: if the device is not there. There is no silent fall-back: a robot that was
@@ -38,6 +41,7 @@ class TorchEngine:
         self.network = build_network(weights).to(self.device)
         self.network.to(memory_format=torch.channels_last)
         self.tasks = self.network.tasks
+        self.answers = frozenset(answer for answer, task in TASK_OF.items() if task in self.tasks)
 
     def warm_up(self, image_size: tuple[int, int] = (480, 640)) -> None:
         """Answer a black image, so that the first real one is not the one that waits."""
@@ -55,7 +59,7 @@ class TorchEngine:
             answers: of ``depth``, ``semantic`` and ``confidence``; what only the others need is
                 not computed.
         """
-        wanted = {"semantic" if answer == "confidence" else answer for answer in answers}
+        wanted = {TASK_OF[answer] for answer in answers}
         tasks = [task for task in self.tasks if task in wanted]
         size = (images.shape[1], images.shape[2])
         network_size = input_size(size, self.manifest.input_size)

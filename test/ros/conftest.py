@@ -49,3 +49,12 @@ def start_node(tmp_path, small_weights):
     for node in nodes:
         if node.process.poll() is None:
             node.end()
+
+
+@pytest.fixture(scope="module")
+def shared_node(tmp_path_factory, small_weights):
+    """One node for all tests of a file, which leave it as they found it."""
+    log = tmp_path_factory.mktemp("node") / "log"
+    node = NodeProcess(log, weights=small_weights, device="cpu", **RELIABLE)
+    yield node
+    assert node.end() == 0, node.log

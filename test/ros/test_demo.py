@@ -1,23 +1,13 @@
 """The demo as ``make demo`` runs it, with a network that is quick to run."""
 
-import os
-import subprocess
-import sys
-
 import cv2
 import numpy as np
-from robot import ROOT, picture
+from robot import picture
+from support import run_module
 
 
 def demo(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "sosd_ros.demo", "--device", "cpu", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        env=os.environ,
-        check=False,
-    )
+    return run_module("sosd_ros.demo", "--device", "cpu", *arguments)
 
 
 def test_the_demo_checks_its_answers_and_draws_them(tmp_path, small_weights):

@@ -9,8 +9,6 @@ import numpy as np
 import pytest
 import torch
 from lifecycle_msgs.msg import State, Transition
-from rcl_interfaces.msg import Parameter, ParameterValue
-from rcl_interfaces.srv import SetParameters
 from rclpy.qos import ReliabilityPolicy
 from robot import (
     OUTPUTS,
@@ -128,20 +126,13 @@ def test_the_node_runs_on_cuda(start_node, camera):
     camera.answers(camera.send(rgb(camera.header(), picture()), camera_info()), *OUTPUTS)
 
 
-def set_parameter(camera, name, value):
-    request = SetParameters.Request()
-    content = ParameterValue(type=4, string_value=str(value))
-    request.parameters = [Parameter(name=name, value=content)]
-    return camera.call(SetParameters, "/sosd/set_parameters", request).results[0]
-
-
 def test_a_mended_fault_needs_no_restart(start_node, camera, small_weights):
     """Bad weights, then a good path, configure, activate, work; and down again."""
     start_node(weights="/nowhere/w.safetensors")
     camera.wait_for_state(State.PRIMARY_STATE_UNCONFIGURED)
-    assert set_parameter(camera, "weights", small_weights).successful
+    assert camera.set_parameters(weights=str(small_weights)).successful
     assert camera.change_state(Transition.TRANSITION_CONFIGURE)
-    refused = set_parameter(camera, "weights", "other.safetensors")
+    refused = camera.set_parameters(weights="other.safetensors")
     assert not refused.successful and "clean up first" in refused.reason
     assert camera.change_state(Transition.TRANSITION_ACTIVATE)
     camera.wait_until_active()
@@ -194,7 +185,7 @@ def test_an_unforeseen_error_is_said_and_leaves_nothing_behind(
     if transition == "activate":
         assert camera.change_state(Transition.TRANSITION_CLEANUP)
     camera.wait(lambda: not camera.node.count_publishers("/sosd/depth"), "publishers to go")
-    assert set_parameter(camera, "weights", small_weights).successful
+    assert camera.set_parameters(weights=str(small_weights)).successful
 
 
 def test_an_integer_will_do_for_a_number(start_node, camera):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import yaml
 from rcl_interfaces.srv import DescribeParameters, GetParameters
-from robot import OUTPUTS, RELIABLE, ROOT, NodeProcess, camera_info, picture, pixels, rgb
+from robot import OUTPUTS, ROOT, camera_info, picture, pixels, rgb
 
 from sosd_ros import parameters
 from sosd_ros.parameters import BY_NAME, PARAMETERS, Change
@@ -69,15 +69,6 @@ def test_camera_names_are_names(names):
     """Different, and fit for a topic."""
     with pytest.raises(ValueError, match="parameter cameras is"):
         BY_NAME["cameras"].checked(names)
-
-
-@pytest.fixture(scope="module")
-def shared_node(tmp_path_factory, small_weights):
-    """One node for all tests that leave it as they found it."""
-    log = tmp_path_factory.mktemp("node") / "log"
-    node = NodeProcess(log, weights=small_weights, device="cpu", **RELIABLE)
-    yield node
-    assert node.end() == 0, node.log
 
 
 @pytest.fixture

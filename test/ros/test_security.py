@@ -16,8 +16,6 @@ from typing import NamedTuple
 import pytest
 import rclpy
 from lifecycle_msgs.msg import Transition
-from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
-from rcl_interfaces.srv import SetParameters
 from robot import FOR_PEOPLE, OUTPUTS, RELIABLE, ROOT, Camera, NodeProcess
 
 try:
@@ -64,9 +62,7 @@ def use_compressed_images(camera):
     """Configure the node again, for image/compressed."""
     for transition in (Transition.TRANSITION_DEACTIVATE, Transition.TRANSITION_CLEANUP):
         assert camera.change_state(transition)
-    value = ParameterValue(type=ParameterType.PARAMETER_STRING, string_value="compressed")
-    request = SetParameters.Request(parameters=[Parameter(name="image_transport", value=value)])
-    assert camera.call(SetParameters, "/sosd/set_parameters", request).results[0].successful
+    assert camera.set_parameters(image_transport="compressed").successful
     for transition in (Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE):
         assert camera.change_state(transition)
 

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-
 import pytest
-from robot import ROOT
+from support import run_module
 
 from sosd_ros.checks.soak import MIB, OUTPUTS, Record, judge, report
 
@@ -164,14 +160,7 @@ def test_a_node_that_stops_to_answer_is_found():
 
 
 def soak(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "sosd_ros.checks.soak", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        env=os.environ,
-        check=False,
-    )
+    return run_module("sosd_ros.checks.soak", *arguments)
 
 
 def test_a_minute_at_thirty_hertz(small_weights):

@@ -10,23 +10,12 @@ import pytest
 from robot import (
     FOR_PEOPLE,
     OUTPUTS,
-    RELIABLE,
-    NodeProcess,
     camera_info,
     picture,
     pixels,
     rgb,
 )
 from std_msgs.msg import String
-
-
-@pytest.fixture(scope="module")
-def shared_node(tmp_path_factory, small_weights):
-    """One node for all tests that leave it as they found it."""
-    log = tmp_path_factory.mktemp("node") / "log"
-    node = NodeProcess(log, weights=small_weights, device="cpu", **RELIABLE)
-    yield node
-    assert node.end() == 0, node.log
 
 
 @pytest.fixture

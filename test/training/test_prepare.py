@@ -4,8 +4,6 @@ import errno
 import json
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import cv2
@@ -13,6 +11,7 @@ import h5py
 import numpy as np
 import pytest
 import scipy.io
+from support import run_module
 
 from sosd_ros.labels import NYU13, NYU40
 from training import prepare
@@ -26,12 +25,7 @@ SIZE = (32, 64)
 
 
 def command(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "training.prepare", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return run_module("training.prepare", *arguments)
 
 
 def run(*arguments):

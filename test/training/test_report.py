@@ -1,15 +1,13 @@
 """The report: its pictures are what the network computed, its numbers the evaluation's."""
 
 import re
-import subprocess
-import sys
 from html.parser import HTMLParser
 
 import cv2
 import numpy as np
 import pytest
 import torch
-from support import SMALL, write_small_weights
+from support import SMALL, run_module, write_small_weights
 from torch.nn import functional
 
 from sosd_ros.labels import UNLABELLED
@@ -352,11 +350,7 @@ def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path):
 
 def test_what_is_missing_is_named_without_a_traceback(tmp_path):
     """One sentence on stderr, exit status 1, and no folder."""
-    done = subprocess.run(
-        [sys.executable, "-m", "training.report", "nowhere.pt", "--out", tmp_path / "out"],
-        capture_output=True,
-        text=True,
-    )
+    done = run_module("training.report", "nowhere.pt", "--out", tmp_path / "out")
     assert done.returncode == 1
     assert "nowhere.pt does not exist" in done.stderr and "Traceback" not in done.stderr
     assert not (tmp_path / "out").exists()
