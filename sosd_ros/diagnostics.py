@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
@@ -48,7 +48,7 @@ class Health:
         memory: used and total bytes of the device; ``None`` if it has none of its own.
         last_error: why the node is not active; empty if nothing is wrong.
         busy: seconds that the worker has been at its batch; 0 when idle.
-        incompatible: by topic, what does not fit about a peer's quality of service.
+        incompatible: what does not fit about the peers' quality of service, in sentences.
         needs_info: whether the network answers depth, and so needs a CameraInfo.
     """
 
@@ -61,7 +61,7 @@ class Health:
     memory: tuple[int, int] | None
     last_error: str
     busy: float
-    incompatible: Mapping[str, str]
+    incompatible: Sequence[str]
     needs_info: bool = True
 
     @property
@@ -122,7 +122,7 @@ def _node_findings(health: Health, snapshot: Snapshot, thresholds: Thresholds) -
     # Latencies of the past say nothing of a node that is not asked for anything now.
     if any(camera.output_rate for camera in snapshot.cameras.values()):
         yield from _latency_findings(snapshot, thresholds)
-    for problem in health.incompatible.values():
+    for problem in health.incompatible:
         yield WARN, problem
 
 

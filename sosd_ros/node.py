@@ -68,7 +68,7 @@ class PerceptionNode(LifecycleNode):
         self._cameras: dict[str, CameraTopics] = {}
         self._label_publishers: dict[type, Any] = {}
         self._statistics = Statistics((), time.monotonic)
-        self._incompatible: dict[str, str] = {}
+        self._misfits: dict[str, Callable[[], str]] = {}
         self._state = "unconfigured"
         self._last_error = ""
         self._failure = ""
@@ -151,7 +151,7 @@ class PerceptionNode(LifecycleNode):
         file = weights.read(path)
         engine = TorchEngine(file, settings.device, (settings.min_depth, settings.max_depth))
         engine.warm_up()
-        self._incompatible = {}
+        self._misfits = {}
         for name in settings.cameras:
             self._cameras[name] = CameraTopics(self, name, engine.answers, self._on_incompatible)
         if "semantic" in engine.answers:
@@ -302,9 +302,10 @@ class PerceptionNode(LifecycleNode):
     def _on_lost(self, camera: CameraTopics, count: int) -> None:
         self._statistics.dropped(camera.name, "transport", count)
 
-    def _on_incompatible(self, topic: str, problem: str) -> None:
-        self._incompatible = {**self._incompatible, topic: problem}
-        self.get_logger().warning(problem)
+    def _on_incompatible(self, topic: str, misfit: Callable[[], str]) -> None:
+        self._misfits = {**self._misfits, topic: misfit}  # while the monitor goes through it
+        if problem := misfit():
+            self.get_logger().warning(problem)
 
     def _on_problem(self, camera: str, message: Any, what: str, is_ours: bool) -> None:
         stamp = message.header.stamp
@@ -360,7 +361,7 @@ class PerceptionNode(LifecycleNode):
             memory=engine.memory() if engine else None,
             last_error=self._last_error,
             busy=worker.busy if worker else 0.0,
-            incompatible=self._incompatible,
+            incompatible=[said for misfit in self._misfits.values() if (said := misfit())],
             needs_info="depth" in engine.answers if engine else True,
         )
         thresholds = settings.diagnostics if settings else diagnostics.Thresholds()

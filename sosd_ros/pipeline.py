@@ -40,8 +40,7 @@ class _Work:
     image: np.ndarray
     info: tuple[CameraInfo, Intrinsics] | None
     outputs: set[str]
-    started: float
-    converted: float
+    latencies: dict[str, float]  # seconds by stage
 
 
 class Pipeline:
@@ -93,10 +92,13 @@ class Pipeline:
             if work is not None:
                 by_size[work.image.shape].append(work)
         for works in by_size.values():
+            started = time.monotonic()
             perception = self._perceive(works)
+            network = time.monotonic() - started
             if perception is None:
                 continue
             for index, work in enumerate(works):
+                work.latencies["network"] = network
                 answer = Perception(*(None if a is None else a[index] for a in perception))
                 self._safely(work.camera, work.frame.message, self._publish, work, answer)
 
@@ -134,13 +136,14 @@ class Pipeline:
         converted = time.monotonic()
         metric = {name for name in outputs if OUTPUTS[name].metric}
         info = self._camera_info(camera, message, image.shape[:2]) if metric else None
+        latencies = {"convert": converted - started, "camera_info": time.monotonic() - converted}
         if info is None:
             # Without a focal length, depth has no scale: it is not published as metres.
             outputs -= metric
         if not outputs:
             self._statistics.dropped(camera.name, "without_scale")
             return None
-        return _Work(camera, frame, image, info, outputs, started, converted)
+        return _Work(camera, frame, image, info, outputs, latencies)
 
     def _camera_info(
         self, camera: CameraTopics, message: Any, size: tuple[int, ...]
@@ -198,21 +201,16 @@ class Pipeline:
         return None
 
     def _publish(self, work: _Work, answer: Perception) -> None:
-        perceived = time.monotonic()
+        started, latencies = time.monotonic(), work.latencies
         for name, message in self._answers(work, answer):
             with self._publishing:
                 work.camera.publishers[name].publish(message)
-        published, arrived = time.monotonic(), work.frame.arrived
-        self._statistics.answered(
-            work.camera.name,
-            {
-                "wait": work.started - arrived,
-                "convert": work.converted - work.started,
-                "network": perceived - work.converted,
-                "publish": published - perceived,
-                "total": published - arrived,
-            },
-        )
+        published = time.monotonic()
+        latencies["publish"] = published - started
+        total = published - work.frame.arrived
+        # For its turn: until the worker was free, and for the other cameras of its batch.
+        wait = total - sum(latencies.values())
+        self._statistics.answered(work.camera.name, {"wait": wait, **latencies, "total": total})
 
     def _answers(self, work: _Work, answer: Perception) -> Iterator[tuple[str, Any]]:
         """The messages of a frame by output, each made when the one before is on its way."""

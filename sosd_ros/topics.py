@@ -97,8 +97,9 @@ class CameraTopics:
         node: the node that has the topics.
         name: of the camera; may be empty.
         answers: of the engine; outputs that need others are not offered.
-        on_incompatible: called with a topic and a sentence when a peer's quality of service does
-            not fit.
+        on_incompatible: called with a topic, when a peer's quality of service does not fit, and
+            with what says so: a function that is to be asked for a sentence, which is empty when
+            that peer is gone.
     """
 
     def __init__(
@@ -106,7 +107,7 @@ class CameraTopics:
         node: LifecycleNode,
         name: str,
         answers: Set[str],
-        on_incompatible: Callable[[str, str], None],
+        on_incompatible: Callable[[str, Callable[[], str]], None],
     ) -> None:
         self.name = name
         self.infos = CameraInfoBuffer()
@@ -226,8 +227,7 @@ class CameraTopics:
         topic, qos = ours.topic_name, ours.qos_profile  # ours may be gone by then
         policy = qos_policy_name_from_kind(event.last_policy_kind)
 
-        def report() -> None:
-            self._node.destroy_timer(timer)
+        def misfit() -> str:
             if kind == "publisher":
                 peers, other = self._node.get_subscriptions_info_by_topic(topic), "subscription"
                 misfits = [peer for peer in peers if _misfit(qos, peer.qos_profile)]
@@ -235,12 +235,17 @@ class CameraTopics:
                 peers, other = self._node.get_publishers_info_by_topic(topic), "publisher"
                 misfits = [peer for peer in peers if _misfit(peer.qos_profile, qos)]
             names = sorted({peer.node_name for peer in misfits} - {"_NODE_NAME_UNKNOWN_"})
-            self._on_incompatible(
-                topic,
+            if not misfits:
+                return ""
+            return (
                 f"{other} of {', '.join(names) or 'another node'} on {topic} does not fit ours by "
                 f"its {policy}: nothing passes between them; change it, or ours by the parameter "
-                f"qos_overrides.{topic}.{kind}.{policy.lower()}",
+                f"qos_overrides.{topic}.{kind}.{policy.lower()}"
             )
+
+        def report() -> None:
+            self._node.destroy_timer(timer)
+            self._on_incompatible(topic, misfit)
 
         clock = Clock(clock_type=ClockType.STEADY_TIME)  # the simulation may stand still
         timer = self._node.create_timer(NAMES_KNOWN, report, clock=clock)

@@ -25,7 +25,7 @@ HEALTH = Health(
     memory=(2**20, 2**30),
     last_error="",
     busy=0.0,
-    incompatible={},
+    incompatible=[],
 )
 CAMERA = CameraSnapshot(
     received=10,
@@ -150,7 +150,7 @@ def test_what_is_wrong_with_the_node(changes, level, words):
             "activate it",
         ),
         (CONFIGURING | {"last_error": "it failed"}, "configuring: it failed"),
-        ({"incompatible": {"/image": "it does not fit"}}, "it does not fit"),
+        ({"incompatible": ["it does not fit"]}, "it does not fit"),
     ],
 )
 def test_the_message_is_one_line_and_says_the_way_back(changes, message):
@@ -167,7 +167,7 @@ def test_an_error_of_the_past_is_none_of_an_active_node():
 
 def test_the_worst_comes_first():
     """A misfit is a warning, a worker that hangs an error."""
-    status = node(busy=1.5, incompatible={"/image": "misfit"})
+    status = node(busy=1.5, incompatible=["misfit"])
     assert status.level == ERROR
     assert re.match(r"the worker .* for 1\.5 s.*; misfit", status.message)
 

@@ -9,9 +9,10 @@ import numpy as np
 import torch
 
 from ..camera import focal_correction
-from ..network import input_size, prepare
+from ..network import REFINED_STRIDE, input_size, prepare, upsample
 from ..weights import Weights, build_network
 from .perception import TASK_OF, EngineError, Perception
+from .upsampling import classify
 
 
 class TorchEngine:
@@ -65,20 +66,21 @@ class TorchEngine:
         network_size = input_size(size, self.manifest.input_size)
         pixels = torch.from_numpy(images).to(self.device)
         inputs = prepare(pixels, network_size, self.manifest.mean, self.manifest.std)
+        stride_size = (network_size[0] // REFINED_STRIDE, network_size[1] // REFINED_STRIDE)
         with torch.autocast("cuda", enabled=self.device.type == "cuda"):
-            output = self.network(inputs, tasks=tasks, size=size)
+            output = self.network(inputs, tasks=tasks, size=stride_size)
 
         depth = labels = confidence = None
         if output.depth is not None:
             shrink = (network_size[0] * network_size[1] / (size[0] * size[1])) ** 0.5
             seen_focals = [focal * shrink for focal in focals]
-            depth = self._metres(output.depth, seen_focals).cpu().numpy()
+            full = upsample(output.depth[:, None], size)[:, 0]
+            depth = self._metres(full, seen_focals).cpu().numpy()
         if output.logits is not None:
-            best, classes = output.logits.max(1)
+            classes, probability = classify(output.logits, size, "confidence" in answers)
             if "semantic" in answers:
-                labels = classes.to(torch.uint8).cpu().numpy()
-            if "confidence" in answers:
-                probability = (best.float() - output.logits.float().logsumexp(1)).exp()
+                labels = classes.cpu().numpy()
+            if probability is not None:
                 confidence = (255 * probability).round().to(torch.uint8).cpu().numpy()
         return Perception(depth, labels, confidence)
 

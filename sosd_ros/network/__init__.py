@@ -1,6 +1,17 @@
 """ESOSD-Net in plain torch: no ROS, no files."""
 
+from .backbone import REFINED_STRIDE
 from .images import input_size, prepare
+from .layers import upsample
 from .sosd_net import TASKS, VARIANTS, Output, SOSDNet
 
-__all__ = ["TASKS", "VARIANTS", "Output", "SOSDNet", "input_size", "prepare"]
+__all__ = [
+    "REFINED_STRIDE",
+    "TASKS",
+    "VARIANTS",
+    "Output",
+    "SOSDNet",
+    "input_size",
+    "prepare",
+    "upsample",
+]

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sosd_ros.demo.contact_sheet import contact_sheet, depth_colours
+from sosd_ros.demo.contact_sheet import contact_sheet
 from sosd_ros.labels import NYU40
 
 
@@ -12,13 +12,6 @@ def answer(depth=2.0, label=0):
         np.full((48, 64), depth, np.float32),
         np.full((48, 64), label, np.uint8),
     )
-
-
-def test_near_is_red_far_is_blue_unknown_is_black():
-    """The two ends of the scale, and what has no depth."""
-    red, blue, nan, inf = depth_colours(np.array([[0.2, 4.5, np.nan, np.inf]], np.float32), 5.0)[0]
-    assert red[0] > red[2] and blue[2] > blue[0]
-    assert not nan.any() and not inf.any()
 
 
 def test_every_picture_is_on_the_sheet_with_its_label():

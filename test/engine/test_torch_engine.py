@@ -1,6 +1,8 @@
 """The torch engine: metric depth for any camera, range limits, sizes and refusals."""
 
 import dataclasses
+import math
+import weakref
 
 import numpy as np
 import pytest
@@ -56,6 +58,57 @@ def test_only_what_was_asked_for():
     """None for the rest."""
     assert engine()(images(), [1.0], ["depth"]).labels is None
     assert engine()(images(), [1.0], ["semantic"]).depth is None
+
+
+def test_confidence_is_the_probability_of_the_label():
+    """Softmax of one score of 1 among 39 of 0, of 255."""
+    confidence = engine()(images(), [100.0], ["confidence"]).confidence
+    assert confidence.dtype == np.uint8
+    assert (confidence == round(255 * math.e / (math.e + 39))).all()
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 64), (64, 1), (3, 190), (7, 5)])
+def test_the_smallest_images_are_answered(size):
+    """With the shapes of larger ones; what they show is another matter."""
+    answer = engine(depth_range=(0.0, np.inf))(images(1, *size), [100.0], [*BOTH, "confidence"])
+    assert {a.shape for a in answer} == {(1, *size)}
+    assert np.isfinite(answer.depth).all() and (answer.labels == 7).all()
+
+
+def test_a_batch_of_unlike_cameras_is_answered_as_each_alone(small_weights, random):
+    """Whatever their focal lengths, and whatever the others see."""
+    small = TorchEngine(weights.read(small_weights), "cpu", (0.0, np.inf))
+    pictures = random.integers(0, 256, (3, 64, 96, 3), dtype=np.uint8)
+    focals = [40.0, 100.0, 350.0]
+    together = small(pictures, focals, BOTH)
+    for index, focal in enumerate(focals):
+        alone = small(pictures[index, None], [focal], BOTH)
+        np.testing.assert_allclose(together.depth[index], alone.depth[0], rtol=1e-4)
+        assert (together.labels[index] == alone.labels[0]).mean() > 0.999
+
+
+def test_a_closed_engine_holds_no_network(small_weights):
+    """Its tensors are gone with it, though somebody still holds the engine."""
+    small = TorchEngine(weights.read(small_weights), "cpu", (0.1, 10.0))
+    small.warm_up((64, 96))
+    tensors = [weakref.ref(parameter) for parameter in small.network.parameters()]
+    small.close()
+    assert tensors and not any(tensor() is not None for tensor in tensors)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+def test_a_closed_engine_holds_no_device_memory(small_weights):
+    """None of its own in use and none cached; what CUDA's libraries keep is there before."""
+    held = []
+    for _ in range(2):
+        small = TorchEngine(weights.read(small_weights), "cuda", (0.1, 10.0))
+        small(images(), [100.0], [*BOTH, "confidence"])
+        while_open = torch.cuda.memory_allocated()
+        small.close()
+        held.append((torch.cuda.memory_allocated(), torch.cuda.memory_reserved()))
+    assert held[0] == held[1]
+    assert held[1][0] < while_open
 
 
 @pytest.mark.parametrize(

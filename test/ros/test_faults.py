@@ -252,6 +252,7 @@ def test_a_peer_whose_quality_of_service_does_not_fit_is_named(start_node, camer
     camera.wait(lambda: said in node.log, said)
     camera.wait_for_status("node", WARN, "/image")
     camera.node.destroy_publisher(publisher)
+    camera.wait_for_status("node", OK, "")
 
     listener = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
     camera.node.create_subscription(OUTPUTS["depth"], "/sosd/depth", lambda m: None, listener)

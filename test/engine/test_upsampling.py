@@ -1,0 +1,30 @@
+"""Labels and probabilities by pieces: what upsampling all scores at once gives."""
+
+import pytest
+import torch
+from torch.nn import functional
+
+from sosd_ros.engine import upsampling
+
+
+@pytest.mark.parametrize("piece", [1, 1000, 2**19])
+@pytest.mark.parametrize(
+    ("source", "size"),
+    [((6, 8), (48, 64)), ((6, 8), (45, 70)), ((1, 1), (3, 5)), ((6, 8), (6, 8)), ((9, 5), (4, 3))],
+)
+def test_pieces_give_what_the_whole_gives(source, size, piece, monkeypatch):
+    """Exactly the same labels, and probabilities to float's precision, at any size."""
+    monkeypatch.setitem(upsampling._PIECE, "cpu", piece)
+    generator = torch.Generator().manual_seed(20240607)
+    scores = 3 * torch.randn(2, 7, *source, generator=generator)
+    for memory_format in (torch.contiguous_format, torch.channels_last):
+        given = scores.contiguous(memory_format=memory_format)
+        labels, probability = upsampling.classify(given, size, with_probability=True)
+        whole = functional.interpolate(scores, size=size, mode="bilinear").softmax(1)
+        expected, classes = whole.max(1)
+        first, second = whole.topk(2, dim=1).values.unbind(1)
+        is_tie = first - second < 1e-6
+        assert labels.dtype == torch.uint8
+        assert ((labels == classes) | is_tie).all()
+        torch.testing.assert_close(probability, expected, rtol=1e-5, atol=1e-6)
+        assert upsampling.classify(given, size, with_probability=False)[1] is None
