@@ -66,7 +66,9 @@ class Intrinsics:
         """The point at depth 1 of every pixel: (height, width, 2) float32, x/z and y/z."""
         x = (np.arange(self.width, dtype=np.float64) - self.cx) / self.fx
         y = (np.arange(self.height, dtype=np.float64) - self.cy) / self.fy
-        return np.stack(np.meshgrid(x, y), axis=-1).astype(np.float32)
+        rays = np.empty((self.height, self.width, 2), np.float32)
+        rays[..., 0], rays[..., 1] = x, y[:, None]
+        return rays
 
 
 def focal_correction(camera_focal: float, training_focal: float) -> float:

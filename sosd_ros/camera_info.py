@@ -13,8 +13,9 @@ class CameraInfoBuffer:
     """The last few CameraInfos, shared by the executor's thread and the worker's.
 
     Drivers publish one CameraInfo with each image, with the same stamp, but not always before it.
-    A zoom lens makes that matter. A driver that stamps them otherwise is found out after one
-    image and not waited for again; the newest will do for it.
+    A zoom lens makes that matter. When none came in time, none is waited for again until one with
+    the stamp of an image that was asked for comes after all: a driver that stamps them otherwise
+    costs one wait, and a single one that got lost costs the next image no more than that.
 
     Args:
         length: how many are kept.
@@ -25,17 +26,20 @@ class CameraInfoBuffer:
         self._infos: deque[CameraInfo] = deque(maxlen=length)
         self._patience = patience
         self._stamps_agree = True
+        self._missed: Time | None = None  # that one was last waited or looked for in vain
         self._changed = threading.Condition()
 
     def add(self, info: CameraInfo) -> None:
         with self._changed:
             self._infos.append(info)
+            if info.header.stamp == self._missed:
+                self._stamps_agree = True
             self._changed.notify_all()
 
     def clear(self) -> None:
         with self._changed:
             self._infos.clear()
-            self._stamps_agree = True
+            self._stamps_agree, self._missed = True, None
 
     def at(self, stamp: Time) -> CameraInfo | None:
         """The one of that very stamp, or else the newest; ``None`` before the first has come."""
@@ -45,6 +49,7 @@ class CameraInfoBuffer:
             self._stamps_agree = exact is not None
             if exact is not None:
                 return exact
+            self._missed = stamp
             return self._infos[-1] if self._infos else None
 
     def _exact(self, stamp: Time) -> CameraInfo | None:

@@ -13,6 +13,7 @@ from .statistics import WINDOW, CameraSnapshot, Snapshot
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 Finding = tuple[bytes, str]
 
+ENOUGH_ANSWERS = 20  # to say how late one in 20 is
 # What the latest-frame slot, the absence of listeners and an orderly stop drop is no fault.
 _NORMAL = {"superseded", "unwanted", "stopped"}
 # How a node that is not active is made to answer again.
@@ -46,7 +47,7 @@ class Health:
         device: that the network runs on; empty if there is none.
         weights: name of the file.
         memory: used and total bytes of the device; ``None`` if it has none of its own.
-        last_error: why the node is not active; empty if nothing is wrong.
+        last_error: why the node is not active, or the engine's last trouble; may be empty.
         busy: seconds that the worker has been at its batch; 0 when idle.
         incompatible: what does not fit about the peers' quality of service, in sentences.
         needs_info: whether the network answers depth, and so needs a CameraInfo.
@@ -119,8 +120,15 @@ def _node_findings(health: Health, snapshot: Snapshot, thresholds: Thresholds) -
             f"diagnostics.worker_timeout, {thresholds.worker_timeout:g} s: look at the device; "
             "if this goes on, restart the node",
         )
+    if snapshot.recent_retries:
+        yield (
+            WARN,
+            f"the engine failed {snapshot.recent_retries} times in the last {WINDOW:g} s and was "
+            "tried again: look at the device's memory and at the last error",
+        )
     # Latencies of the past say nothing of a node that is not asked for anything now.
-    if any(camera.output_rate for camera in snapshot.cameras.values()):
+    is_answering = any(camera.output_rate for camera in snapshot.cameras.values())
+    if is_answering and snapshot.answers >= ENOUGH_ANSWERS:
         yield from _latency_findings(snapshot, thresholds)
     for problem in health.incompatible:
         yield WARN, problem
@@ -158,6 +166,7 @@ def _node_values(health: Health, snapshot: Snapshot) -> dict[str, str]:
         "weights": health.weights,
         "sha256": health.sha256,
         "worker busy [s]": f"{health.busy:.3f}",
+        "engine retries": str(snapshot.retries),
         "last error": health.last_error,
     }
     for stage, percentiles in snapshot.latencies.items():
@@ -231,7 +240,10 @@ def _drop_findings(camera: CameraSnapshot) -> Iterator[Finding]:
             "the network",
         )
     if dropped:
-        yield WARN, f"images dropped {lately}, {_counts(dropped)}: the log says why"
+        # When every image fails, nothing comes out at all.
+        is_total = not camera.output_rate and len(dropped) == len(camera.recently_dropped)
+        level = ERROR if is_total else WARN
+        yield level, f"images dropped {lately}, {_counts(dropped)}: the log says why"
     if useless:
         yield WARN, f"no depth and points {lately}, {_counts(useless)}: the log says why"
 

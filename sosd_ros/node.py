@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 import os
 import signal
 import sys
@@ -20,7 +21,6 @@ from rclpy.executors import Executor, ExternalShutdownException, SingleThreadedE
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
-from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import String
@@ -34,7 +34,7 @@ from .pipeline import Frame, Pipeline
 from .share import DEFAULT_WEIGHTS, share
 from .stamps import nanoseconds
 from .statistics import Statistics
-from .topics import CameraTopics
+from .topics import OVERRIDES, CameraTopics
 from .worker import BatchWorker
 
 try:
@@ -47,14 +47,19 @@ LATCHED_QOS = QoSProfile(
     reliability=ReliabilityPolicy.RELIABLE,
     durability=DurabilityPolicy.TRANSIENT_LOCAL,
 )
-WARN_EVERY = 5.0  # seconds; at level debug, every problem is logged
+WARN_EVERY = 5.0  # seconds, by camera and cause; at level debug, every problem is logged
 DIAGNOSTICS_PERIOD = 0.5  # seconds; with timeouts of 1 s, every fault shows within 2 s
 STOP_TIMEOUT = 1.0  # seconds that the batch at hand may take when the node is to stop
 EXIT_TIMEOUT = 1.5  # seconds from a signal to the end of the process, whatever hangs
 
 
 class PerceptionNode(LifecycleNode):
-    """Depth, semantic masks and points for every camera image that there is time for."""
+    """Depth, semantic masks and points for every camera image that there is time for.
+
+    Attributes:
+        ending: set when the process should end, by whoever finds that.
+        has_abandoned: whether a thread was left inside of the engine.
+    """
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__("sosd", **kwargs)
@@ -73,6 +78,8 @@ class PerceptionNode(LifecycleNode):
         self._last_error = ""
         self._failure = ""
         self.has_abandoned = False
+        self.ending = threading.Event()
+        self._told: dict[tuple[str, str], float] = {}  # when, by camera and cause
         self._failed = self.create_guard_condition(self._on_failed)
         self._health = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self._monitor = diagnostics.Monitor(
@@ -108,9 +115,11 @@ class PerceptionNode(LifecycleNode):
         return result
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        if self._failure or not self._stop():
+        if not self._stop() and not self._failure:
+            self._failure = "the worker hangs and was abandoned"
+        if self._failure:
             return TransitionCallbackReturn.ERROR
-        self._state = "inactive"
+        self._state, self._last_error = "inactive", ""
         return super().on_deactivate(state)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -125,7 +134,7 @@ class PerceptionNode(LifecycleNode):
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Give everything up, so that the node can be configured again."""
-        self._last_error = self._failure or "the worker hangs and was abandoned"
+        self._last_error = self._failure or "a transition failed"
         self.get_logger().error(f"{self._last_error}; unconfigured, configure again when mended")
         self._release()
         self._failure = ""
@@ -150,6 +159,7 @@ class PerceptionNode(LifecycleNode):
         path = Path(settings.weights or share("weights", DEFAULT_WEIGHTS)).expanduser()
         file = weights.read(path)
         engine = TorchEngine(file, settings.device, (settings.min_depth, settings.max_depth))
+        self._engine = engine  # to be closed, if anything fails from here on
         engine.warm_up()
         self._misfits = {}
         for name in settings.cameras:
@@ -158,7 +168,7 @@ class PerceptionNode(LifecycleNode):
             self._create_label_publisher(String, "label_info/json")
             if LabelInfo is not None:
                 self._create_label_publisher(LabelInfo, "label_info")
-        self._settings, self._engine = settings, engine
+        self._settings = settings
         self._weights = (path.name, file.sha256)
         self.get_logger().info(
             f"configured: {file.manifest.variant} on {file.manifest.backbone}, "
@@ -191,17 +201,17 @@ class PerceptionNode(LifecycleNode):
             )
 
     def _stop(self) -> bool:
-        """Unsubscribe and end the worker; whether it ended, or hangs and was left to itself."""
-        for camera in self._cameras.values():
-            camera.unsubscribe()
-        if self._worker is None or self._pipeline is None:
-            return True
-        ended, forgotten = self._worker.stop(STOP_TIMEOUT)
-        if not ended:
-            self.abandon()
-        for name in forgotten:
-            self._statistics.dropped(name, "stopped")
+        """End the worker and unsubscribe; whether it ended, or hangs and was left to itself."""
+        ended = True
+        if self._worker is not None:
+            ended, forgotten = self._worker.stop(STOP_TIMEOUT)
+            if not ended:
+                self.abandon()
+            for name in forgotten:
+                self._statistics.dropped(name, "stopped")
         self._worker = self._pipeline = None
+        for camera in self._cameras.values():
+            camera.unsubscribe()  # after the worker, which still looks at its CameraInfos
         return ended
 
     def abandon(self) -> None:
@@ -219,8 +229,13 @@ class PerceptionNode(LifecycleNode):
             self.destroy_lifecycle_publisher(publisher)
         self._label_publishers = {}
         engine, self._engine = self._engine, None
-        if engine is not None:
-            engine.close()
+        try:
+            if engine is not None:
+                engine.close()
+        except Exception as error:  # as with a CUDA context that is broken
+            reason = f"{type(error).__name__}: {error}"
+            self.get_logger().fatal(f"cannot free the device, only a new process can: {reason}")
+            self.ending.set()
 
     def _refuse(self, transition: str, error: Exception) -> None:
         """Say why a transition fails; what has no sentence of its own gets its type named."""
@@ -282,10 +297,10 @@ class PerceptionNode(LifecycleNode):
                 raise MessageError("out_of_order", "a newer one came before it")
         except MessageError as error:
             self._statistics.dropped(camera.name, error.cause)
-            self._on_problem(camera.name, message, f"dropped: {error}", False)
+            self._on_problem(camera.name, message, error.cause, f"dropped: {error}")
             return
         if camera.order.jumps > jumps:
-            self._on_problem(camera.name, message, "set the camera's clock back", False)
+            self._on_problem(camera.name, message, "clock", "set the camera's clock back")
         assert self._worker is not None
         if self._worker.submit(camera.name, Frame(message, arrived)) is not None:
             self._statistics.dropped(camera.name, "superseded")
@@ -297,7 +312,7 @@ class PerceptionNode(LifecycleNode):
             camera.infos.add(message)
         except MessageError as error:
             self._statistics.without_scale(camera.name, error.cause)
-            self._on_problem(camera.name, message, f"refused: {error}", False)
+            self._on_problem(camera.name, message, error.cause, f"refused: {error}")
 
     def _on_lost(self, camera: CameraTopics, count: int) -> None:
         self._statistics.dropped(camera.name, "transport", count)
@@ -307,17 +322,24 @@ class PerceptionNode(LifecycleNode):
         if problem := misfit():
             self.get_logger().warning(problem)
 
-    def _on_problem(self, camera: str, message: Any, what: str, is_ours: bool) -> None:
+    def _on_problem(
+        self, camera: str, message: Any, cause: str, what: str, is_ours: bool = False
+    ) -> None:
         stamp = message.header.stamp
         kind = "CameraInfo" if isinstance(message, CameraInfo) else "frame"
         of_camera = f" of {camera}" if camera else ""
         problem = f"{kind} {stamp.sec}.{stamp.nanosec:09d}{of_camera} {what}"
-        logger = self.get_logger()
+        logger, now = self.get_logger(), time.monotonic()
         logger.debug(problem)
         if is_ours:
-            logger.error(problem, throttle_duration_sec=WARN_EVERY)
+            self._last_error = problem
+        if now - self._told.get((camera, cause), -math.inf) < WARN_EVERY:
+            return
+        self._told[camera, cause] = now
+        if is_ours:
+            logger.error(problem)
         else:
-            logger.warning(problem, throttle_duration_sec=WARN_EVERY)
+            logger.warning(problem)
 
     # Labels and health
 
@@ -326,7 +348,7 @@ class PerceptionNode(LifecycleNode):
             kind,
             f"~/{topic}",
             copy.copy(LATCHED_QOS),  # overrides are written into it
-            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+            qos_overriding_options=OVERRIDES,
         )
 
     def _publish_label_info(self) -> None:
@@ -387,18 +409,18 @@ def main(args: list[str] | None = None) -> None:
     executor = SingleThreadedExecutor()
     executor.add_node(node)
 
-    ending, asked = threading.Event(), threading.Event()
+    asked = threading.Event()
 
     def end(*_: Any) -> None:
         asked.set()
-        ending.set()
+        node.ending.set()
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, end)
-    spinning = threading.Thread(target=_run, args=(node, executor, ending), name="executor")
+    spinning = threading.Thread(target=_run, args=(node, executor), name="executor")
     spinning.daemon = True
     spinning.start()
-    ending.wait()
+    node.ending.wait()
 
     status = 0 if asked.is_set() else 1
     last_resort = threading.Timer(EXIT_TIMEOUT, _exit, (node, status))
@@ -421,14 +443,20 @@ def _exit(node: PerceptionNode, status: int) -> None:
     os._exit(status)
 
 
-def _run(node: PerceptionNode, executor: Executor, ended: threading.Event) -> None:
+def _run(node: PerceptionNode, executor: Executor) -> None:
     try:
         node.autostart()
-        executor.spin()
-    except ExternalShutdownException:
-        pass
+        while not node.ending.is_set():
+            try:
+                executor.spin()
+                break
+            except ExternalShutdownException:
+                break
+            except Exception as error:  # of a callback: one bad call must not end a robot's eyes
+                reason = f"{type(error).__name__}: {error}"
+                node.get_logger().error(f"a callback failed with {reason}")
     finally:
-        ended.set()
+        node.ending.set()
 
 
 if __name__ == "__main__":

@@ -23,6 +23,8 @@ from .stamps import is_too_old, nanoseconds
 from .statistics import Statistics
 from .topics import OUTPUTS, CameraTopics
 
+PUBLISH_TIMEOUT = 0.4  # seconds that a message may take to go out when the node is to end
+
 
 class Frame(NamedTuple):
     """A camera's image, and when it arrived by ``time.monotonic``."""
@@ -52,8 +54,8 @@ class Pipeline:
         statistics: is told what becomes of each frame.
         settings: the settings of this moment.
         now: the time that stamps are compared with, in nanoseconds.
-        on_problem: called with a camera's name, a message, what happened to it, and whether that
-            is the fault of this program.
+        on_problem: called with a camera's name, a message, the cause, what happened to it, and
+            whether that is the fault of this program.
         on_failure: called with a reason when the engine has failed twice; nothing is answered
             from then on.
     """
@@ -65,7 +67,7 @@ class Pipeline:
         statistics: Statistics,
         settings: Callable[[], Settings],
         now: Callable[[], int],
-        on_problem: Callable[[str, Any, str, bool], None],
+        on_problem: Callable[[str, Any, str, str, bool], None],
         on_failure: Callable[[str], None],
     ) -> None:
         self._engine = engine
@@ -76,15 +78,24 @@ class Pipeline:
         self._on_problem = on_problem
         self._on_failure = on_failure
         self._failed = False
+        self._abandoned = False
+        self._open: set[str] = set()  # cameras whose frame of this batch is not accounted for
         self._publishing = threading.Lock()
 
     def abandon(self) -> None:
-        """Publish nothing more; a message that is being published goes out whole first."""
-        self._publishing.acquire(timeout=0.5)  # for good
+        """Have nothing more come of the batch at hand; its frames count as stopped.
+
+        A message that is being published goes out whole first.
+        """
+        self._abandoned = True
+        self._publishing.acquire(timeout=PUBLISH_TIMEOUT)  # for good
+        for name in list(self._open):
+            self._count_dropped(name, "stopped")
 
     def __call__(self, batch: Mapping[str, Frame]) -> None:
         """Answer the frames of a batch, by camera."""
         self._settings = self._current_settings()
+        self._open = set(batch)
         by_size: dict[tuple[int, ...], list[_Work]] = defaultdict(list)
         for name, frame in batch.items():
             camera = self._cameras[name]
@@ -116,8 +127,14 @@ class Pipeline:
     def _drop(
         self, camera: CameraTopics, message: Any, cause: str, reason: str, is_ours: bool = False
     ) -> None:
-        self._statistics.dropped(camera.name, cause)
-        self._on_problem(camera.name, message, reason, is_ours)
+        self._count_dropped(camera.name, cause)
+        self._on_problem(camera.name, message, cause, reason, is_ours)
+
+    def _count_dropped(self, camera: str, cause: str) -> None:
+        """Count a frame as dropped, once."""
+        if camera in self._open:
+            self._open.discard(camera)
+            self._statistics.dropped(camera, cause)
 
     def _prepare(self, camera: CameraTopics, frame: Frame) -> _Work | None:
         """Convert a frame, if anyone waits for its answers."""
@@ -128,7 +145,7 @@ class Pipeline:
             return None
         outputs = camera.due(settings.publish_rate, started)
         if not outputs:
-            self._statistics.dropped(camera.name, "unwanted")
+            self._count_dropped(camera.name, "unwanted")
             return None
         is_raw = isinstance(message, Image)
         convert = messages.image_to_rgb if is_raw else messages.compressed_to_rgb
@@ -141,8 +158,9 @@ class Pipeline:
             # Without a focal length, depth has no scale: it is not published as metres.
             outputs -= metric
         if not outputs:
-            self._statistics.dropped(camera.name, "without_scale")
+            self._count_dropped(camera.name, "without_scale")
             return None
+        camera.take_turn(outputs, settings.publish_rate, started)
         return _Work(camera, frame, image, info, outputs, latencies)
 
     def _camera_info(
@@ -164,7 +182,7 @@ class Pipeline:
         except MessageError as error:
             self._statistics.without_scale(camera.name, error.cause)
             reason = f"has no metric depth and no points: {error}"
-            self._on_problem(camera.name, message, reason, False)
+            self._on_problem(camera.name, message, error.cause, reason, False)
             return None
         return info, intrinsics
 
@@ -173,6 +191,29 @@ class Pipeline:
 
         What fails once, such as an allocation, may succeed when memory has been freed.
         """
+        reason = ""
+        for attempt in range(0 if self._failed else 2):
+            try:
+                if attempt:
+                    self._engine.free()
+                return self._ask_engine(works)
+            except Exception as error:
+                reason = f"{type(error).__name__}: {error}"
+            # Outside of the handler, whose traceback holds on to the network's intermediate maps.
+            if self._abandoned:
+                return None
+            camera, message = works[0].camera.name, works[0].frame.message
+            self._on_problem(camera, message, "engine", f"made the engine fail with {reason}", True)
+            if not attempt:
+                self._statistics.retried()
+        for work in works:
+            self._count_dropped(work.camera.name, "engine")
+        if not self._failed:
+            self._failed = True
+            self._on_failure(f"the engine failed twice in a row: {reason}")
+        return None
+
+    def _ask_engine(self, works: list[_Work]) -> Perception:
         settings = self._settings
         answers = set().union(*(OUTPUTS[name].needs for work in works for name in work.outputs))
         if "semantic" in answers and settings.confidence_threshold > 0:
@@ -183,22 +224,7 @@ class Pipeline:
         images = np.stack([work.image for work in works]) if works[1:] else works[0].image[None]
         focals = [work.info[1].focal if work.info else 1.0 for work in works]
         self._engine.depth_range = (settings.min_depth, settings.max_depth)
-        reason = ""
-        for _ in range(0 if self._failed else 2):
-            try:
-                return self._engine(images, focals, answers)
-            except Exception as error:
-                reason = f"{type(error).__name__}: {error}"
-                what = f"made the engine fail with {reason}"
-            # Outside of the handler, whose traceback holds on to the network's intermediate maps.
-            self._on_problem(works[0].camera.name, works[0].frame.message, what, True)
-            self._engine.free()
-        for work in works:
-            self._statistics.dropped(work.camera.name, "engine")
-        if not self._failed:
-            self._failed = True
-            self._on_failure(f"the engine failed twice in a row: {reason}")
-        return None
+        return self._engine(images, focals, answers)
 
     def _publish(self, work: _Work, answer: Perception) -> None:
         started, latencies = time.monotonic(), work.latencies
@@ -210,6 +236,7 @@ class Pipeline:
         total = published - work.frame.arrived
         # For its turn: until the worker was free, and for the other cameras of its batch.
         wait = total - sum(latencies.values())
+        self._open.discard(work.camera.name)
         self._statistics.answered(work.camera.name, {"wait": wait, **latencies, "total": total})
 
     def _answers(self, work: _Work, answer: Perception) -> Iterator[tuple[str, Any]]:

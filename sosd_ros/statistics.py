@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections import Counter, defaultdict, deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -12,6 +12,7 @@ import numpy as np
 WINDOW = 5.0  # seconds over which rates are taken and drops count as recent
 SLICES = 10  # that the window is counted in
 KEPT_ANSWERS = 300  # of the last so many answers, latencies are kept
+KEPT_SECONDS = 60.0  # and no longer than that
 
 _SLICE = WINDOW / SLICES
 
@@ -59,12 +60,19 @@ class Snapshot(NamedTuple):
 
     Attributes:
         age: seconds that have been counted; rates are of this time until it is ``WINDOW``.
-        latencies: of the last ``KEPT_ANSWERS`` answers of all cameras, by stage.
+        retries: batches with which the engine failed and was tried again.
+        recent_retries: of these, those of the last ``WINDOW`` seconds.
+        latencies: of the answers of the last ``KEPT_SECONDS``, and at most ``KEPT_ANSWERS``, of all
+            cameras, by stage.
+        answers: how many these are.
         cameras: by name.
     """
 
     age: float
+    retries: int
+    recent_retries: int
     latencies: Mapping[str, Percentiles]
+    answers: int
     cameras: Mapping[str, CameraSnapshot]
 
 
@@ -76,10 +84,11 @@ class _Event(NamedTuple):
 
 
 _RECEIVED, _INFO, _ANSWERED = _Event("received"), _Event("info"), _Event("answered")
+_RETRIED = _Event("retried")
 
 
-class _Camera:
-    """Counts of one camera: of all time, and of the last ``WINDOW`` seconds.
+class _Counts:
+    """Counts of events: of all time, and of the last ``WINDOW`` seconds.
 
     The latter are kept in slices, so that a flood of messages takes no more memory than a few. The
     oldest slice goes as a whole: up to a slice less than the window is looked at.
@@ -99,12 +108,21 @@ class _Camera:
         self._total[event] += number
         self._last[event] = now
 
-    def snapshot(self, now: float) -> CameraSnapshot:
+    def total(self, event: _Event) -> int:
+        return self._total[event]
+
+    def recent(self, now: float) -> Counter[_Event]:
+        """Those of the last ``WINDOW`` seconds."""
         oldest = int(now / _SLICE) - SLICES + 1
         recent: Counter[_Event] = Counter()
         for index, counts in self._slices:
             if index >= oldest:
                 recent.update(counts)
+        return recent
+
+    def snapshot(self, now: float) -> CameraSnapshot:
+        """Of a camera's events."""
+        recent, oldest = self.recent(now), int(now / _SLICE) - SLICES + 1
         # At the very start there is too little time to speak of a rate.
         seconds = max(now - max(self._start, oldest * _SLICE), _SLICE)
         return CameraSnapshot(
@@ -140,10 +158,9 @@ class Statistics:
         self._clock = clock
         self._start = clock()
         self._lock = threading.Lock()
-        self._cameras = {name: _Camera(self._start) for name in cameras}
-        self._latencies: defaultdict[str, deque[float]] = defaultdict(
-            lambda: deque(maxlen=KEPT_ANSWERS)
-        )
+        self._cameras = {name: _Counts(self._start) for name in cameras}
+        self._engine = _Counts(self._start)
+        self._latencies: deque[tuple[float, Mapping[str, float]]] = deque(maxlen=KEPT_ANSWERS)
 
     def received(self, camera: str) -> None:
         """An image has come."""
@@ -164,22 +181,27 @@ class Statistics:
     def answered(self, camera: str, latencies: Mapping[str, float]) -> None:
         """The answers of an image have gone out; ``latencies`` are seconds by stage."""
         with self._lock:
-            for stage, seconds in latencies.items():
-                self._latencies[stage].append(seconds)
+            self._latencies.append((self._clock(), latencies))
         self._count(camera, _ANSWERED)
+
+    def retried(self) -> None:
+        """The engine failed with a batch and is tried again."""
+        with self._lock:
+            self._engine.count(_RETRIED, self._clock(), 1)
 
     def snapshot(self) -> Snapshot:
         """The figures of this moment."""
         with self._lock:
             now = self._clock()
             cameras = {name: camera.snapshot(now) for name, camera in self._cameras.items()}
-            latencies = {stage: list(seconds) for stage, seconds in self._latencies.items()}
+            kept = [stages for when, stages in self._latencies if now - when <= KEPT_SECONDS]
+            retries, lately = self._engine.total(_RETRIED), self._engine.recent(now)[_RETRIED]
         # Outside of the lock: sorting should keep no image waiting.
         percentiles = {
-            stage: Percentiles(*np.percentile(seconds, (50, 95, 99)).tolist())
-            for stage, seconds in latencies.items()
+            stage: Percentiles(*np.percentile([s[stage] for s in kept], (50, 95, 99)).tolist())
+            for stage in (kept[0] if kept else ())
         }
-        return Snapshot(now - self._start, percentiles, cameras)
+        return Snapshot(now - self._start, retries, lately, percentiles, len(kept), cameras)
 
     def _count(self, camera: str, event: _Event, number: int = 1) -> None:
         with self._lock:

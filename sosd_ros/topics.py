@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Mapping, Set
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -11,10 +12,10 @@ from rclpy.clock import Clock, ClockType  # type: ignore[attr-defined]
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import (
     QoSCompatibility,
+    QoSPolicyKind,
     QoSProfile,
     ReliabilityPolicy,
     qos_check_compatible,
-    qos_policy_name_from_kind,
 )
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
@@ -39,6 +40,13 @@ except ImportError:  # Humble
 OUTPUT_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
 NAMES_KNOWN = 0.5  # seconds: the middleware hears of a peer's topics before its name
 INPUT_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+OVERRIDABLE = (
+    QoSPolicyKind.HISTORY,
+    QoSPolicyKind.DEPTH,
+    QoSPolicyKind.RELIABILITY,
+    QoSPolicyKind.DURABILITY,
+)
+OVERRIDES = QoSOverridingOptions(OVERRIDABLE)
 
 
 class Output(NamedTuple):
@@ -71,23 +79,25 @@ OUTPUTS = {
 
 
 class Throttle:
-    """Lets through a given rate at most, on average."""
+    """Lets through a given rate at most, on average; a rate of 0 lets all through.
+
+    The rate may be another one each time. Times are in seconds.
+    """
 
     def __init__(self) -> None:
-        self._next = 0.0
+        self._turn = -math.inf
 
     def is_due(self, rate: float, now: float) -> bool:
-        """Whether something may be let through ``now``, in seconds; a rate of 0 lets all through.
+        """Whether something may be let through ``now``."""
+        return rate == 0 or now >= self._turn + 1 / rate
+
+    def passed(self, rate: float, now: float) -> None:
+        """Something was let through ``now``.
 
         A late one does not delay the next: a camera of 30 Hz gives 10 Hz and not 7.5.
         """
-        if rate == 0:
-            return True
-        if now < self._next:
-            return False
-        period = 1 / rate
-        self._next = self._next + period if now - self._next < period else now + period
-        return True
+        turn = self._turn + 1 / rate if rate else now
+        self._turn = turn if rate and now < turn + 1 / rate else now
 
 
 class CameraTopics:
@@ -116,7 +126,7 @@ class CameraTopics:
         self.rays = lru_cache(maxsize=1)(Intrinsics.rays)
         self._node = node
         self._on_incompatible = on_incompatible
-        self._throttles = {output.rate: Throttle() for output in OUTPUTS.values()}
+        self._throttles = _throttles()
         self._subscriptions: list[Any] = []
         self.publishers: dict[str, Any] = {}
         try:
@@ -148,6 +158,7 @@ class CameraTopics:
         self._subscriptions = []
         self.infos.clear()
         self.order = StampOrder()
+        self._throttles = _throttles()
 
     def destroy(self) -> None:
         self.unsubscribe()
@@ -156,18 +167,20 @@ class CameraTopics:
         self.publishers = {}
 
     def due(self, rates: Mapping[str, float], now: float) -> set[str]:
-        """The outputs that have a subscriber and whose rate allows one ``now``."""
-        wanted = {
+        """The outputs that have a subscriber and whose rate allows one ``now``, in seconds."""
+        due = {
+            rate for rate, throttle in self._throttles.items() if throttle.is_due(rates[rate], now)
+        }
+        return {
             name
             for name, publisher in self.publishers.items()
-            if publisher.get_subscription_count()
+            if OUTPUTS[name].rate in due and publisher.get_subscription_count()
         }
-        due = {
-            rate
-            for rate in {OUTPUTS[name].rate for name in wanted}
-            if self._throttles[rate].is_due(rates[rate], now)
-        }
-        return {name for name in wanted if OUTPUTS[name].rate in due}
+
+    def take_turn(self, outputs: Set[str], rates: Mapping[str, float], now: float) -> None:
+        """These ``outputs``, which were due ``now``, will be published."""
+        for rate in {OUTPUTS[name].rate for name in outputs}:
+            self._throttles[rate].passed(rates[rate], now)
 
     @property
     def image_topic(self) -> str:
@@ -183,7 +196,7 @@ class CameraTopics:
                 topic,
                 copy.copy(OUTPUT_QOS),  # overrides are written into it
                 event_callbacks=PublisherEventCallbacks(**events),
-                qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+                qos_overriding_options=OVERRIDES,
             )
 
         def on_incompatible(event: Any) -> None:
@@ -208,7 +221,7 @@ class CameraTopics:
                 callback,
                 copy.copy(INPUT_QOS),
                 event_callbacks=SubscriptionEventCallbacks(**events),
-                qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+                qos_overriding_options=OVERRIDES,
             )
 
         def on_incompatible(event: Any) -> None:
@@ -225,7 +238,11 @@ class CameraTopics:
     def _report(self, ours: Any, event: Any, kind: str) -> None:
         """Say whose quality of service does not fit, once the names of its nodes have come."""
         topic, qos = ours.topic_name, ours.qos_profile  # ours may be gone by then
-        policy = qos_policy_name_from_kind(event.last_policy_kind)
+        policy = QoSPolicyKind(event.last_policy_kind)
+        advice = "change it"
+        if policy in OVERRIDABLE:
+            parameter = f"qos_overrides.{topic}.{kind}.{policy.name.lower()}"
+            advice += f", or ours by the parameter {parameter}"
 
         def misfit() -> str:
             if kind == "publisher":
@@ -239,8 +256,7 @@ class CameraTopics:
                 return ""
             return (
                 f"{other} of {', '.join(names) or 'another node'} on {topic} does not fit ours by "
-                f"its {policy}: nothing passes between them; change it, or ours by the parameter "
-                f"qos_overrides.{topic}.{kind}.{policy.lower()}"
+                f"its {policy.name}: nothing passes between them; {advice}"
             )
 
         def report() -> None:
@@ -249,6 +265,10 @@ class CameraTopics:
 
         clock = Clock(clock_type=ClockType.STEADY_TIME)  # the simulation may stand still
         timer = self._node.create_timer(NAMES_KNOWN, report, clock=clock)
+
+
+def _throttles() -> dict[str, Throttle]:
+    return {output.rate: Throttle() for output in OUTPUTS.values()}
 
 
 def _misfit(publisher: QoSProfile, subscription: QoSProfile) -> bool:

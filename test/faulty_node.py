@@ -1,5 +1,7 @@
 """The real node, whose engine fails in the way that an image's first pixel asks for."""
 
+import signal
+import sys
 import threading
 
 import torch
@@ -10,13 +12,17 @@ from sosd_ros.node import main
 OUT_OF_MEMORY_ONCE = (255, 0, 1)
 FAILS = (255, 0, 2)
 HANGS = (255, 0, 3)
+FREE_FAILS = (255, 0, 4)  # as of a CUDA context that is broken
+HANGS_THEN_FAILS = (255, 0, 5)  # on SIGUSR1
 
-answer = TorchEngine.__call__
-failed_once = False
+answer, free = TorchEngine.__call__, TorchEngine.free
+failed_once = context_is_broken = False
+let_go = threading.Event()
 
 
 def answer_or_fail(engine, images, focals, answers):
-    global failed_once
+    global failed_once, context_is_broken
+    print(f"batch of {len(images)}", file=sys.stderr, flush=True)
     fault = tuple(images[0, 0, 0].tolist())
     if fault == OUT_OF_MEMORY_ONCE and not failed_once:
         failed_once = True
@@ -25,9 +31,23 @@ def answer_or_fail(engine, images, focals, answers):
         raise RuntimeError("injected: unspecified launch failure")
     if fault == HANGS:
         threading.Event().wait()
+    if fault == HANGS_THEN_FAILS:
+        let_go.wait()
+        raise RuntimeError("injected: failed at last")
+    if fault == FREE_FAILS:
+        context_is_broken = True
+        raise RuntimeError("injected: unspecified launch failure")
     return answer(engine, images, focals, answers)
+
+
+def free_or_fail(engine):
+    if context_is_broken:
+        raise RuntimeError("injected: illegal memory access")
+    free(engine)
 
 
 if __name__ == "__main__":
     TorchEngine.__call__ = answer_or_fail
+    TorchEngine.free = free_or_fail
+    signal.signal(signal.SIGUSR1, lambda *_: let_go.set())
     main()

@@ -47,7 +47,7 @@ LATENCIES = {
     "publish": Percentiles(0.002, 0.003, 0.004),
     "total": Percentiles(0.05, 0.1, 0.2),
 }
-SNAPSHOT = Snapshot(100.0, LATENCIES, {"": CAMERA})
+SNAPSHOT = Snapshot(100.0, 0, 0, LATENCIES, 100, {"": CAMERA})
 
 
 def node(snapshot=SNAPSHOT, thresholds=None, **changes):
@@ -56,8 +56,34 @@ def node(snapshot=SNAPSHOT, thresholds=None, **changes):
 
 
 def camera(thresholds=None, health=HEALTH, age=100.0, **changes):
-    snapshot = Snapshot(age, LATENCIES, {"front": CAMERA._replace(**changes)})
+    snapshot = Snapshot(age, 0, 0, LATENCIES, 100, {"front": CAMERA._replace(**changes)})
     return statuses(health, snapshot, thresholds or Thresholds())[1]
+
+
+def test_few_answers_say_nothing_of_one_in_20():
+    """A slow first answer is no alarm; the twentieth of that kind is."""
+    late = Thresholds(latency_warn=0.01)
+    assert node(SNAPSHOT._replace(answers=19), late).level == OK
+    assert node(SNAPSHOT._replace(answers=20), late).level == WARN
+
+
+def test_an_engine_that_had_to_try_again_is_a_warning():
+    """While it is recent; afterwards the count and the last error are left."""
+    status = node(SNAPSHOT._replace(retries=5, recent_retries=3), last_error="out of memory")
+    assert status.level == WARN
+    assert status.message.startswith("the engine failed 3 times in the last 5 s")
+    assert values(status)["engine retries"] == "5"
+    assert values(status)["last error"] == "out of memory"
+    assert node(SNAPSHOT._replace(retries=5), last_error="out of memory").level == OK
+
+
+def test_a_camera_none_of_whose_images_is_of_use_is_an_error():
+    """Some refused is a warning; all refused, and nothing comes out."""
+    refused = {"recently_dropped": {"encoding": 12}}
+    assert camera(output_rate=1.0, **refused).level == WARN
+    assert camera(output_rate=0.0, **refused).level == ERROR
+    some = {"recently_dropped": {"encoding": 12, "unwanted": 1}}
+    assert camera(output_rate=0.0, **some).level == WARN
 
 
 def values(status):
@@ -78,6 +104,7 @@ def test_all_well():
         "weights": "w.safetensors",
         "sha256": "abc",
         "worker busy [s]": "0.000",
+        "engine retries": "0",
         "last error": "",
         "device memory used [MiB]": "1",
         "device memory total [MiB]": "1024",
@@ -192,7 +219,7 @@ def test_latencies_of_the_past_are_not_judged():
     """Nothing is answered any more, as nobody asks."""
     idle = SNAPSHOT._replace(cameras={"": CAMERA._replace(output_rate=0.0)})
     assert node(idle, Thresholds(latency_warn=0.05)).level == OK
-    assert node(Snapshot(0.0, {}, {}), Thresholds()).level == OK
+    assert node(Snapshot(0.0, 0, 0, {}, 0, {}), Thresholds()).level == OK
 
 
 CAMERA_FAULTS = [

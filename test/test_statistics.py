@@ -6,7 +6,7 @@ import tracemalloc
 
 import pytest
 
-from sosd_ros.statistics import KEPT_ANSWERS, SLICES, WINDOW, Statistics
+from sosd_ros.statistics import KEPT_ANSWERS, KEPT_SECONDS, SLICES, WINDOW, Statistics
 
 SLICE = WINDOW / SLICES
 
@@ -116,6 +116,28 @@ def test_percentiles_are_of_the_last_answers(statistics):
     for _ in range(10):
         statistics.answered("right", {"total": 1.0})
     assert statistics.snapshot().latencies["total"] == pytest.approx((0.2, 0.2, 1.0))
+
+
+def test_percentiles_are_of_the_last_minute(statistics, clock):
+    """However few the answers since: a bad spell is over after it."""
+    statistics.answered("left", {"total": 5.0})
+    clock.now += KEPT_SECONDS
+    statistics.answered("left", {"total": 0.1})
+    assert statistics.snapshot().answers == 2
+    clock.now += 1
+    snapshot = statistics.snapshot()
+    assert (snapshot.answers, snapshot.latencies["total"].p99) == (1, pytest.approx(0.1))
+    clock.now += KEPT_SECONDS
+    assert (statistics.snapshot().answers, statistics.snapshot().latencies) == (0, {})
+
+
+def test_retries_are_counted_and_recent_for_a_while(statistics, clock):
+    """Of the engine, not of a camera."""
+    statistics.retried()
+    statistics.retried()
+    assert statistics.snapshot()[1:3] == (2, 2)
+    clock.now += WINDOW
+    assert statistics.snapshot()[1:3] == (2, 0)
 
 
 def test_percentiles_are_by_stage(statistics):

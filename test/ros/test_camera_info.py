@@ -61,3 +61,23 @@ def test_a_driver_whose_stamps_never_agree_is_waited_for_once():
     assert buffer.at(Time(sec=6)).width == 100
     assert buffer.at(Time(sec=1)).width == 100
     assert buffer._stamps_agree
+
+
+def test_one_that_is_lost_costs_the_next_image_its_own_and_no_more():
+    """CameraInfos come after their images, and that of second 2 never: 4 has its own again."""
+    buffer = CameraInfoBuffer(patience=0)
+
+    def asked_then_comes(seconds):
+        with buffer._changed:  # let go of only while at() waits
+            late = threading.Thread(target=buffer.add, args=(info(seconds, 100 * seconds),))
+            late.start()
+            found = buffer.at(Time(sec=seconds))
+        late.join()
+        return found
+
+    buffer.add(info(1, width=100))
+    assert buffer.at(Time(sec=2)).width == 100
+    buffer._patience = 60
+    assert asked_then_comes(3).width == 100
+    assert asked_then_comes(4).width == 400
+    assert asked_then_comes(5).width == 500

@@ -7,16 +7,22 @@ import json
 
 import numpy as np
 import pytest
-from robot import OUTPUTS, Camera, camera_info, picture, pixels, reliable, rgb
+from robot import OUTPUTS, ROOT, Camera, camera_info, picture, pixels, reliable, rgb
 from std_msgs.msg import String
 
 
 @pytest.fixture
-def pair(start_node):
-    """A node with two cameras, which both hear their answers."""
+def node(start_node):
+    """A node with two cameras, which notes the size of each batch."""
+    # A window that would be seen: only a batch that waits for a dead camera takes so long.
+    parameters = {"cameras": "[left, right]", "batch_window": 1.0, **reliable("left", "right")}
+    return start_node(program=(ROOT / "test" / "faulty_node.py",), **parameters)
+
+
+@pytest.fixture
+def pair(node):
+    """Its two cameras, which both hear their answers."""
     with contextlib.ExitStack() as stack:
-        # Windows that would be seen: only a batch that waits for a dead camera takes so long.
-        start_node(cameras="[left, right]", batch_window=1.0, **reliable("left", "right"))
         cameras = [Camera(name=name) for name in ("left", "right")]
         for camera in cameras:
             stack.callback(camera.close)
@@ -55,6 +61,21 @@ def test_a_batch_answers_as_each_image_alone(pair):
     alone = pixels(pair[0].answers(send(pair[0]), "depth")[0], np.float32)
     for depth in depths:
         np.testing.assert_allclose(depth, alone, rtol=1e-3)
+
+
+def test_images_that_come_together_are_one_call_of_the_network(node, pair):
+    """And each has the depth of its own focal length."""
+    for _ in range(5):
+        stamps = [
+            camera.send(rgb(camera.header(), picture()), camera_info(focal=focal))
+            for camera, focal in zip(pair, (80.0, 160.0), strict=True)
+        ]
+        near, far = (
+            pixels(camera.answers(stamp, "depth")[0], np.float32)
+            for camera, stamp in zip(pair, stamps, strict=True)
+        )
+        np.testing.assert_allclose(far, 2 * near, rtol=1e-3)
+    assert "batch of 2" in node.log
 
 
 def test_a_camera_that_dies_does_not_hold_up_the_other(pair):

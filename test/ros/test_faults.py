@@ -8,11 +8,16 @@ import sys
 
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
-from faulty_node import FAILS, HANGS, OUT_OF_MEMORY_ONCE
+from faulty_node import FAILS, FREE_FAILS, HANGS, HANGS_THEN_FAILS, OUT_OF_MEMORY_ONCE
 from lifecycle_msgs.msg import State, Transition
+from rcl_interfaces.msg import Parameter, ParameterValue
+from rcl_interfaces.srv import GetParameters, SetParameters
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
-from robot import OUTPUTS, ROOT, Camera, camera_info, picture, rgb
+from robot import OUTPUTS, ROOT, TIMEOUT, Camera, camera_info, picture, rgb
 from support import write_small_weights
+
+from sosd_ros.node import EXIT_TIMEOUT
+from sosd_ros.pipeline import PUBLISH_TIMEOUT
 
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 BEST_EFFORT = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
@@ -46,6 +51,9 @@ def test_out_of_memory_is_survived(faulty, camera):
     camera.answers(stamp, "depth", "semantic")
     assert "made the engine fail with OutOfMemoryError: injected" in faulty.log
     assert camera.state() == State.PRIMARY_STATE_ACTIVE
+    camera.wait_for_status("node", WARN, "failed")
+    values = camera.values("node")
+    assert values["engine retries"] == "1" and "OutOfMemoryError" in values["last error"]
 
 
 def test_an_engine_that_fails_twice_leads_to_the_error_state_and_back(faulty, camera):
@@ -79,6 +87,95 @@ def test_a_worker_that_hangs_is_shown_and_can_be_left(faulty, camera):
     camera.listen("points")
     is_answered(camera, "depth")
     assert faulty.end(signal.SIGTERM) == 0, faulty.log
+
+
+def test_what_was_given_up_does_not_reach_what_came_after(faulty, camera):
+    """The abandoned call fails at last: its frame is stopped, and the new session goes on."""
+    camera.send(poisoned(camera, HANGS_THEN_FAILS), camera_info())
+    camera.wait(lambda: float(camera.values("node")["worker busy [s]"]) > 0, "a busy worker")
+    assert not camera.change_state(Transition.TRANSITION_DEACTIVATE)
+    values = camera.fresh_values("camera")
+    assert values["received"] == values["dropped: stopped"] == "1"
+    assert camera.change_state(Transition.TRANSITION_CONFIGURE)
+    assert camera.change_state(Transition.TRANSITION_ACTIVATE)
+    camera.wait_until_active()
+    faulty.process.send_signal(signal.SIGUSR1)
+    camera.listen("points")
+    for _ in range(5):
+        is_answered(camera, "depth")
+    assert camera.state() == State.PRIMARY_STATE_ACTIVE
+    assert "failed twice" not in faulty.log
+    assert camera.fresh_values("node")["last error"] == ""
+
+
+def test_a_device_that_only_a_new_process_can_use_ends_the_process(faulty, camera):
+    """A CUDA context that is broken: status 1 after the reason, for the launch file to respawn."""
+    camera.send(poisoned(camera, FREE_FAILS), camera_info())
+    assert faulty.process.wait(TIMEOUT) == 1
+    assert (
+        "the engine failed twice in a row: RuntimeError: injected: illegal memory access"
+        in faulty.log
+    )
+    assert "cannot free the device, only a new process can: RuntimeError" in faulty.log
+
+
+def test_a_call_that_breaks_rclpy_does_not_end_the_node(start_node, camera):
+    """A parameter of a type that does not exist: logged, and frames are answered."""
+    node = start_node()
+    camera.wait_until_active()
+    camera.listen("depth")
+    client = camera.node.create_client(SetParameters, "/sosd/set_parameters")
+    camera.wait(client.service_is_ready, "/sosd/set_parameters")
+    broken = Parameter(name="max_depth", value=ParameterValue(type=99))
+    client.call_async(SetParameters.Request(parameters=[broken]))
+    camera.wait(lambda: "a callback failed with ValueError" in node.log, "a word of it")
+    is_answered(camera, "depth")
+    assert node.end() == 0, node.log
+
+
+def test_each_cause_is_told_though_another_is_frequent(start_node, camera):
+    """One warning in a while for each, not for all together."""
+    node = start_node()
+    camera.wait_until_active()
+    camera.listen("semantic")
+    for _ in range(5):
+        image = rgb(camera.header(), picture())
+        image.encoding = "rgb12"
+        camera.send(image, camera_info())
+        is_answered(camera, "semantic")
+    image = rgb(camera.header(), picture())
+    image.step = 1
+    camera.send(image, camera_info())
+    is_answered(camera, "semantic")
+    warnings = [line for line in node.log.splitlines() if "[WARN]" in line]
+    assert any("rgb12" in line for line in warnings)
+    assert any("step" in line for line in warnings)
+
+
+def test_two_seconds_are_enough_for_the_worst_end():
+    """From a signal: until nothing is waited for any more, and for the message on its way."""
+    assert EXIT_TIMEOUT + PUBLISH_TIMEOUT < 2
+
+
+def test_what_is_heard_of_a_node_that_ends_is_whole(start_node, camera):
+    """Stopped in the middle of a stream: no half cloud, and no stamp that was never sent."""
+    node = start_node()
+    camera.wait_until_active()
+    camera.listen(*OUTPUTS)
+    stamps = []
+    for number in range(60):
+        stamp = camera.send(rgb(camera.header(), picture()), camera_info())
+        stamps.append(stamp)
+        camera.executor.spin_once(timeout_sec=0.01)
+        if number == 30:
+            node.process.send_signal(signal.SIGTERM)
+    assert node.process.wait(TIMEOUT) == 0
+    camera.wait(lambda: not camera.node.count_publishers("/sosd/points"), "its end")
+    for topic in ("depth", "semantic", "points"):
+        for answer in camera.heard[topic]:
+            bytes_a_row = answer.row_step if topic == "points" else answer.step
+            assert len(answer.data) == bytes_a_row * 64
+            assert answer.header.stamp in stamps
 
 
 @pytest.mark.parametrize("signal_number", [signal.SIGTERM, signal.SIGINT])
@@ -258,3 +355,9 @@ def test_a_peer_whose_quality_of_service_does_not_fit_is_named(start_node, camer
     camera.node.create_subscription(OUTPUTS["depth"], "/sosd/depth", lambda m: None, listener)
     said = "subscription of test_camera on /sosd/depth does not fit ours by its DURABILITY"
     camera.wait(lambda: said in node.log, said)
+    [advice] = {
+        word for word in node.log.split() if word.endswith("/sosd/depth.publisher.durability")
+    }
+    request = GetParameters.Request(names=[advice])
+    [value] = camera.call(GetParameters, "/sosd/get_parameters", request).values
+    assert value.string_value == "volatile"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 import cv2
 import numpy as np
@@ -15,7 +16,7 @@ from robot import (
     pixels,
     rgb,
 )
-from std_msgs.msg import String
+from std_msgs.msg import Header, String
 
 
 @pytest.fixture
@@ -118,28 +119,73 @@ def test_a_large_image_comes_through(connected):
 
 
 @pytest.mark.parametrize(
-    "change",
+    ("cause", "change"),
     [
-        {"encoding": "rgb12"},
-        {"step": 1},
-        {"height": 0},
-        {"width": 2**31, "height": 2**31},
-        {"height": 65},
-        {"data": []},
+        ("encoding", {"encoding": "rgb12"}),
+        ("step", {"step": 1}),
+        ("size", {"height": 0}),
+        ("size", {"width": 2**31, "height": 2**31}),
+        ("size", {"width": 4096, "height": 4097}),  # more than max_image_pixels
+        ("data", {"height": 65}),
+        ("data", {"data": []}),
+        ("data", {"data": bytes(64 * 96 * 3 + 1)}),
+        ("frame_id", {"header": Header(frame_id="f" * 256)}),
     ],
     ids=str,
 )
-def test_malformed_messages_are_outlived(connected, shared_node, change):
-    """Whatever comes, the next good frame is answered, and the log says what was wrong."""
+def test_malformed_messages_are_outlived(connected, shared_node, cause, change):
+    """The next good frame is answered, the log says what was wrong, and the cause is counted."""
+    connected.listen_diagnostics()
+    counted = f"dropped: {cause}"
+    before = int(connected.fresh_values("camera").get(counted, 0))
     bad = rgb(connected.header(), picture())
+    stamp = bad.header.stamp
     for name, value in change.items():
         setattr(bad, name, value)
+    bad.header.stamp = stamp
     bad_stamp = connected.send(bad, camera_info())
-    said = f"frame {bad_stamp.sec}.{bad_stamp.nanosec:09d} dropped: image"
+    said = f"frame {bad_stamp.sec}.{bad_stamp.nanosec:09d} dropped: "
     connected.wait(lambda: said in shared_node.log, said)
     good = connected.send(rgb(connected.header(), picture()), camera_info())
     connected.answers(good, *OUTPUTS)
     assert bad_stamp not in [m.header.stamp for m in connected.heard["semantic"]]
+    assert int(connected.fresh_values("camera")[counted]) == before + 1
+
+
+def test_big_endian_pictures_are_answered_as_others(connected):
+    """16 bits a colour, the more significant byte first: the same answers."""
+    wide, answered = picture().astype(np.uint16) << 8, []
+    for order in "<>":
+        message = rgb(connected.header(), picture())
+        message.encoding, message.step, message.is_bigendian = "rgb16", 96 * 6, int(order == ">")
+        message.data = wide.astype(f"{order}u2").tobytes()
+        [semantic] = connected.answers(connected.send(message, camera_info()), "semantic")
+        answered.append(bytes(semantic.data))
+    assert answered[0] == answered[1]
+
+
+@pytest.mark.parametrize(
+    ("cause", "focal", "size"),
+    [
+        ("intrinsics", math.nan, (96, 64)),
+        ("intrinsics", math.inf, (96, 64)),
+        ("intrinsics", -100.0, (96, 64)),
+        ("intrinsics", 1e-300, (96, 64)),
+        ("uncalibrated", 0.0, (96, 64)),
+        ("camera_info_size", 100.0, (48, 32)),
+    ],
+)
+def test_intrinsics_of_no_use_are_counted_and_give_labels_alone(connected, cause, focal, size):
+    """By their cause; a good CameraInfo gives depth again."""
+    connected.listen_diagnostics()
+    counted = f"without scale: {cause}"
+    before = int(connected.fresh_values("camera").get(counted, 0))
+    bad = connected.send(rgb(connected.header(), picture()), camera_info(*size, focal))
+    connected.answers(bad, "semantic")
+    good = connected.send(rgb(connected.header(), picture()), camera_info())
+    connected.answers(good, *OUTPUTS)
+    assert bad not in [m.header.stamp for m in connected.heard["depth"]]
+    assert int(connected.fresh_values("camera")[counted]) > before
 
 
 def test_no_depth_in_metres_without_a_camera_info_that_fits(connected, shared_node):
