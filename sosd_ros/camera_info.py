@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from collections import deque
+from collections.abc import Callable
 
 from builtin_interfaces.msg import Time
 from sensor_msgs.msg import CameraInfo
@@ -13,43 +16,52 @@ class CameraInfoBuffer:
     """The last few CameraInfos, shared by the executor's thread and the worker's.
 
     Drivers publish one CameraInfo with each image, with the same stamp, but not always before it.
-    A zoom lens makes that matter. When none came in time, none is waited for again until one with
-    the stamp of an image that was asked for comes after all: a driver that stamps them otherwise
-    costs one wait, and a single one that got lost costs the next image no more than that.
+    A zoom lens makes that matter. When none came in time, none is waited for again until one is
+    seen that waiting would have found: a driver that stamps them otherwise, or publishes them too
+    late, costs one wait, and one that got lost costs the next image its own, and no more.
 
     Args:
         length: how many are kept.
         patience: seconds to wait for the one with the stamp of an image.
+        clock: seconds of a clock that is never set.
     """
 
-    def __init__(self, length: int = 16, patience: float = 0.1) -> None:
+    def __init__(
+        self,
+        length: int = 16,
+        patience: float = 0.1,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._infos: deque[CameraInfo] = deque(maxlen=length)
         self._patience = patience
         self._stamps_agree = True
-        self._missed: Time | None = None  # that one was last waited or looked for in vain
+        self._clock = clock
+        self._missed = (Time(), -math.inf)  # what was last asked for in vain, and when
         self._changed = threading.Condition()
 
     def add(self, info: CameraInfo) -> None:
         with self._changed:
             self._infos.append(info)
-            if info.header.stamp == self._missed:
+            stamp, asked = self._missed
+            if info.header.stamp == stamp and self._clock() - asked < self._patience:
                 self._stamps_agree = True
             self._changed.notify_all()
 
     def clear(self) -> None:
         with self._changed:
             self._infos.clear()
-            self._stamps_agree, self._missed = True, None
+            self._stamps_agree = True
 
     def at(self, stamp: Time) -> CameraInfo | None:
         """The one of that very stamp, or else the newest; ``None`` before the first has come."""
         with self._changed:
+            asked = self._clock()
             patience = self._patience if self._stamps_agree else 0
             exact = self._changed.wait_for(lambda: self._exact(stamp), patience)
             self._stamps_agree = exact is not None
             if exact is not None:
                 return exact
-            self._missed = stamp
+            self._missed = stamp, asked
             return self._infos[-1] if self._infos else None
 
     def _exact(self, stamp: Time) -> CameraInfo | None:

@@ -123,8 +123,8 @@ def _node_findings(health: Health, snapshot: Snapshot, thresholds: Thresholds) -
     if snapshot.recent_retries:
         yield (
             WARN,
-            f"the engine failed {snapshot.recent_retries} times in the last {WINDOW:g} s and was "
-            "tried again: look at the device's memory and at the last error",
+            f"batches that the engine failed with at first, in the last {WINDOW:g} s: "
+            f"{snapshot.recent_retries}: look at the device's memory and at the last error",
         )
     # Latencies of the past say nothing of a node that is not asked for anything now.
     is_answering = any(camera.output_rate for camera in snapshot.cameras.values())
@@ -240,8 +240,9 @@ def _drop_findings(camera: CameraSnapshot) -> Iterator[Finding]:
             "the network",
         )
     if dropped:
-        # When every image fails, nothing comes out at all.
-        is_total = not camera.output_rate and len(dropped) == len(camera.recently_dropped)
+        # When every image that came fails, nothing comes out at all.
+        others = camera.recently_dropped.keys() - dropped.keys() - {"transport"}
+        is_total = not camera.output_rate and not others
         level = ERROR if is_total else WARN
         yield level, f"images dropped {lately}, {_counts(dropped)}: the log says why"
     if useless:

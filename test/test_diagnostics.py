@@ -71,7 +71,9 @@ def test_an_engine_that_had_to_try_again_is_a_warning():
     """While it is recent; afterwards the count and the last error are left."""
     status = node(SNAPSHOT._replace(retries=5, recent_retries=3), last_error="out of memory")
     assert status.level == WARN
-    assert status.message.startswith("the engine failed 3 times in the last 5 s")
+    assert status.message.startswith(
+        "batches that the engine failed with at first, in the last 5 s: 3"
+    )
     assert values(status)["engine retries"] == "5"
     assert values(status)["last error"] == "out of memory"
     assert node(SNAPSHOT._replace(retries=5), last_error="out of memory").level == OK
@@ -82,6 +84,8 @@ def test_a_camera_none_of_whose_images_is_of_use_is_an_error():
     refused = {"recently_dropped": {"encoding": 12}}
     assert camera(output_rate=1.0, **refused).level == WARN
     assert camera(output_rate=0.0, **refused).level == ERROR
+    and_lost = {"recently_dropped": {"encoding": 12, "transport": 3}}
+    assert camera(output_rate=0.0, **and_lost).level == ERROR
     some = {"recently_dropped": {"encoding": 12, "unwanted": 1}}
     assert camera(output_rate=0.0, **some).level == WARN
 

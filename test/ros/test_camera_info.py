@@ -64,20 +64,33 @@ def test_a_driver_whose_stamps_never_agree_is_waited_for_once():
 
 
 def test_one_that_is_lost_costs_the_next_image_its_own_and_no_more():
-    """CameraInfos come after their images, and that of second 2 never: 4 has its own again."""
-    buffer = CameraInfoBuffer(patience=0)
-
-    def asked_then_comes(seconds):
-        with buffer._changed:  # let go of only while at() waits
-            late = threading.Thread(target=buffer.add, args=(info(seconds, 100 * seconds),))
-            late.start()
-            found = buffer.at(Time(sec=seconds))
-        late.join()
-        return found
-
+    """CameraInfos come 5 ms after their images, and that of second 2 never."""
+    now = 0.0
+    buffer = CameraInfoBuffer(patience=0.0, clock=lambda: now)
     buffer.add(info(1, width=100))
     assert buffer.at(Time(sec=2)).width == 100
-    buffer._patience = 60
-    assert asked_then_comes(3).width == 100
-    assert asked_then_comes(4).width == 400
-    assert asked_then_comes(5).width == 500
+    buffer._patience = threading.TIMEOUT_MAX
+    now = 3.0
+    assert buffer.at(Time(sec=3)).width == 100  # is not waited for
+    now = 3.005
+    buffer.add(info(3, width=300))
+    late = threading.Thread(target=buffer.add, args=(info(4, width=400),))
+    with buffer._changed:  # let go of only while at() waits
+        late.start()
+        found = buffer.at(Time(sec=4))
+    late.join()
+    assert found.width == 400
+
+
+def test_those_that_come_too_late_are_not_waited_for_again():
+    """150 ms after their images, each: with endless patience a second wait would never end."""
+    now = 0.0
+    buffer = CameraInfoBuffer(patience=0.0, clock=lambda: now)
+    buffer.add(info(1, width=100))
+    for seconds in range(2, 10):
+        now = float(seconds)
+        assert buffer.at(Time(sec=seconds)).width == 100 * (seconds - 1)
+        buffer._patience = 0.1
+        now += 0.15
+        buffer.add(info(seconds, width=100 * seconds))
+        assert not buffer._stamps_agree
