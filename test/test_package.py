@@ -115,3 +115,9 @@ def test_ros_is_not_loaded_by_network_engine_and_training():
     command = [sys.executable, "-c", code]
     finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert finished.stdout.strip() == "[]", finished.stderr
+
+
+def test_no_two_test_files_share_a_name():
+    """The pytest plugin of ROS' launch_testing imports them by their base names."""
+    names = [path.name for path in ROOT.glob("test/**/test_*.py")]
+    assert sorted(set(names)) == sorted(names)
