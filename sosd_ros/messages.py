@@ -17,7 +17,7 @@ from std_msgs.msg import Header
 
 from .camera import Intrinsics
 
-MAX_PIXELS = 2**24  # 4096 x 4096: with all its answers, 1.5 GB in the node
+MAX_PIXELS = 2**24  # 4096 x 4096: as rgba16, with all outputs, 2.8 GB in the node
 MAX_ASPECT = 64  # a line camera's strip; the network sees it in as many pixels as a square image
 MAX_FRAME_ID = 255  # characters, as every output carries it
 MAX_COEFFICIENTS = 64  # of a distortion model; the largest of OpenCV has 14
