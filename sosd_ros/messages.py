@@ -117,6 +117,17 @@ def check_header(header: Header) -> None:
         )
 
 
+def to_rgb(message: Image | CompressedImage, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """The picture in a message of either kind, as (H, W, 3) uint8 RGB.
+
+    Raises:
+        MessageError: as ``image_to_rgb`` and ``compressed_to_rgb`` do.
+    """
+    if isinstance(message, Image):
+        return image_to_rgb(message, max_pixels)
+    return compressed_to_rgb(message, max_pixels)
+
+
 def image_to_rgb(message: Image, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """The picture in a message, as (H, W, 3) uint8 RGB.
 

@@ -147,9 +147,7 @@ class Pipeline:
         if not outputs:
             self._count_dropped(camera.name, "unwanted")
             return None
-        is_raw = isinstance(message, Image)
-        convert = messages.image_to_rgb if is_raw else messages.compressed_to_rgb
-        image = convert(message, settings.max_image_pixels)
+        image = messages.to_rgb(message, settings.max_image_pixels)
         converted = time.monotonic()
         metric = {name for name in outputs if OUTPUTS[name].metric}
         info = self._camera_info(camera, message, image.shape[:2]) if metric else None

@@ -113,18 +113,17 @@ class _Counts:
 
     def recent(self, now: float) -> Counter[_Event]:
         """Those of the last ``WINDOW`` seconds."""
-        oldest = int(now / _SLICE) - SLICES + 1
         recent: Counter[_Event] = Counter()
         for index, counts in self._slices:
-            if index >= oldest:
+            if index >= _oldest_slice(now):
                 recent.update(counts)
         return recent
 
     def snapshot(self, now: float) -> CameraSnapshot:
         """Of a camera's events."""
-        recent, oldest = self.recent(now), int(now / _SLICE) - SLICES + 1
+        recent = self.recent(now)
         # At the very start there is too little time to speak of a rate.
-        seconds = max(now - max(self._start, oldest * _SLICE), _SLICE)
+        seconds = max(now - max(self._start, _oldest_slice(now) * _SLICE), _SLICE)
         return CameraSnapshot(
             received=self._total[_RECEIVED],
             infos=self._total[_INFO],
@@ -138,6 +137,11 @@ class _Counts:
             since_image=now - self._last.get(_RECEIVED, self._start),
             since_info=now - self._last.get(_INFO, self._start),
         )
+
+
+def _oldest_slice(now: float) -> int:
+    """Index of the first slice that is within the window."""
+    return int(now / _SLICE) - SLICES + 1
 
 
 def _by_cause(counts: Counter[_Event], kind: str) -> dict[str, int]:

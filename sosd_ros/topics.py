@@ -96,8 +96,9 @@ class Throttle:
 
         A late one does not delay the next: a camera of 30 Hz gives 10 Hz and not 7.5.
         """
-        turn = self._turn + 1 / rate if rate else now
-        self._turn = turn if rate and now < turn + 1 / rate else now
+        period = 1 / rate if rate else 0.0
+        turn = self._turn + period
+        self._turn = turn if now < turn + period else now
 
 
 class CameraTopics:

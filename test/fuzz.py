@@ -130,12 +130,6 @@ def camera_infos(draw):
 everything = st.one_of(images(), compressed_images(), camera_infos())
 
 
-def to_rgb(message):
-    """The picture of an Image or a CompressedImage."""
-    is_raw = isinstance(message, Image)
-    return (messages.image_to_rgb if is_raw else messages.compressed_to_rgb)(message)
-
-
 def outcome(message):
     """``accepted``, or the cause of a refusal; an AssertionError for anything else."""
     try:
@@ -146,7 +140,7 @@ def outcome(message):
             assert np.isfinite([rays.fx, rays.fy, rays.cx, rays.cy, rays.focal]).all()
             assert min(rays.width, rays.height) > 0
         else:
-            rgb = to_rgb(message)
+            rgb = messages.to_rgb(message)
             assert rgb.dtype == np.uint8 and rgb.ndim == 3 and rgb.shape[2] == 3
             if isinstance(message, Image):
                 assert rgb.shape[:2] == (message.height, message.width)
@@ -305,7 +299,7 @@ class Conversation:
             rays = messages.intrinsics_of(self._info)
         except MessageError as error:
             return error.cause
-        size = to_rgb(image).shape[:2]
+        size = messages.to_rgb(image).shape[:2]
         return "" if size == (rays.height, rays.width) else "camera_info_size"
 
     def _is_handled(self, stamp):

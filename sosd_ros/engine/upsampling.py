@@ -46,7 +46,8 @@ def _neighbours(
     source: int, target: int, device: torch.device
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """The two source rows of each target row, and the (target, 1) weight of the second."""
-    position = (torch.arange(target, device=device) + 0.5) * (source / target) - 0.5
-    above = position.clamp(min=0).floor().long()
+    centres = torch.arange(target, device=device) + 0.5
+    position = (centres * (source / target) - 0.5).clamp(min=0)
+    above = position.floor().long()
     below = (above + 1).clamp(max=source - 1)
-    return above, below, (position.clamp(min=0) - above)[:, None]
+    return above, below, (position - above)[:, None]

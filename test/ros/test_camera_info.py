@@ -14,6 +14,16 @@ def info(seconds, width):
     return message
 
 
+def found_while_it_comes(buffer, late):
+    """What is found for an image whose CameraInfo comes from another thread, after it."""
+    thread = threading.Thread(target=buffer.add, args=(late,))
+    with buffer._changed:  # let go of only while at() waits
+        thread.start()
+        found = buffer.at(late.header.stamp)
+    thread.join()
+    return found
+
+
 def test_the_same_stamp_wins_over_the_newest():
     """A zoom lens: the image of second 1 gets the CameraInfo of second 1."""
     buffer = CameraInfoBuffer()
@@ -44,12 +54,7 @@ def test_one_that_comes_after_its_image_is_waited_for():
     """The image of second 2 is there first; its CameraInfo follows from another thread."""
     buffer = CameraInfoBuffer(patience=60)
     buffer.add(info(1, width=100))
-    late = threading.Thread(target=buffer.add, args=(info(2, width=200),))
-    with buffer._changed:  # let go of only while at() waits
-        late.start()
-        found = buffer.at(Time(sec=2))
-    late.join()
-    assert found.width == 200
+    assert found_while_it_comes(buffer, info(2, width=200)).width == 200
 
 
 def test_a_driver_whose_stamps_never_agree_is_waited_for_once():
@@ -74,12 +79,7 @@ def test_one_that_is_lost_costs_the_next_image_its_own_and_no_more():
     assert buffer.at(Time(sec=3)).width == 100  # is not waited for
     now = 3.005
     buffer.add(info(3, width=300))
-    late = threading.Thread(target=buffer.add, args=(info(4, width=400),))
-    with buffer._changed:  # let go of only while at() waits
-        late.start()
-        found = buffer.at(Time(sec=4))
-    late.join()
-    assert found.width == 400
+    assert found_while_it_comes(buffer, info(4, width=400)).width == 400
 
 
 def test_those_that_come_too_late_are_not_waited_for_again():
