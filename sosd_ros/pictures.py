@@ -1,11 +1,25 @@
-"""Depth and labels as pictures for people."""
+"""Pictures from files, and depth and labels as pictures for people."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import cv2
 import numpy as np
 
 from .labels import UNLABELLED, LabelSet
+
+
+def read(path: Path) -> np.ndarray:
+    """The picture in a file, as (H, W, 3) uint8 RGB.
+
+    Raises:
+        ValueError: if there is none that OpenCV can read.
+    """
+    bgr = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if bgr is None:
+        raise ValueError(f"{path} cannot be read as a picture, expected a JPEG or PNG file")
+    return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
 
 
 def depth_colours(depth: np.ndarray, farthest: float) -> np.ndarray:

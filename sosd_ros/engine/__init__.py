@@ -1,6 +1,7 @@
 """Images in, metric depth and labels out: one module a backend, no ROS."""
 
+from .choice import AUTO, BACKENDS, build, load
+from .engine import Engine
 from .perception import EngineError, Perception
-from .torch_engine import TorchEngine
 
-__all__ = ["EngineError", "Perception", "TorchEngine"]
+__all__ = ["AUTO", "BACKENDS", "Engine", "EngineError", "Perception", "build", "load"]

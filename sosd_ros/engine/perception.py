@@ -1,4 +1,4 @@
-"""What every backend answers."""
+"""What every engine answers."""
 
 from __future__ import annotations
 

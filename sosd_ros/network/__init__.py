@@ -3,7 +3,7 @@
 from .backbone import REFINED_STRIDE
 from .images import input_size, prepare
 from .layers import upsample
-from .sosd_net import TASKS, VARIANTS, Output, SOSDNet
+from .sosd_net import TASKS, VARIANTS, Output, SOSDNet, tasks_of
 
 __all__ = [
     "REFINED_STRIDE",
@@ -13,5 +13,6 @@ __all__ = [
     "SOSDNet",
     "input_size",
     "prepare",
+    "tasks_of",
     "upsample",
 ]

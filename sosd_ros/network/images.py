@@ -28,8 +28,8 @@ def input_size(image_size: tuple[int, int], trained_size: tuple[int, int]) -> tu
 def prepare(
     images: torch.Tensor,
     size: tuple[int, int],
-    mean: Sequence[float],
-    std: Sequence[float],
+    mean: Sequence[float] | torch.Tensor,
+    std: Sequence[float] | torch.Tensor,
 ) -> torch.Tensor:
     """Resize and normalise on the images' own device.
 
@@ -45,6 +45,6 @@ def prepare(
     pixels = images.permute(0, 3, 1, 2).float()
     if pixels.shape[-2:] != size:
         pixels = functional.interpolate(pixels, size=size, mode="bilinear", antialias=True)
-    shift = torch.tensor(mean, device=images.device).view(3, 1, 1) * 255
-    scale = torch.tensor(std, device=images.device).view(3, 1, 1) * 255
+    shift = torch.as_tensor(mean, device=images.device).view(3, 1, 1) * 255
+    scale = torch.as_tensor(std, device=images.device).view(3, 1, 1) * 255
     return ((pixels - shift) / scale).contiguous(memory_format=torch.channels_last)

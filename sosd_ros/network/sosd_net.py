@@ -24,6 +24,11 @@ VARIANTS = ("semantic", "depth", "mtl", "sosd", "esosd")
 TASKS = ("depth", "semantic")
 
 
+def tasks_of(variant: str) -> tuple[str, ...]:
+    """The tasks that a variant answers, of ``TASKS``."""
+    return (variant,) if variant in TASKS else TASKS
+
+
 class Output(NamedTuple):
     """What the network answers; ``None`` for a task that it lacks or was not asked for.
 
@@ -101,7 +106,7 @@ class SOSDNet(nn.Module):
     @property
     def tasks(self) -> tuple[str, ...]:
         """The tasks that this variant answers, of ``TASKS``."""
-        return (self.variant,) if self.variant in TASKS else TASKS
+        return tasks_of(self.variant)
 
     def forward(
         self,

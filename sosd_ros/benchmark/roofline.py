@@ -1,0 +1,76 @@
+"""What the machine can do at most, and what a network asks of it, both in FLOP."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+from torch.func import functional_call
+from torch.utils.flop_counter import FlopCounterMode
+
+SMALLEST, LARGEST = 512, 16384  # rows; three of the largest are 3 GiB in float32
+LONG_ENOUGH = 0.1  # seconds, beside which the time of a call and a clock's steps are nothing
+RUNS = 5
+
+
+def matmul_rate(dtype: torch.dtype, device: torch.device | str = "cpu") -> float:
+    """FLOP/s of square matrix products of ``dtype``: what a network can come near to at most.
+
+    The median of several products, with torch's number of threads and its present settings. On
+    CUDA, float32 products use TF32 only if ``torch.backends.cuda.matmul`` allows it, which is off
+    unless set, while float32 convolutions use it unless forbidden: compare like with like.
+
+    Raises:
+        ValueError: if ``dtype`` is not a floating-point type.
+    """
+    if not dtype.is_floating_point:
+        raise ValueError(f"dtype {dtype} has no FLOP/s; use a floating-point type as torch.float32")
+    device = torch.device(device)
+    size = SMALLEST
+    while _seconds(size, dtype, device, runs=1) < LONG_ENOUGH and size < LARGEST:
+        size *= 2
+    return 2 * size**3 / _seconds(size, dtype, device, runs=RUNS)
+
+
+def flops(network: nn.Module, shape: Sequence[int]) -> int:
+    """FLOP of a forward pass for an input of ``shape``, two for each multiply-add.
+
+    Matrix products, attention and convolutions are counted, these by what their groups leave of
+    the weights and with the zeros of their padding. Biases, activations, norms and resizing count
+    as nothing.
+
+    Nothing is computed: the pass is one of shapes, on the meta device, for which the network need
+    not be copied. There attention falls apart into matrix products, while torch has no count for
+    the fused attention of the CPU.
+    """
+    state = {**dict(network.named_parameters()), **dict(network.named_buffers())}
+    shapes = {name: tensor.to("meta") for name, tensor in state.items()}
+    dtype = next((parameter.dtype for parameter in network.parameters()), torch.float32)
+    images = torch.empty(tuple(shape), dtype=dtype, device="meta")
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        functional_call(network, shapes, (images,))
+    return counter.get_total_flops()
+
+
+def _seconds(size: int, dtype: torch.dtype, device: torch.device, runs: int) -> float:
+    """Median time of one product of (size, size) matrices, after one that is not timed."""
+    # Random, because a processor draws less power for zeros, and is the faster for it.
+    left, right = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
+    product = left @ right
+    times = []
+    for _ in range(runs):
+        _finish(device)
+        start = time.perf_counter()
+        torch.mm(left, right, out=product)
+        _finish(device)
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+def _finish(device: torch.device) -> None:
+    """Wait for what the device was given to do; a CPU has done it."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

@@ -1,0 +1,192 @@
+"""``python -m sosd_ros.benchmark.textbook``: the node that a tutorial would write, to compare with.
+
+It answers every image of a queue of ten in its callback: eager float32, class scores upsampled to
+the image's size before the arg-max, a cloud by meshgrid, and everything published whether anyone
+listens or not. It has the same network and the same answers as ``sosd_ros.node``, and none of its
+care: no life cycle, no diagnostics, no checks. Do not put it on a robot.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import rclpy
+import torch
+from rclpy.executors import ExternalShutdownException
+from rclpy.node import Node
+from sensor_msgs.msg import CameraInfo, Image, PointCloud2, PointField
+from std_msgs.msg import Header
+from torch.nn import functional
+
+from ..camera import focal_correction
+from ..network import REFINED_STRIDE, input_size, prepare
+from ..weights import build_network, read
+
+try:
+    from cv_bridge import CvBridge  # type: ignore[import-not-found,unused-ignore]
+except ImportError:  # not on PyPI: its steps are written out below
+    CvBridge = None
+
+QUEUE = 10
+POINT = np.dtype([("x", "<f4"), ("y", "<f4"), ("z", "<f4"), ("rgb", "<u4"), ("label", "<u4")])
+TYPES = {  # of the message's fields; the colour's bits pass for a float
+    **dict.fromkeys(("x", "y", "z", "rgb"), PointField.FLOAT32),
+    "label": PointField.UINT32,
+}
+
+
+class Network:
+    """Depth, labels and confidence of an image, by the plainest of ways.
+
+    Args:
+        path: of a weights file.
+        device: ``cpu`` or a CUDA device.
+        depth_range: (least, most) metres; nearer is NaN, farther +inf.
+    """
+
+    def __init__(self, path: Path, device: str, depth_range: tuple[float, float]) -> None:
+        weights = read(path)
+        self._manifest = weights.manifest
+        self._device = device
+        self._depth_range = depth_range
+        self._network = build_network(weights).to(device)
+
+    @torch.no_grad()
+    def __call__(self, rgb: np.ndarray, focal: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Answer an image.
+
+        Args:
+            rgb: (H, W, 3) uint8.
+            focal: sqrt(fx fy) of its camera, in pixels.
+
+        Returns:
+            (H, W) float32 metres, uint8 class ids, and uint8 confidence, 255 for certainty.
+        """
+        manifest, size = self._manifest, (rgb.shape[0], rgb.shape[1])
+        rows, columns = input_size(size, manifest.input_size)
+        pixels = torch.from_numpy(rgb).to(self._device)[None]
+        inputs = prepare(pixels, (rows, columns), manifest.mean, manifest.std)
+        output = self._network(inputs, size=(rows // REFINED_STRIDE, columns // REFINED_STRIDE))
+
+        scores = functional.interpolate(output.logits, size=size, mode="bilinear")
+        labels = scores.argmax(1)[0].cpu().numpy().astype(np.uint8)
+        probability = torch.softmax(scores, 1).max(1).values[0].cpu().numpy()
+        confidence = np.round(255 * probability).astype(np.uint8)
+
+        depth = functional.interpolate(output.depth[:, None], size=size, mode="bilinear")
+        shrink = (rows * columns / (size[0] * size[1])) ** 0.5
+        return self._metres(depth[0, 0].cpu().numpy(), focal * shrink), labels, confidence
+
+    def _metres(self, answer: np.ndarray, focal: float) -> np.ndarray:
+        kind, (least, most) = self._manifest.depth, self._depth_range
+        if kind.focal_length is not None and kind.baseline is not None:  # it answers disparity
+            with np.errstate(divide="ignore"):
+                answer = kind.focal_length * kind.baseline / answer.clip(min=0)
+        depth = (answer * focal_correction(focal, self._manifest.focal_length)).astype(np.float32)
+        depth[depth > most] = np.inf
+        depth[depth < least] = np.nan
+        return depth
+
+
+class TextbookNode(Node):
+    """Subscribes to ``image`` and ``camera_info``; publishes what the perception node does."""
+
+    def __init__(self, network: Network) -> None:
+        super().__init__("textbook")
+        self._network = network
+        self._info: CameraInfo | None = None
+        self._bridge: Any = CvBridge() if CvBridge else None
+        self._depth = self.create_publisher(Image, "~/depth", QUEUE)
+        self._semantic = self.create_publisher(Image, "~/semantic", QUEUE)
+        self._confidence = self.create_publisher(Image, "~/confidence", QUEUE)
+        self._points = self.create_publisher(PointCloud2, "~/points", QUEUE)
+        self.create_subscription(CameraInfo, "camera_info", self._on_info, QUEUE)
+        self.create_subscription(Image, "image", self._on_image, QUEUE)
+
+    def _on_info(self, message: CameraInfo) -> None:
+        self._info = message
+
+    def _on_image(self, message: Image) -> None:
+        if self._info is None:
+            self.get_logger().warning("no CameraInfo yet; the image is skipped")
+            return
+        k, header = self._info.k.reshape(3, 3), message.header
+        rgb = self._to_rgb(message)
+        depth, labels, confidence = self._network(rgb, float(np.sqrt(k[0, 0] * k[1, 1])))
+        self._depth.publish(image_message(header, "32FC1", depth))
+        self._semantic.publish(image_message(header, "mono8", labels))
+        self._confidence.publish(image_message(header, "mono8", confidence))
+        self._points.publish(cloud_message(header, depth, rgb, labels, k))
+
+    def _to_rgb(self, message: Image) -> np.ndarray:
+        if self._bridge is not None:
+            return self._bridge.imgmsg_to_cv2(message, "rgb8")
+        pixels = np.array(message.data, np.uint8).reshape(message.height, message.width, 3)
+        return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB) if message.encoding == "bgr8" else pixels
+
+
+def image_message(header: Header, encoding: str, pixels: np.ndarray) -> Image:
+    """An image of (H, W) values."""
+    message = Image(header=header, encoding=encoding)
+    message.height, message.width = pixels.shape
+    message.step = pixels.itemsize * message.width
+    message.data = pixels.tobytes()
+    return message
+
+
+def cloud_message(
+    header: Header, depth: np.ndarray, rgb: np.ndarray, labels: np.ndarray, k: np.ndarray
+) -> PointCloud2:
+    """An organised cloud of (H, W) depth and labels and (H, W, 3) colours, by the (3, 3) K."""
+    height, width = depth.shape
+    u, v = np.meshgrid(np.arange(width), np.arange(height))
+    z = np.where(np.isfinite(depth), depth, np.nan)
+    points = np.stack([(u - k[0, 2]) / k[0, 0] * z, (v - k[1, 2]) / k[1, 1] * z, z], axis=-1)
+    red, green, blue = (rgb[..., channel].astype(np.uint32) for channel in range(3))
+    cloud = np.zeros((height, width), POINT)
+    cloud["x"], cloud["y"], cloud["z"] = points[..., 0], points[..., 1], points[..., 2]
+    cloud["rgb"] = (red << 16) | (green << 8) | blue
+    cloud["label"] = labels
+    message = PointCloud2(header=header, height=height, width=width)
+    message.fields = [
+        PointField(name=name, offset=4 * number, datatype=datatype, count=1)
+        for number, (name, datatype) in enumerate(TYPES.items())
+    ]
+    message.point_step = POINT.itemsize
+    message.row_step = POINT.itemsize * width
+    message.is_dense = False
+    message.data = cloud.tobytes()
+    return message
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m sosd_ros.benchmark.textbook", description=__doc__
+    )
+    parser.add_argument("--weights", type=Path, required=True)
+    parser.add_argument("--device", default="cpu", help="cpu or a CUDA device (%(default)s)")
+    parser.add_argument("--min-depth", type=float, default=0.1, help="metres (%(default)g)")
+    parser.add_argument("--max-depth", type=float, default=10.0, help="metres (%(default)g)")
+    options = parser.parse_args(arguments)
+    network = Network(options.weights, options.device, (options.min_depth, options.max_depth))
+    rclpy.init()
+    node = TextbookNode(network)
+    try:
+        rclpy.spin(node)
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    except RCLError:
+        if rclpy.ok():  # else the signal to end came within the callback
+            raise
+    finally:
+        node.destroy_node()
+        rclpy.try_shutdown()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+"""What runs the network itself: the interface that all backends share."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
+from typing import ClassVar, NamedTuple
+
+import torch
+
+from ..weights import Weights
+
+Tell = Callable[[str], None]  # where progress and reasons go, sentence by sentence
+
+
+class Answers(NamedTuple):
+    """The network's answers at stride 8; ``None`` for what was not asked for.
+
+    Attributes:
+        depth: (N, h/8, w/8) float32 in the unit that the network was trained in.
+        logits: (N, classes, h/8, w/8) float32 class scores.
+    """
+
+    depth: torch.Tensor | None
+    logits: torch.Tensor | None
+
+
+class Backend(ABC):
+    """Runs the network of a weights file on a device, at a precision.
+
+    Args:
+        weights: a verified weights file.
+        device: where the network runs; its inputs and answers lie there.
+        precision: of ``precisions``.
+        folder: what ``build`` made; ``None`` where nothing needs to be built.
+
+    Attributes:
+        name: as the node's parameter ``backend`` has it.
+        precisions: that it offers, by type of device, fastest first as a rule.
+        is_built: whether it runs from files that ``build`` makes beforehand.
+        libraries: distributions whose versions the built files depend on.
+        uses_graph: whether all work on a frame is to be captured as one CUDA graph.
+    """
+
+    name: ClassVar[str]
+    precisions: ClassVar[Mapping[str, Sequence[str]]]
+    is_built: ClassVar[bool] = False
+    libraries: ClassVar[Sequence[str]] = ("torch",)
+    uses_graph: ClassVar[bool] = False
+
+    @abstractmethod
+    def __init__(
+        self, weights: Weights, device: torch.device, precision: str, folder: Path | None = None
+    ) -> None: ...
+
+    @abstractmethod
+    def __call__(self, inputs: torch.Tensor, tasks: Collection[str]) -> Answers:
+        """Run the network.
+
+        Args:
+            inputs: (N, 3, h, w) float32, prepared images.
+            tasks: that are wanted. What is built answers all it has.
+        """
+
+    def accepts(self, size: tuple[int, int]) -> bool:
+        """Whether inputs may be of this (height, width)."""
+        return True
+
+    @classmethod
+    def missing(cls) -> str:
+        """What to install, in words, before this can be used; empty if nothing."""
+        return ""
+
+    @classmethod
+    def build(
+        cls,
+        weights: Weights,
+        device: torch.device,
+        precision: str,
+        sizes: Sequence[tuple[int, int]],
+        folder: Path,
+    ) -> None:
+        """Write what this backend needs for inputs of ``sizes`` into ``folder``."""
+        raise NotImplementedError(f"backend {cls.name} needs nothing to be built")

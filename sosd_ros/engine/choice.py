@@ -1,0 +1,376 @@
+"""Which backend runs the network: checked against eager float32, and timed if there is a choice."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from ..network import input_size
+from ..weights import Weights
+from . import cache
+from .backend import Backend, Tell
+from .compile_backend import CompileBackend
+from .engine import Engine
+from .onnx_backend import OnnxRuntimeBackend
+from .openvino_backend import OpenVinoBackend
+from .perception import EngineError
+from .tensorrt_backend import TensorRtBackend
+from .torch_backend import CudaGraphBackend, TorchBackend
+
+BACKENDS: tuple[type[Backend], ...] = (
+    TensorRtBackend,
+    CudaGraphBackend,
+    OpenVinoBackend,
+    OnnxRuntimeBackend,
+    CompileBackend,
+    TorchBackend,
+)
+AUTO = "auto"
+LEAST_EQUAL_LABELS = 0.99
+MOST_DEPTH_DIFFERENCE = 0.01
+_TRIAL_CALLS = 7
+
+
+class Candidate(NamedTuple):
+    """A backend at one of its precisions."""
+
+    backend: type[Backend]
+    precision: str
+
+    def __str__(self) -> str:
+        return f"{self.backend.name} {self.precision}"
+
+
+class Agreement(NamedTuple):
+    """How far two engines' answers for one image agree.
+
+    Attributes:
+        labels: share of pixels with the same label; 1 where there are no labels.
+        depth: median of the depth's relative difference; 0 where there is no depth.
+    """
+
+    labels: float
+    depth: float
+
+    @property
+    def suffices(self) -> bool:
+        return self.labels >= LEAST_EQUAL_LABELS and self.depth < MOST_DEPTH_DIFFERENCE
+
+    def __str__(self) -> str:
+        return f"{self.labels:.2%} of labels agree, depth differs by {self.depth:.2%}"
+
+
+class Trial(NamedTuple):
+    """What came of a candidate: an engine that agrees, or the reason why there is none."""
+
+    candidate: Candidate
+    engine: Engine | None
+    seconds: float
+    account: str
+
+
+def load(
+    file: Weights,
+    frame: np.ndarray,
+    device: str = "cuda",
+    depth_range: tuple[float, float] = (0.1, 10.0),
+    backend: str = AUTO,
+    precision: str = AUTO,
+    folder: Path | None = None,
+    tell: Tell = print,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Engine:
+    """An engine whose answers agree with those of eager float32.
+
+    Where backend and precision leave a choice, it is the one that ``build`` has recorded, or else
+    the fastest in a short trial. Nothing is built here: what needs it is passed over.
+
+    Args:
+        file: a verified weights file.
+        frame: (H, W, 3) uint8 RGB, an ordinary image, to compare and to time answers by.
+        device: ``cuda``, ``cuda:1``, ..., or ``cpu``.
+        depth_range: (least, most) metres.
+        backend: the name of one of ``BACKENDS``, or ``auto``.
+        precision: ``fp32``, ``bf16``, ``fp16``, or ``auto``.
+        folder: the cache of built engines; the user's own if ``None``.
+        tell: is told, in sentences, what the user should know.
+        clock: seconds, for the trial.
+
+    Raises:
+        EngineError: if the device is not there (there is no silent fall-back: a robot that was
+            built around a GPU should hear that it is missing), or nothing that was asked for is
+            installed, built and in agreement.
+        WeightsError: if tensors and manifest do not fit together.
+    """
+    place = checked_device(device)
+    folder = cache.default_cache() if folder is None else folder
+    choices = candidates(place, backend, precision)
+    reference = _engine(TorchBackend(file, place, "fp32"), file, place, "fp32", depth_range, tell)
+    if [str(choice) for choice in choices] == ["torch fp32"]:
+        return reference
+    recorded = _recorded(file, place, folder) if backend == precision == AUTO else None
+    trials: list[Trial] = []
+    if recorded is not None and recorded in choices:
+        trials = [_trial(recorded, file, place, reference, frame, folder, tell, clock)]
+    if not any(trial.engine for trial in trials):
+        trials += [
+            _trial(choice, file, place, reference, frame, folder, tell, clock)
+            for choice in choices
+            if choice != recorded
+        ]
+    return _fastest(trials)
+
+
+def build(
+    file: Weights,
+    frame: np.ndarray,
+    device: str,
+    backend: str = AUTO,
+    precision: str = AUTO,
+    sizes: Sequence[tuple[int, int]] = ((480, 640),),
+    folder: Path | None = None,
+    tell: Tell = print,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Engine:
+    """Build what can be built for a device, and record which engine is the fastest.
+
+    Args:
+        file, frame, device, backend, precision, folder, tell, clock: as for ``load``.
+        sizes: (height, width) of the images that the engines are for.
+
+    Returns:
+        The engine that ``load`` will give from now on.
+
+    Raises:
+        EngineError: as ``load`` does.
+    """
+    place = checked_device(device)
+    folder = cache.default_cache() if folder is None else folder
+    inputs = sorted({input_size(size, file.manifest.input_size) for size in sizes})
+    todo = [c for c in candidates(place, backend, precision) if c.backend.is_built]
+    for number, choice in enumerate(todo, 1):
+        if missing := choice.backend.missing():
+            tell(f"[{number}/{len(todo)}] {choice}: skipped, {missing}")
+            continue
+        shapes = ", ".join(f"{height}x{width}" for height, width in inputs)
+        tell(f"[{number}/{len(todo)}] {choice}: building for inputs of {shapes} ...")
+        started = clock()
+        try:
+            cache.store(
+                folder,
+                _key(choice, file, place),
+                lambda path, c=choice: c.backend.build(file, place, c.precision, inputs, path),
+            )
+        except Exception as error:  # of a compiler or an exporter; the others may do
+            tell(f"    failed with {type(error).__name__}: {_first_line(error)}")
+        else:
+            tell(f"    built in {clock() - started:.0f} s")
+    chosen = _choose_anew(file, frame, device, backend, precision, folder, tell, clock)
+    if backend == precision == AUTO:
+        record = {"backend": chosen.backend.name, "precision": chosen.precision}
+        cache.store(
+            folder,
+            _choice_key(file, place),
+            lambda path: _write(path / "choice.json", json.dumps(record)),
+        )
+    return chosen
+
+
+def _choose_anew(
+    file: Weights,
+    frame: np.ndarray,
+    device: str,
+    backend: str,
+    precision: str,
+    folder: Path,
+    tell: Tell,
+    clock: Callable[[], float],
+) -> Engine:
+    place = checked_device(device)
+    reference = _engine(TorchBackend(file, place, "fp32"), file, place, "fp32", (0.1, 10.0), tell)
+    return _fastest(
+        [
+            _trial(choice, file, place, reference, frame, folder, tell, clock)
+            for choice in candidates(place, backend, precision)
+        ]
+    )
+
+
+def candidates(device: torch.device, backend: str, precision: str) -> list[Candidate]:
+    """What fits a request, fastest first as a rule.
+
+    Raises:
+        EngineError: if there is nothing of that name on such a device.
+    """
+    on_device = [
+        Candidate(kind, offered)
+        for kind in BACKENDS
+        for offered in kind.precisions.get(device.type, ())
+    ]
+    fitting = [
+        c
+        for c in on_device
+        if backend in (AUTO, c.backend.name) and precision in (AUTO, c.precision)
+    ]
+    if not fitting:
+        raise EngineError(
+            f"backend {backend!r} at precision {precision!r} does not exist on {device.type}; "
+            f"choose auto, or one of {', '.join(map(str, on_device))}"
+        )
+    return fitting
+
+
+def agreement(engine: Engine, reference: Engine, frame: np.ndarray) -> Agreement:
+    """How far two engines' answers for an (H, W, 3) uint8 RGB image agree."""
+    answers = {"depth", "semantic"} & engine.answers
+    ours, theirs = (e(frame[None], [e.manifest.focal_length], answers) for e in (engine, reference))
+    labels, depth = 1.0, 0.0
+    if ours.labels is not None and theirs.labels is not None:
+        labels = float((ours.labels == theirs.labels).mean())
+    if ours.depth is not None and theirs.depth is not None:
+        both = np.isfinite(ours.depth) & np.isfinite(theirs.depth)
+        difference = np.abs(ours.depth[both] / theirs.depth[both] - 1)
+        outside = np.full(int((np.isfinite(ours.depth) != np.isfinite(theirs.depth)).sum()), np.inf)
+        depth = float(np.median(np.append(difference, outside))) if both.any() else np.inf
+        if not np.isfinite(theirs.depth).any() and not outside.size:
+            depth = 0.0  # both see nothing within the range
+    return Agreement(labels, depth)
+
+
+def checked_device(name: str) -> torch.device:
+    """The device of a name.
+
+    Raises:
+        EngineError: if there is no such device.
+    """
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise EngineError(f"device {name!r} is unknown; use 'cuda' or 'cpu'") from error
+    if device.type not in ("cuda", "cpu"):
+        raise EngineError(f"device {name!r} is not supported; use 'cuda' or 'cpu'")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise EngineError(
+            f"device {name!r} was asked for, but torch {torch.__version__} finds "
+            f"{torch.cuda.device_count()} CUDA devices; mend the driver, or set device: cpu"
+        )
+    return device
+
+
+def _trial(
+    candidate: Candidate,
+    file: Weights,
+    device: torch.device,
+    reference: Engine,
+    frame: np.ndarray,
+    folder: Path,
+    tell: Tell,
+    clock: Callable[[], float],
+) -> Trial:
+    """Load a candidate, compare it with the reference and time it."""
+    kind, precision = candidate
+    if missing := kind.missing():
+        return Trial(candidate, None, 0.0, missing)
+    built = cache.find(folder, _key(candidate, file, device)) if kind.is_built else None
+    if kind.is_built and built is None:
+        return Trial(candidate, None, 0.0, "not built for this machine, these weights and versions")
+    try:
+        if str(candidate) == "torch fp32":
+            engine = reference
+        else:
+            backend = kind(file, device, precision, built)
+            engine = _engine(backend, file, device, precision, reference.depth_range, tell)
+            engine.fallback = reference.backend
+        size = input_size(frame.shape[:2], file.manifest.input_size)
+        if not engine.backend.accepts(size):
+            return Trial(candidate, None, 0.0, f"not built for inputs of {size[0]}x{size[1]}")
+        agreed = agreement(engine, reference, frame)
+        seconds = _seconds(engine, frame, clock)
+    except Exception as error:
+        return Trial(candidate, None, 0.0, f"{type(error).__name__}: {_first_line(error)}")
+    account = f"{1000 * seconds:.1f} ms an image, {agreed}"
+    if not agreed.suffices:
+        least, most = f"{LEAST_EQUAL_LABELS:.0%}", f"{MOST_DEPTH_DIFFERENCE:.0%}"
+        return Trial(
+            candidate, None, seconds, f"refused: {account}; at least {least} and under {most}"
+        )
+    return Trial(candidate, engine, seconds, account)
+
+
+def _fastest(trials: Sequence[Trial]) -> Engine:
+    """The fastest engine of those that agree, with the account of all."""
+    agreeing = [trial for trial in trials if trial.engine is not None]
+    accounts = [f"{trial.candidate}: {trial.account}" for trial in trials]
+    if not agreeing:
+        raise EngineError(
+            f"no engine can be used ({'; '.join(accounts)}); "
+            "build one with `python -m sosd_ros.build`, or set backend: torch, precision: fp32"
+        )
+    best = min(agreeing, key=lambda trial: trial.seconds)
+    assert best.engine is not None
+    for trial in agreeing:
+        if trial.engine is not best.engine and trial.engine.precision != "fp32":
+            trial.engine.close()
+    best.engine.why = "\n".join(accounts)
+    return best.engine
+
+
+def _seconds(engine: Engine, frame: np.ndarray, clock: Callable[[], float]) -> float:
+    """The median time for an image."""
+    times = []
+    for _ in range(_TRIAL_CALLS + 2):
+        started = clock()
+        engine(frame[None], [engine.manifest.focal_length], {"depth", "semantic"})
+        times.append(clock() - started)
+    return float(np.median(times[2:]))
+
+
+def _engine(
+    backend: Backend,
+    file: Weights,
+    device: torch.device,
+    precision: str,
+    depth_range: tuple[float, float],
+    tell: Tell,
+) -> Engine:
+    return Engine(backend, file.manifest, device, precision, depth_range, tell)
+
+
+def _key(candidate: Candidate, file: Weights, device: torch.device) -> dict[str, Any]:
+    return cache.key(
+        device,
+        candidate.backend.libraries,
+        file.sha256,
+        backend=candidate.backend.name,
+        precision=candidate.precision,
+    )
+
+
+def _choice_key(file: Weights, device: torch.device) -> dict[str, Any]:
+    libraries = sorted({library for backend in BACKENDS for library in backend.libraries})
+    return cache.key(device, libraries, file.sha256, backend=AUTO, precision=AUTO)
+
+
+def _recorded(file: Weights, device: torch.device, folder: Path) -> Candidate | None:
+    found = cache.find(folder, _choice_key(file, device))
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        if found is not None:
+            record = json.loads((found / "choice.json").read_text())
+            kinds = {backend.name: backend for backend in BACKENDS}
+            return Candidate(kinds[record["backend"]], record["precision"])
+    return None
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text)
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), "no reason given")

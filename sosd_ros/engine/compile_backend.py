@@ -1,0 +1,102 @@
+"""Inductor's code for the network, compiled ahead of time."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from ..network import tasks_of
+from ..weights import Weights
+from .backend import Answers, Backend
+from .exchange import Exported, answer_names, answers_of
+from .torch_backend import DTYPES
+
+
+class CompileBackend(Backend):
+    """One package of compiled code an input size; loading it compiles nothing."""
+
+    name = "compile"
+    precisions = {"cuda": ("fp16", "bf16", "fp32"), "cpu": ("bf16", "fp32")}
+    is_built = True
+
+    @classmethod
+    def missing(cls) -> str:
+        if not hasattr(torch._inductor, "aoti_compile_and_package"):
+            return f"torch {torch.__version__} cannot compile ahead of time; pip install 'torch>=2.6'"
+        if shutil.which("g++") is None:
+            return "g++ is not installed; apt install g++"
+        return ""
+
+    @classmethod
+    def build(
+        cls,
+        weights: Weights,
+        device: torch.device,
+        precision: str,
+        sizes: Sequence[tuple[int, int]],
+        folder: Path,
+    ) -> None:
+        for size in sizes:
+            package = folder / f"{size[0]}x{size[1]}.pt2"
+            program = exported_program(weights, size, device, DTYPES[precision])
+            torch._inductor.aoti_compile_and_package(
+                program, package_path=str(package), inductor_configs={"freezing": True}
+            )
+
+    def __init__(
+        self, weights: Weights, device: torch.device, precision: str, folder: Path | None = None
+    ) -> None:
+        assert folder is not None
+        self._names = answer_names(tasks_of(weights.manifest.variant))
+        self._programs = {}
+        for path in sorted(folder.glob("*x*.pt2")):
+            height, width = map(int, path.stem.split("x"))
+            self._programs[height, width] = torch._inductor.aoti_load_package(str(path))
+
+    def accepts(self, size: tuple[int, int]) -> bool:
+        return size in self._programs
+
+    def __call__(self, inputs: torch.Tensor, tasks: Collection[str]) -> Answers:
+        program = self._programs[inputs.shape[2], inputs.shape[3]]
+        return answers_of(self._names, program(inputs.contiguous()))
+
+
+def exported_program(
+    weights: Weights,
+    size: tuple[int, int],
+    device: torch.device = torch.device("cpu"),
+    dtype: torch.dtype = torch.float32,
+    dynamic_size: bool = False,
+) -> torch.export.ExportedProgram:
+    """The network as a graph of torch's operations, for batches of any length.
+
+    Args:
+        weights: a verified weights file.
+        size: (height, width) of the inputs.
+        device: where the graph is to run.
+        dtype: of convolutions; answers are float32.
+        dynamic_size: whether inputs may be of any multiple of 32.
+    """
+    network = Exported(weights).eval().to(device, memory_format=torch.channels_last)
+    example = torch.zeros(2, 3, *size, device=device)
+    axes: dict[int, str] = {0: "batch"}
+    if dynamic_size:
+        axes |= {2: "height", 3: "width"}
+    shapes = ({axis: torch.export.Dim.AUTO for axis in axes},)
+    if dtype == torch.float32:
+        return torch.export.export(network, (example,), dynamic_shapes=shapes)
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            module.to(dtype)
+    with torch.autocast(device.type, dtype):
+        program = torch.export.export(network, (example,), dynamic_shapes=shapes)
+    # Of the types that maps had without autocast: they fail in the graph that has it.
+    for node in list(program.graph.nodes):
+        if node.target == torch.ops.aten._assert_tensor_metadata.default:
+            program.graph.erase_node(node)
+    program.graph_module.recompile()
+    return program

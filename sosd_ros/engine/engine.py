@@ -1,0 +1,155 @@
+"""Images in, metric depth and labels out, whatever runs the network."""
+
+from __future__ import annotations
+
+import gc
+from collections import OrderedDict
+from collections.abc import Collection, Sequence
+
+import numpy as np
+import torch
+
+from ..camera import focal_correction
+from ..network import input_size, tasks_of
+from ..weights import Manifest
+from .backend import Backend, Tell
+from .device import DeviceProgram
+from .host import HostProgram, Range
+from .perception import TASK_OF, EngineError, Perception
+
+_MOST_PROGRAMS = 8  # shapes of batches whose buffers are kept
+
+
+class Engine:
+    """Answers batches of camera images.
+
+    Args:
+        backend: runs the network.
+        manifest: of its weights.
+        device: on which it runs.
+        precision: at which it runs.
+        depth_range: (least, most) metres; nearer is answered as NaN, farther as +inf. May be set
+            between two calls.
+        tell: is told, in a sentence, what the user should know.
+
+    Attributes:
+        answers: that the network can be asked for.
+        why: why it is this backend and not another, a line for each that there was.
+        fallback: a backend for inputs of sizes that the first one does not accept.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        manifest: Manifest,
+        device: torch.device,
+        precision: str,
+        depth_range: tuple[float, float],
+        tell: Tell,
+    ) -> None:
+        self.manifest, self.device, self.precision = manifest, device, precision
+        self.depth_range = depth_range
+        self.tasks = tasks_of(manifest.variant)
+        self.answers = frozenset(answer for answer, task in TASK_OF.items() if task in self.tasks)
+        self.why = ""
+        self.fallback: Backend | None = None
+        self._backend: Backend | None = backend
+        self._tell = tell
+        self._programs: OrderedDict[tuple, HostProgram | DeviceProgram] = OrderedDict()
+
+    @property
+    def name(self) -> str:
+        """Backend and precision, as ``openvino fp32``."""
+        return f"{self.backend.name} {self.precision}"
+
+    @property
+    def backend(self) -> Backend:
+        if self._backend is None:
+            raise RuntimeError("the engine is closed")
+        return self._backend
+
+    def warm_up(self, image_size: tuple[int, int] = (480, 640)) -> None:
+        """Answer black images of a size, so that the first real one is not the one that waits."""
+        for _ in range(3):
+            self(np.zeros((1, *image_size, 3), np.uint8), [1.0], self.answers)
+            for task in self.tasks:
+                self(np.zeros((1, *image_size, 3), np.uint8), [1.0], [task])
+
+    @torch.inference_mode()
+    def __call__(
+        self, images: np.ndarray, focals: Sequence[float], answers: Collection[str]
+    ) -> Perception:
+        """Answer a batch of images.
+
+        Args:
+            images: (N, H, W, 3) uint8 RGB.
+            focals: sqrt(fx fy) of each image's camera, in pixels of the image.
+            answers: of ``depth``, ``semantic`` and ``confidence``; what only the others need is
+                not computed.
+        """
+        size = (images.shape[1], images.shape[2])
+        program = self.program((images.shape[0], *size), answers)
+        return program(images, self.factors(size, focals), Range(*self.depth_range))
+
+    def program(
+        self, shape: tuple[int, int, int], answers: Collection[str]
+    ) -> HostProgram | DeviceProgram:
+        """What answers (N, H, W) images; kept until there are too many others."""
+        key = (shape, frozenset(answers) & self.answers)
+        if key not in self._programs:
+            if len(self._programs) == _MOST_PROGRAMS:
+                self._programs.popitem(last=False)
+            backend = self._backend_for(input_size(shape[1:], self.manifest.input_size))
+            if self.device.type == "cpu":
+                self._programs[key] = HostProgram(backend, self.manifest, shape, key[1])
+            else:
+                self._programs[key] = DeviceProgram(
+                    backend, self.manifest, shape, key[1], self.device, self._tell
+                )
+        self._programs.move_to_end(key)
+        return self._programs[key]
+
+    def _backend_for(self, size: tuple[int, int]) -> Backend:
+        """What runs inputs of a (height, width)."""
+        if self.backend.accepts(size):
+            return self.backend
+        if self.fallback is None:
+            raise EngineError(f"{self.name} does not accept inputs of {size[0]}x{size[1]}")
+        self._tell(
+            f"{self.name} was not built for inputs of {size[0]}x{size[1]}, which run slower, by "
+            f"{self.fallback.name}; build it for images of that size with `--size`"
+        )
+        return self.fallback
+
+    def factors(self, size: tuple[int, int], focals: Sequence[float]) -> list[float]:
+        """Metres for an answer of 1, by image; for disparities, metres over that answer."""
+        kind, network_size = self.manifest.depth, input_size(size, self.manifest.input_size)
+        unit = 1.0
+        if kind.kind == "disparity":
+            assert kind.focal_length is not None and kind.baseline is not None
+            unit = kind.focal_length * kind.baseline
+        shrink = (network_size[0] * network_size[1] / (size[0] * size[1])) ** 0.5
+        trained = self.manifest.focal_length
+        return [unit * focal_correction(focal * shrink, trained) for focal in focals]
+
+    def free(self) -> None:
+        """Give back memory that is cached, after a failure for want of it."""
+        self._programs.clear()
+        gc.collect()
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def close(self) -> None:
+        """Give back everything; the engine cannot be called any more."""
+        self._backend = self.fallback = None
+        self.free()
+
+    def memory(self) -> tuple[int, int] | None:
+        """Used and total bytes of the device, by all its processes; ``None`` if not known."""
+        if self.device.type != "cuda":
+            return None
+        try:
+            free, total = torch.cuda.mem_get_info(self.device)
+        except RuntimeError:  # the context is broken, which is told by who needs it
+            return None
+        return total - free, total

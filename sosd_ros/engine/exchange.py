@@ -1,0 +1,86 @@
+"""The network in forms that other runtimes read."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from ..network import REFINED_STRIDE
+from ..weights import Weights, build_network
+from .backend import Answers
+
+INPUT = "images"  # (batch, 3, height, width) float32, normalised
+
+
+class Exported(nn.Module):
+    """The network of a weights file as others see it: images in, a tuple of its answers out."""
+
+    def __init__(self, weights: Weights) -> None:
+        super().__init__()
+        self.network = build_network(weights)
+
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """(N, 3, h, w) float32 to depth (N, h/8, w/8) and logits (N, classes, h/8, w/8)."""
+        size = (images.shape[2] // REFINED_STRIDE, images.shape[3] // REFINED_STRIDE)
+        output = self.network(images, size=size)
+        return tuple(a for a in (output.depth, output.logits) if a is not None)
+
+
+def answer_names(tasks: Sequence[str]) -> list[str]:
+    """The names of a network's answers, in order."""
+    names = {"depth": "depth", "semantic": "logits"}
+    return [name for task, name in names.items() if task in tasks]
+
+
+def answers_of(names: Sequence[str], tensors: Sequence[torch.Tensor]) -> Answers:
+    """Answers by their names."""
+    named = dict(zip(names, tensors, strict=True))
+    return Answers(named.get("depth"), named.get("logits"))
+
+
+def write_onnx(
+    weights: Weights, size: tuple[int, int], path: Path, dynamic_size: bool = False
+) -> None:
+    """Write the network as ONNX, for batches of any length.
+
+    Args:
+        weights: a verified weights file.
+        size: (height, width) of the inputs.
+        path: the file to write.
+        dynamic_size: whether inputs may be of any multiple of 32; runtimes are slower then.
+    """
+    network = Exported(weights).eval()
+    example = torch.zeros(2, 3, *size)  # a batch of one would make torch think that it always is
+    axes: dict[int, str] = {0: "batch"}
+    if dynamic_size:
+        axes |= {2: "height", 3: "width"}
+    with _quietly():
+        torch.onnx.export(
+            network,
+            (example,),
+            path,
+            input_names=[INPUT],
+            output_names=answer_names(network.network.tasks),
+            dynamo=True,
+            external_data=False,
+            dynamic_shapes={INPUT: {axis: torch.export.Dim(name) for axis, name in axes.items()}},
+        )
+
+
+@contextlib.contextmanager
+def _quietly():
+    """Without the exporter's own account of its steps."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        logger.setLevel(level)

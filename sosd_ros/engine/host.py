@@ -1,0 +1,123 @@
+"""The work around the network on a CPU, by compiled kernels."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from .. import kernels
+from ..network import input_size
+from ..weights import Manifest
+from .backend import Backend
+from .perception import TASK_OF, Perception
+
+
+class Range(NamedTuple):
+    """Metres; nearer is answered as NaN, farther as +inf."""
+
+    least: float
+    most: float
+
+
+class HostProgram:
+    """Answers batches of one shape; its buffer for the network's input is used again and again.
+
+    Args:
+        backend: runs the network, on the CPU.
+        manifest: of its weights.
+        shape: (N, H, W) of the images.
+        answers: of ``depth``, ``semantic`` and ``confidence``.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        manifest: Manifest,
+        shape: tuple[int, int, int],
+        answers: Collection[str],
+    ) -> None:
+        self._backend, self._shape, self._answers = backend, shape, frozenset(answers)
+        self._tasks = {TASK_OF[answer] for answer in answers}
+        self._is_disparity = manifest.depth.kind == "disparity"
+        size = input_size(shape[1:], manifest.input_size)
+        self._inputs = torch.empty(shape[0], 3, *size)
+        self._resampling = tuple(
+            kernels.resampling(source, target) for source, target in zip(shape[1:], size, strict=True)
+        )
+        self._shift = 255 * np.array(manifest.mean, np.float32)
+        self._unwanted = np.empty((0, shape[2]), np.uint8)
+        self._scale = 1 / (255 * np.array(manifest.std, np.float32))
+
+    def __call__(
+        self, images: np.ndarray, factors: Sequence[float], depth_range: Range
+    ) -> Perception:
+        """Answer images.
+
+        Args:
+            images: (N, H, W, 3) uint8 RGB.
+            factors: metres for an answer of 1, by image; over the answer if it is a disparity.
+            depth_range: that is answered as numbers.
+        """
+        self.prepare(images)
+        return self.finish(*self.forward(), factors, depth_range)
+
+    def prepare(self, images: np.ndarray) -> None:
+        """Resize and normalise into the network's input."""
+        for image, out in zip(images, self._inputs.numpy(), strict=True):
+            rows = np.ascontiguousarray(image).reshape(image.shape[0], -1)
+            arguments = (rows, *self._resampling, self._shift, self._scale, out)
+            kernels.in_bands(out.shape[1], (kernels.prepare, *arguments))
+
+    def forward(self) -> tuple[np.ndarray | None, np.ndarray | None]:
+        """The network's depth (N, h, w) and logits (N, C, h, w), float32 at stride 8."""
+        answers = self._backend(self._inputs, self._tasks)
+        depth, logits = (None if a is None else a.contiguous().numpy() for a in answers)
+        return depth, logits
+
+    def finish(
+        self,
+        depth: np.ndarray | None,
+        logits: np.ndarray | None,
+        factors: Sequence[float],
+        depth_range: Range,
+    ) -> Perception:
+        """Bring the network's answers to the images' size."""
+        metres = labels = confidence = None
+        if depth is not None and "depth" in self._answers:
+            metres = np.empty(self._shape, np.float32)
+        if logits is not None and self._answers & {"semantic", "confidence"}:
+            labels = np.empty(self._shape, np.uint8)
+            if "confidence" in self._answers:
+                confidence = np.empty(self._shape, np.uint8)
+        for index, factor in enumerate(factors):
+            calls = []
+            if depth is not None and metres is not None:
+                numbers = (np.float32(number) for number in (factor, *depth_range))
+                to_image = self._to_image(depth)
+                calls.append(
+                    (
+                        kernels.metres,
+                        depth[index],
+                        *to_image,
+                        self._is_disparity,
+                        *numbers,
+                        metres[index],
+                    )
+                )
+            if logits is not None and labels is not None:
+                certainty = self._unwanted if confidence is None else confidence[index]
+                to_image = self._to_image(logits)
+                calls.append((kernels.classify, logits[index], *to_image, labels[index], certainty))
+            kernels.in_bands(self._shape[1], *calls)
+        return Perception(metres, labels if "semantic" in self._answers else None, confidence)
+
+    def _to_image(self, answer: np.ndarray) -> tuple:
+        """How the rows and columns of an answer lie between those of the image."""
+        height, width = self._shape[1:]
+        return (
+            kernels.neighbours(answer.shape[-2], height),
+            kernels.neighbours(answer.shape[-1], width),
+        )

@@ -1,0 +1,124 @@
+"""ONNX Runtime, by its CPU, CUDA or TensorRT provider."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ..weights import Weights
+from .backend import Answers, Backend
+from .exchange import INPUT, answers_of, write_onnx
+
+
+class OnnxRuntimeBackend(Backend):
+    """Runs from one ONNX file an input size."""
+
+    name = "onnxruntime"
+    precisions = {"cuda": ("fp16", "fp32"), "cpu": ("fp32",)}
+    is_built = True
+    libraries = ("torch", "onnxruntime", "onnxruntime-gpu")
+
+    @classmethod
+    def missing(cls) -> str:
+        return missing_module("onnxruntime", "onnxruntime onnxscript")
+
+    @classmethod
+    def build(
+        cls,
+        weights: Weights,
+        device: torch.device,
+        precision: str,
+        sizes: Sequence[tuple[int, int]],
+        folder: Path,
+    ) -> None:
+        build_onnx(weights, sizes, folder)
+
+    def __init__(
+        self, weights: Weights, device: torch.device, precision: str, folder: Path | None = None
+    ) -> None:
+        import onnxruntime
+
+        assert folder is not None
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = len(os.sched_getaffinity(0))
+        options.log_severity_level = 3
+        # Its threads would keep the cores busy for a while, which others need now.
+        options.add_session_config_entry("session.force_spinning_stop", "1")
+        providers = _providers(device, precision, folder, onnxruntime.get_available_providers())
+        self._sessions = {
+            size: onnxruntime.InferenceSession(path, options, providers=providers)
+            for size, path in onnx_files(folder).items()
+        }
+        self._device = device
+
+    def accepts(self, size: tuple[int, int]) -> bool:
+        return size in self._sessions
+
+    def __call__(self, inputs: torch.Tensor, tasks: Collection[str]) -> Answers:
+        session = self._sessions[(inputs.shape[2], inputs.shape[3])]
+        names = [output.name for output in session.get_outputs()]
+        # Bound to memory of the device, nothing is copied but what the runtime itself moves.
+        binding = session.io_binding()
+        place = (inputs.device.type, inputs.device.index or 0)
+        inputs = inputs.contiguous()
+        binding.bind_input(
+            INPUT, *place, np.float32, tuple(inputs.shape), inputs.data_ptr()
+        )
+        for name in names:
+            binding.bind_output(name, *place)
+        if inputs.is_cuda:
+            torch.cuda.current_stream().synchronize()  # the session has a stream of its own
+        session.run_with_iobinding(binding)
+        outputs = binding.get_outputs()
+        if inputs.is_cuda:
+            tensors = [torch.utils.dlpack.from_dlpack(o._ortvalue.to_dlpack()) for o in outputs]
+        else:
+            tensors = [torch.from_numpy(output.numpy()) for output in outputs]
+        return answers_of(names, tensors)
+
+
+def _providers(
+    device: torch.device, precision: str, folder: Path, available: Collection[str]
+) -> list:
+    """The providers for a device, the fastest that is there first."""
+    if device.type == "cpu":
+        return ["CPUExecutionProvider"]
+    index = str(device.index or 0)
+    tensorrt = {
+        "device_id": index,
+        "trt_fp16_enable": str(precision == "fp16"),
+        "trt_engine_cache_enable": "True",
+        "trt_engine_cache_path": str(folder),
+    }
+    wanted = {
+        "TensorrtExecutionProvider": tensorrt,
+        "CUDAExecutionProvider": {"device_id": index},
+    }
+    return [(name, options) for name, options in wanted.items() if name in available]
+
+
+def build_onnx(weights: Weights, sizes: Sequence[tuple[int, int]], folder: Path) -> None:
+    """Write one ONNX file for each input size into ``folder``."""
+    for size in sizes:
+        write_onnx(weights, size, folder / f"{size[0]}x{size[1]}.onnx")
+
+
+def onnx_files(folder: Path) -> dict[tuple[int, int], Path]:
+    """The files of ``build_onnx`` by (height, width)."""
+    files = {}
+    for path in sorted(folder.glob("*x*.onnx")):
+        height, width = path.stem.split("x")
+        files[int(height), int(width)] = path
+    return files
+
+
+def missing_module(name: str, packages: str) -> str:
+    """What to install before module ``name`` can be imported; empty if nothing."""
+    if importlib.util.find_spec(name) is not None:
+        return ""
+    return f"{name} is not installed; pip install {packages}"

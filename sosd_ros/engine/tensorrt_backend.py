@@ -1,0 +1,101 @@
+"""TensorRT, where NVIDIA's package is installed."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+import torch
+
+from ..weights import Weights
+from .backend import Answers, Backend
+from .exchange import INPUT, answers_of
+from .onnx_backend import build_onnx, missing_module, onnx_files
+from .perception import EngineError
+
+MAX_BATCH = 4
+
+
+class TensorRtBackend(Backend):
+    """One plan an input size, for batches of up to ``MAX_BATCH``, in torch's memory and stream."""
+
+    name = "tensorrt"
+    precisions = {"cuda": ("fp16", "fp32")}
+    is_built = True
+    libraries = ("torch", "tensorrt")
+    uses_graph = True
+
+    @classmethod
+    def missing(cls) -> str:
+        return missing_module("tensorrt", "tensorrt onnxscript")
+
+    @classmethod
+    def build(
+        cls,
+        weights: Weights,
+        device: torch.device,
+        precision: str,
+        sizes: Sequence[tuple[int, int]],
+        folder: Path,
+    ) -> None:
+        build_onnx(weights, sizes, folder)
+        with torch.cuda.device(device):
+            for path in onnx_files(folder).values():
+                path.with_suffix(".plan").write_bytes(plan(path, precision))
+
+    def __init__(
+        self, weights: Weights, device: torch.device, precision: str, folder: Path | None = None
+    ) -> None:
+        import tensorrt
+
+        assert folder is not None
+        runtime = tensorrt.Runtime(tensorrt.Logger(tensorrt.Logger.WARNING))
+        self._contexts = {}
+        with torch.cuda.device(device):
+            for size, path in onnx_files(folder).items():
+                engine = runtime.deserialize_cuda_engine(path.with_suffix(".plan").read_bytes())
+                if engine is None:
+                    raise EngineError(f"TensorRT cannot read {path.with_suffix('.plan')}")
+                self._contexts[size] = (engine, engine.create_execution_context())
+
+    def accepts(self, size: tuple[int, int]) -> bool:
+        return size in self._contexts
+
+    def __call__(self, inputs: torch.Tensor, tasks: Collection[str]) -> Answers:
+        engine, context = self._contexts[inputs.shape[2], inputs.shape[3]]
+        inputs = inputs.contiguous()
+        context.set_input_shape(INPUT, tuple(inputs.shape))
+        context.set_tensor_address(INPUT, inputs.data_ptr())
+        names = [engine.get_tensor_name(i) for i in range(engine.num_io_tensors)]
+        names.remove(INPUT)
+        outputs = []
+        for name in names:
+            outputs.append(inputs.new_empty(tuple(context.get_tensor_shape(name))))
+            context.set_tensor_address(name, outputs[-1].data_ptr())
+        context.execute_async_v3(torch.cuda.current_stream().cuda_stream)
+        return answers_of(names, outputs)
+
+
+def plan(onnx: Path, precision: str) -> bytes:
+    """Build TensorRT's plan of an ONNX file, for the GPU at hand; takes minutes."""
+    import tensorrt
+
+    logger = tensorrt.Logger(tensorrt.Logger.WARNING)
+    builder = tensorrt.Builder(logger)
+    network = builder.create_network(0)
+    parser = tensorrt.OnnxParser(network, logger)
+    if not parser.parse(onnx.read_bytes()):
+        reasons = "; ".join(str(parser.get_error(i)) for i in range(parser.num_errors))
+        raise EngineError(f"TensorRT cannot read {onnx}: {reasons}")
+    config = builder.create_builder_config()
+    if precision == "fp16":
+        config.set_flag(tensorrt.BuilderFlag.FP16)
+    height, width = map(int, onnx.stem.split("x"))
+    profile = builder.create_optimization_profile()
+    least, most = (1, 3, height, width), (MAX_BATCH, 3, height, width)
+    profile.set_shape(INPUT, least, least, most)
+    config.add_optimization_profile(profile)
+    serialised = builder.build_serialized_network(network, config)
+    if serialised is None:
+        raise EngineError(f"TensorRT cannot build a plan of {onnx}; see its messages above")
+    return bytes(serialised)

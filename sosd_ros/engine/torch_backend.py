@@ -1,0 +1,46 @@
+"""The network in torch, operation by operation; on CUDA also as one graph."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from ..network import REFINED_STRIDE
+from ..weights import Weights, build_network
+from .backend import Answers, Backend
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+class TorchBackend(Backend):
+    """Eager torch. In float32 this is what all others are measured by."""
+
+    name = "torch"
+    precisions = {"cuda": ("fp16", "bf16", "fp32"), "cpu": ("bf16", "fp32")}
+
+    def __init__(
+        self, weights: Weights, device: torch.device, precision: str, folder: Path | None = None
+    ) -> None:
+        self.network = build_network(weights).to(device, memory_format=torch.channels_last)
+        self.dtype = DTYPES[precision]
+        for module in self.network.modules():
+            if isinstance(module, nn.Conv2d):
+                module.to(self.dtype)  # once, and not by autocast in every call
+
+    def __call__(self, inputs: torch.Tensor, tasks: Collection[str]) -> Answers:
+        size = (inputs.shape[2] // REFINED_STRIDE, inputs.shape[3] // REFINED_STRIDE)
+        inputs = inputs.contiguous(memory_format=torch.channels_last)
+        with torch.autocast(inputs.device.type, self.dtype, self.dtype != torch.float32):
+            output = self.network(inputs, tasks=list(tasks), size=size)
+        return Answers(output.depth, output.logits)
+
+
+class CudaGraphBackend(TorchBackend):
+    """The same, captured once with all work around it, and replayed without Python."""
+
+    name = "cuda_graph"
+    precisions = {"cuda": ("fp16", "bf16", "fp32")}
+    uses_graph = True

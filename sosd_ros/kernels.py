@@ -1,0 +1,402 @@
+"""What surrounds the network on a CPU, compiled by numba: each frame is gone through once.
+
+Every kernel works on a band of rows, and bands run at the same time on all cores. Flags allow
+reordering of sums, but NaN and infinity keep their meaning, as depth has both.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import Any
+
+import numba
+import numpy as np
+
+_FLAGS = {"contract", "reassoc", "arcp", "nsz"}
+
+
+def _compiled(function: Callable) -> Any:
+    """A function compiled when it is first called, by several threads at once if need be."""
+    options: dict[str, Any] = {"nogil": True, "fastmath": _FLAGS, "error_model": "numpy"}
+    try:
+        return numba.njit(cache=True, **options)(function)
+    except RuntimeError:  # no folder to keep the compiled code in: once more in each process
+        return numba.njit(**options)(function)
+
+
+@cache
+def _pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(len(os.sched_getaffinity(0)), thread_name_prefix="bands")
+
+
+def in_bands(rows: int, *calls: tuple[Any, ...]) -> None:
+    """Call each ``(kernel, *arguments)`` as ``kernel(first, last, *arguments)`` for all ``rows``.
+
+    Each core takes a band of them, through all calls.
+    """
+    count = min(len(os.sched_getaffinity(0)), rows)
+    edges = [rows * i // count for i in range(count + 1)]
+    bands = list(zip(edges[:-1], edges[1:], strict=True))
+    others = [_pool().submit(_call_all, *band, calls) for band in bands[1:]]
+    _call_all(*bands[0], calls)
+    for other in others:
+        other.result()
+
+
+def _call_all(first: int, last: int, calls: Sequence[tuple[Any, ...]]) -> None:
+    for kernel, *arguments in calls:
+        kernel(first, last, *arguments)
+
+
+# Reading an image: resize and normalise in one pass.
+
+
+@cache
+def resampling(source: int, target: int) -> tuple[np.ndarray, np.ndarray]:
+    """Antialiased bilinear resampling of a line, as ``torch.nn.functional.interpolate`` does it.
+
+    Returns:
+        The first source pixel of each target pixel, (target,) int32, and the weights of it and the
+        following ones, (taps, target) float32. All taps lie within the source.
+    """
+    scale = source / target
+    support = max(scale, 1.0)  # half the width of the triangle, in source pixels
+    centres = (np.arange(target) + 0.5) * scale
+    first = np.maximum((centres - support + 0.5).astype(np.int64), 0)
+    last = np.minimum((centres + support + 0.5).astype(np.int64), source)
+    taps = int((last - first).max())
+    start = np.minimum(first, source - taps)  # so that no tap lies outside
+    pixels = start + np.arange(taps)[:, None]
+    weights = np.maximum(1 - np.abs(pixels + 0.5 - centres) / support, 0)
+    weights[(pixels < first) | (pixels >= last)] = 0
+    weights /= weights.sum(0)
+    return start.astype(np.int32), weights.astype(np.float32)
+
+
+@_compiled
+def prepare(
+    first: int,
+    last: int,
+    image: np.ndarray,
+    vertical: tuple[np.ndarray, np.ndarray],
+    horizontal: tuple[np.ndarray, np.ndarray],
+    shift: np.ndarray,
+    scale: np.ndarray,
+    out: np.ndarray,
+) -> None:
+    """Rows ``first`` to ``last`` of the network's input: resized, and ``(pixel - shift) * scale``.
+
+    Args:
+        image: (H, 3 W) uint8, RGB interleaved.
+        vertical, horizontal: of ``resampling``.
+        shift, scale: (3,) float32, for pixel values of 0 to 255.
+        out: (3, h, w) float32.
+    """
+    top, row_weights = vertical
+    left, column_weights = horizontal
+    width = image.shape[1] // 3
+    blended = np.empty(3 * width, np.float32)
+    plane = np.empty((3, width), np.float32)
+    line = np.empty(left.size, np.float32)
+    for y in range(first, last):
+        blended[:] = 0
+        for tap in range(row_weights.shape[0]):
+            weight = row_weights[tap, y]
+            row = image[top[y] + tap]
+            for x in range(3 * width):
+                blended[x] += weight * np.float32(row[x])
+        for x in range(width):
+            plane[0, x] = blended[3 * x]
+            plane[1, x] = blended[3 * x + 1]
+            plane[2, x] = blended[3 * x + 2]
+        for channel in range(3):
+            source = plane[channel]
+            line[:] = 0
+            for tap in range(column_weights.shape[0]):
+                taps = column_weights[tap]
+                for x in range(left.size):
+                    line[x] += taps[x] * source[left[x] + tap]
+            for x in range(left.size):
+                out[channel, y, x] = (line[x] - shift[channel]) * scale[channel]
+
+
+# Reading the network's answers at its stride: bilinear interpolation, row by row.
+
+
+@cache
+def neighbours(source: int, target: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The two source pixels of each target pixel, int32, and the weight of the second, float32.
+
+    Pixel edges are aligned, as by ``interpolate(..., align_corners=False)``.
+    """
+    position = np.maximum((np.arange(target) + 0.5) * (source / target) - 0.5, 0)
+    before = position.astype(np.int32)
+    after = np.minimum(before + 1, source - 1).astype(np.int32)
+    return before, after, (position - before).astype(np.float32)
+
+
+@_compiled
+def _widen(
+    row: np.ndarray, columns: tuple[np.ndarray, np.ndarray, np.ndarray], x: int, out: np.ndarray
+) -> None:
+    """Interpolate ``row`` for the target pixels from ``x`` on, as many as ``out`` has."""
+    before, after, weights = columns
+    for i in range(out.size):
+        left = row[before[x + i]]
+        out[i] = left + weights[x + i] * (row[after[x + i]] - left)
+
+
+_TILE = 128  # target pixels across: few classes can win in so little, and vectors are still long
+# Less than exp(-12) of the best: forty such classes do not move a 255th by a tenth.
+_NEGLIGIBLE = np.float32(12)
+
+
+@_compiled
+def classify(
+    first: int,
+    last: int,
+    scores: np.ndarray,
+    rows: tuple[np.ndarray, np.ndarray, np.ndarray],
+    columns: tuple[np.ndarray, np.ndarray, np.ndarray],
+    labels: np.ndarray,
+    confidence: np.ndarray,
+) -> None:
+    """Rows ``first`` to ``last`` of the best class and its probability.
+
+    Goes through tiles that lie between two rows of scores. Class scores are interpolated there
+    for those classes alone that can matter, and only along the two rows' edges are they held.
+
+    Args:
+        scores: (C, h, w) float32 logits.
+        rows, columns: of ``neighbours``.
+        labels: (H, W) uint8, written.
+        confidence: (H, W) uint8, written: softmax probability, 255 for certainty. An array of no
+            rows means that it is not wanted, which saves most of the time.
+    """
+    before, after, _ = rows
+    classes, width = scores.shape[0], labels.shape[1]
+    margin = _NEGLIGIBLE if confidence.shape[0] else np.float32(0)
+    chosen = np.empty(classes, np.int32)
+    edges = np.zeros((2, classes, _TILE), np.float32)
+    line = np.empty((2, _TILE), np.float32)
+    y = first
+    while y < last:
+        end = y + 1
+        while end < last and before[end] == before[y]:
+            end += 1
+        above, below = scores[:, before[y]], scores[:, after[y]]
+        for x in range(0, width, _TILE):
+            right = min(x + _TILE, width)
+            count = _contenders(
+                above, below, columns[0][x], columns[1][right - 1], margin, chosen
+            )
+            for i in range(count):
+                _widen(above[chosen[i]], columns, x, edges[0, i, : right - x])
+                _widen(below[chosen[i]], columns, x, edges[1, i, : right - x])
+            for row in range(y, end):
+                weight = rows[2][row]
+                _best(edges, chosen, count, weight, line, labels[row, x:right])
+                if confidence.shape[0]:
+                    _certainty(edges, count, weight, line, confidence[row, x:right])
+        y = end
+
+
+@_compiled
+def _contenders(
+    above: np.ndarray, below: np.ndarray, left: int, right: int, margin: float, chosen: np.ndarray
+) -> int:
+    """Find the classes that come within ``margin`` of the best one somewhere in a tile.
+
+    Interpolation never leaves the range of a cell's four corners: what is below another class's
+    least corner with its greatest has lost in that cell.
+
+    Args:
+        above, below: (C, w) float32 scores along the tile's edges.
+        left, right: the first and the last column of it.
+        chosen: (C,) int32, written: the classes, in order.
+
+    Returns:
+        How many there are.
+    """
+    classes = above.shape[0]
+    matters = np.zeros(classes, np.bool_)
+    for cell in range(left, max(right, left + 1)):
+        other = min(cell + 1, right)
+        sure = np.float32(-np.inf)
+        for c in range(classes):
+            least = min(min(above[c, cell], above[c, other]), min(below[c, cell], below[c, other]))
+            sure = max(sure, least)
+        for c in range(classes):
+            most = max(max(above[c, cell], above[c, other]), max(below[c, cell], below[c, other]))
+            matters[c] |= most >= sure - margin
+    count = 0
+    for c in range(classes):
+        if matters[c]:
+            chosen[count] = c
+            count += 1
+    return count
+
+
+@_compiled
+def _best(
+    edges: np.ndarray,
+    classes: np.ndarray,
+    count: int,
+    weight: float,
+    line: np.ndarray,
+    labels: np.ndarray,
+) -> None:
+    """One line of a tile: the best of the ``count`` classes whose scores are on its edges.
+
+    Args:
+        edges: (2, C, tile) float32, above and below.
+        line: (2, tile) float32, written: the best score, and room.
+        labels: (W,) uint8, written.
+    """
+    best, winner = line[0], line[1]
+    best[:] = -np.inf
+    winner[:] = 0
+    for i in range(count):
+        above, below, name = edges[0, i], edges[1, i], np.float32(classes[i])
+        for x in range(best.size):
+            score = above[x] + weight * (below[x] - above[x])
+            is_better = score > best[x]
+            best[x] = score if is_better else best[x]
+            winner[x] = name if is_better else winner[x]
+    for x in range(labels.size):
+        labels[x] = np.uint8(winner[x])
+
+
+@_compiled
+def _certainty(
+    edges: np.ndarray, count: int, weight: float, line: np.ndarray, confidence: np.ndarray
+) -> None:
+    """One line of a tile: the softmax probability of the best class, which ``_best`` has found."""
+    best, total = line[0], line[1]
+    total[:] = 0
+    for i in range(count):
+        above, below = edges[0, i], edges[1, i]
+        for x in range(total.size):
+            score = above[x] + weight * (below[x] - above[x])
+            total[x] += _exp(score - best[x])
+    for x in range(confidence.size):
+        confidence[x] = np.uint8(np.float32(255) / total[x] + np.float32(0.5))
+
+
+@_compiled
+def _exp(value: float) -> float:
+    """exp of numbers of at most 0, to 3e-7 of 1: far less than a 255th shows.
+
+    Splits exp(v) = 2^n 2^f with |f| <= 1/2, where five terms of the series of 2^f suffice, and
+    puts n into a float's exponent; the library's own does not take many numbers at a time.
+    """
+    power = max(value * np.float32(1.44269504), np.float32(-64))  # no denormal numbers: slow
+    whole = np.int32(power - np.float32(0.5))  # rounds, as it cuts towards zero
+    f = power - np.float32(whole)
+    series = np.float32(0.00961813) + f * np.float32(0.00133336)
+    series = np.float32(0.24022651) + f * (np.float32(0.05550411) + f * series)
+    series = np.float32(1) + f * (np.float32(0.69314718) + f * series)
+    return series * _power_of_two(whole)
+
+
+@numba.extending.intrinsic
+def _power_of_two(typing_context, exponent):  # type: ignore[no-untyped-def]
+    """2 to an int32 power within a float32's range, by its bits."""
+    from llvmlite import ir
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        biased = builder.add(arguments[0], ir.Constant(ir.IntType(32), 127))
+        bits = builder.shl(biased, ir.Constant(ir.IntType(32), 23))
+        return builder.bitcast(bits, ir.FloatType())
+
+    return numba.types.float32(numba.types.int32), generate
+
+
+@_compiled
+def metres(
+    first: int,
+    last: int,
+    answer: np.ndarray,
+    rows: tuple[np.ndarray, np.ndarray, np.ndarray],
+    columns: tuple[np.ndarray, np.ndarray, np.ndarray],
+    is_disparity: bool,
+    factor: float,
+    least: float,
+    most: float,
+    out: np.ndarray,
+) -> None:
+    """Rows ``first`` to ``last`` of metric depth.
+
+    Args:
+        answer: (h, w) float32, the network's.
+        rows, columns: of ``neighbours``.
+        is_disparity: whether metres are ``factor`` over the answer, and not times it.
+        factor: metres for an answer of 1.
+        least, most: metres; nearer becomes NaN, farther +inf.
+        out: (H, W) float32, written.
+    """
+    before, after, weights = rows
+    width = out.shape[1]
+    above = np.empty(width, np.float32)
+    below = np.empty(width, np.float32)
+    held = -1
+    for y in range(first, last):
+        if before[y] != held:
+            held = before[y]
+            _widen(answer[held], columns, 0, above)
+            _widen(answer[after[y]], columns, 0, below)
+        weight, row = weights[y], out[y]
+        for x in range(width):
+            value = above[x] + weight * (below[x] - above[x])
+            depth = factor * value
+            if is_disparity:
+                depth = factor / (np.float32(0) if value < 0 else value)
+            depth = np.float32(np.inf) if depth > most else depth
+            row[x] = depth if depth >= least else np.float32(np.nan)
+
+
+# A cloud, straight into its message.
+
+
+@_compiled
+def cloud(
+    first: int,
+    last: int,
+    depth: np.ndarray,
+    x_over_z: np.ndarray,
+    y_over_z: np.ndarray,
+    rgb: np.ndarray,
+    labels: np.ndarray,
+    step: int,
+    points: np.ndarray,
+    integers: np.ndarray,
+) -> None:
+    """Rows ``first`` to ``last`` of x, y, z, colour and label.
+
+    Args:
+        depth: (H, W) float32 metres; what is not finite becomes a point of NaN.
+        x_over_z, y_over_z: (W,) and (H,) float32, the rays.
+        rgb: (H, W, 3) uint8.
+        labels: (H, W) uint8; without rows: no field of labels.
+        step: every how many rows and columns of the image there is a point.
+        points: (h, w, 5 or 4) float32, written.
+        integers: the same memory as uint32.
+    """
+    labelled = labels.shape[0] > 0
+    for row in range(first, last):
+        y = row * step
+        for column in range(points.shape[1]):
+            x = column * step
+            z = depth[y, x]
+            z = z if z - z == 0 else np.float32(np.nan)  # inf - inf is NaN as well
+            points[row, column, 0] = z * x_over_z[x]
+            points[row, column, 1] = z * y_over_z[y]
+            points[row, column, 2] = z
+            integers[row, column, 3] = (
+                np.uint32(rgb[y, x, 0]) << 16 | np.uint32(rgb[y, x, 1]) << 8 | rgb[y, x, 2]
+            )
+            if labelled:
+                integers[row, column, 4] = labels[y, x]
