@@ -62,13 +62,14 @@ class Intrinsics:
             height=height,
         )
 
-    def rays(self) -> np.ndarray:
-        """The point at depth 1 of every pixel: (height, width, 2) float32, x/z and y/z."""
+    def rays(self) -> tuple[np.ndarray, np.ndarray]:
+        """The points at depth 1: x/z of each column, (width,), y/z of each row, (height,); float32.
+
+        Without distortion, one depends on the column alone and the other on the row.
+        """
         x = (np.arange(self.width, dtype=np.float64) - self.cx) / self.fx
         y = (np.arange(self.height, dtype=np.float64) - self.cy) / self.fy
-        rays = np.empty((self.height, self.width, 2), np.float32)
-        rays[..., 0], rays[..., 1] = x, y[:, None]
-        return rays
+        return x.astype(np.float32), y.astype(np.float32)
 
 
 def focal_correction(camera_focal: float, training_focal: float) -> float:
@@ -79,16 +80,3 @@ def focal_correction(camera_focal: float, training_focal: float) -> float:
     Both are in pixels *at the network's input size*; f = sqrt(fx fy), as in eq. 3.
     """
     return camera_focal / training_focal
-
-
-def back_project(depth: np.ndarray, rays: np.ndarray) -> np.ndarray:
-    """Points in the optical frame: (H, W, 3) float32 metres, NaN where the depth is not finite.
-
-    Args:
-        depth: (H, W) float32, metres along z; NaN and infinities mark pixels without a point.
-        rays: (H, W, 2) float32 of :meth:`Intrinsics.rays`.
-    """
-    points = np.empty((*depth.shape, 3), np.float32)
-    points[..., 2] = np.where(np.isfinite(depth), depth, np.nan)
-    np.multiply(rays, points[..., 2:], out=points[..., :2])
-    return points

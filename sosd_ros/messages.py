@@ -15,6 +15,7 @@ import numpy as np
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2, PointField
 from std_msgs.msg import Header
 
+from . import kernels
 from .camera import Intrinsics
 
 MAX_PIXELS = 2**24  # 4096 x 4096: as rgba16, with all outputs, 2.8 GB in the node
@@ -93,7 +94,6 @@ _POINT_FIELDS = (
     ("rgb", PointField.FLOAT32),
     ("label", PointField.UINT32),
 )
-_DTYPES = {PointField.FLOAT32: np.dtype("<f4"), PointField.UINT32: np.dtype("<u4")}
 
 # A marker, the length of its segment and, in a frame's header, precision, height and width.
 _JPEG_SEGMENT = re.compile(rb"\xff+([^\x00\xff])(..).(..)(..)", re.DOTALL)
@@ -363,9 +363,15 @@ def rgb_message(header: Header, rgb: np.ndarray) -> Image:
 
 
 def cloud_message(
-    header: Header, points: np.ndarray, rgb: np.ndarray, labels: np.ndarray | None
+    header: Header,
+    depth: np.ndarray,
+    rays: tuple[np.ndarray, np.ndarray],
+    rgb: np.ndarray,
+    labels: np.ndarray | None,
+    step: int = 1,
+    into: PointCloud2 | None = None,
 ) -> PointCloud2:
-    """An organised cloud: one point a pixel, ``height`` rows of ``width``.
+    """An organised cloud: one point a pixel, or for every ``step``-th row and column.
 
     Fields are x, y, z, the colour as 0x00RRGGBB in the bits of a float32, which is how PCL and
     RViz expect it, and the label as uint32, the type of PCL's PointXYZRGBL; alignment to four
@@ -373,26 +379,38 @@ def cloud_message(
 
     Args:
         header: stamp and optical frame of the camera's image.
-        points: (H, W, 3) float32 metres; NaN where there is no point.
+        depth: (H, W) float32 metres along z; where it is not finite, there is no point: NaN.
+        rays: x/z of each column, (W,), and y/z of each row, (H,), float32.
         rgb: (H, W, 3) uint8.
         labels: (H, W) uint8 class ids; ``None`` leaves the field out.
+        into: an older message, whose memory is used again if it is of the same size and fields.
     """
-    _check_array("points", points, np.float32, ("H", "W", 3))
-    height, width = points.shape[:2]
+    _check_array("depth", depth, np.float32, ("H", "W"))
+    height, width = depth.shape
+    _check_array("x/z", rays[0], np.float32, (width,))
+    _check_array("y/z", rays[1], np.float32, (height,))
     _check_array("rgb", rgb, np.uint8, (height, width, 3))
-    if labels is not None:
+    if labels is None:
+        labels = np.empty((0, width), np.uint8)
+    else:
         _check_array("labels", labels, np.uint8, (height, width))
-    fields = _POINT_FIELDS if labels is not None else _POINT_FIELDS[:-1]
-    cloud = np.empty((height, width), [(name, _DTYPES[datatype]) for name, datatype in fields])
-    for i, axis in enumerate("xyz"):
-        cloud[axis] = points[..., i]
-    # Blue, green, red, alpha in memory are 0xAARRGGBB in little endian.
-    colour = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGRA).view("<u4")[..., 0]
-    np.bitwise_and(colour, np.uint32(0x00FFFFFF), out=cloud["rgb"].view("<u4"))
-    if labels is not None:
-        cloud["label"] = labels
+    message = _empty_cloud(-(-height // step), -(-width // step), labels.size > 0, into)
+    message.header = header
+    floats = np.frombuffer(message.data, "<f4").reshape(message.height, message.width, -1)
+    arguments = (depth, *rays, rgb, labels, step, floats, floats.view("<u4"))
+    kernels.in_bands(message.height, (kernels.cloud, *arguments))
+    return message
+
+
+def _empty_cloud(
+    height: int, width: int, is_labelled: bool, into: PointCloud2 | None
+) -> PointCloud2:
+    """A cloud whose points are still to be written; ``into`` itself if it is like that."""
+    fields = _POINT_FIELDS if is_labelled else _POINT_FIELDS[:-1]
+    if into is not None and (into.height, into.width) == (height, width):
+        if len(into.fields) == len(fields):
+            return into
     message = PointCloud2(
-        header=header,
         height=height,
         width=width,
         fields=[
@@ -400,11 +418,11 @@ def cloud_message(
             for i, (name, datatype) in enumerate(fields)
         ],
         is_bigendian=False,
-        point_step=cloud.itemsize,
-        row_step=cloud.itemsize * width,
+        point_step=4 * len(fields),
+        row_step=4 * len(fields) * width,
         is_dense=False,
     )
-    message.data.frombytes(cloud.reshape(-1).view(np.uint8).data)
+    message.data.frombytes(bytes(message.row_step * height))
     return message
 
 

@@ -25,8 +25,8 @@ from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import String
 
-from . import diagnostics, messages, parameters, weights
-from .engine import EngineError, TorchEngine
+from . import diagnostics, messages, parameters, pictures, weights
+from .engine import Engine, EngineError, load
 from .labels import UNLABELLED
 from .malloc import keep_freed_memory
 from .messages import MessageError
@@ -66,7 +66,7 @@ class PerceptionNode(LifecycleNode):
         parameters.declare(self)
         self.add_on_set_parameters_callback(self._on_set_parameters)
         self._settings: parameters.Settings | None = None
-        self._engine: TorchEngine | None = None
+        self._engine: Engine | None = None
         self._weights = ("", "")  # name and SHA-256
         self._pipeline: Pipeline | None = None
         self._worker: BatchWorker[Frame] | None = None
@@ -158,7 +158,16 @@ class PerceptionNode(LifecycleNode):
         settings = parameters.read(self)
         path = Path(settings.weights or share("weights", DEFAULT_WEIGHTS)).expanduser()
         file = weights.read(path)
-        engine = TorchEngine(file, settings.device, (settings.min_depth, settings.max_depth))
+        engine = load(
+            file,
+            pictures.read(share("demo", "01.jpg")),
+            settings.device,
+            (settings.min_depth, settings.max_depth),
+            settings.backend,
+            settings.precision,
+            Path(settings.engine_cache).expanduser() if settings.engine_cache else None,
+            tell=lambda sentence: self.get_logger().warning(sentence),
+        )
         self._engine = engine  # to be closed, if anything fails from here on
         engine.warm_up()
         self._misfits = {}
@@ -170,9 +179,11 @@ class PerceptionNode(LifecycleNode):
                 self._create_label_publisher(LabelInfo, "label_info")
         self._settings = settings
         self._weights = (path.name, file.sha256)
+        for line in engine.why.splitlines():
+            self.get_logger().info(f"engine {line}")
         self.get_logger().info(
             f"configured: {file.manifest.variant} on {file.manifest.backbone}, "
-            f"{len(file.manifest.labels.names)} classes, device {engine.device}, "
+            f"{len(file.manifest.labels.names)} classes, {engine.name} on {engine.device}, "
             f"weights {path} (sha256 {file.sha256[:12]})"
         )
 
@@ -377,7 +388,7 @@ class PerceptionNode(LifecycleNode):
             name=self.get_fully_qualified_name().lstrip("/"),
             state=self._state,
             device=str(engine.device) if engine else "",
-            backend=engine.backend if engine else "",
+            backend=engine.name if engine else "",
             weights=self._weights[0] if engine else "",
             sha256=self._weights[1] if engine else "",
             memory=engine.memory() if engine else None,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rcl_interfaces.msg import ParameterDescriptor
 
 from .diagnostics import Thresholds
+from .engine import AUTO, BACKENDS
 from .messages import MAX_PIXELS
 from .topics import OUTPUTS
 
@@ -106,6 +107,24 @@ PARAMETERS = (
         "device",
         "cuda",
         "Where the network runs: cuda, cuda:N or cpu. A device that is missing is an error.",
+    ),
+    Parameter(
+        "backend",
+        AUTO,
+        "What runs the network; auto: the fastest that is built and agrees with eager float32.",
+        choices=(AUTO, *(backend.name for backend in BACKENDS)),
+    ),
+    Parameter(
+        "precision",
+        AUTO,
+        "Of the network's convolutions; auto: the fastest that agrees with float32.",
+        choices=(AUTO, "fp32", "bf16", "fp16"),
+    ),
+    Parameter(
+        "engine_cache",
+        "",
+        "Folder of engines built by sosd_ros.build. Empty: $SOSD_CACHE, or sosd_ros in the user's "
+        "cache.",
     ),
     Parameter(
         "cameras",
@@ -249,6 +268,9 @@ class Settings:
 
     weights: str
     device: str
+    backend: str
+    precision: str
+    engine_cache: str
     cameras: tuple[str, ...]
     batch_window: float
     image_transport: str

@@ -13,8 +13,8 @@ import numpy as np
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 
 from . import messages
-from .camera import Intrinsics, back_project
-from .engine import Perception, TorchEngine
+from .camera import Intrinsics
+from .engine import Engine, Perception
 from .labels import UNLABELLED
 from .messages import MessageError
 from .parameters import Settings
@@ -62,7 +62,7 @@ class Pipeline:
 
     def __init__(
         self,
-        engine: TorchEngine,
+        engine: Engine,
         cameras: Mapping[str, CameraTopics],
         statistics: Statistics,
         settings: Callable[[], Settings],
@@ -81,6 +81,7 @@ class Pipeline:
         self._abandoned = False
         self._open: set[str] = set()  # cameras whose frame of this batch is not accounted for
         self._publishing = threading.Lock()
+        self._clouds: dict[str, PointCloud2] = {}  # the last of each camera
 
     def abandon(self) -> None:
         """Have nothing more come of the batch at hand; its frames count as stopped.
@@ -267,10 +268,17 @@ class Pipeline:
             yield "overlay", messages.rgb_message(header, picture)
 
     def _cloud(self, work: _Work, depth: np.ndarray, labels: np.ndarray | None) -> PointCloud2:
+        """The cloud of a frame, in the memory of the camera's last one, which has been sent."""
         assert work.info is not None
-        n = self._settings.cloud_decimation
-        rays = work.camera.rays(work.info[1])
-        points = back_project(depth[::n, ::n], rays[::n, ::n])
-        colours = np.ascontiguousarray(work.image[::n, ::n])
-        seen = None if labels is None else labels[::n, ::n]
-        return messages.cloud_message(work.frame.message.header, points, colours, seen)
+        camera = work.camera
+        cloud = messages.cloud_message(
+            work.frame.message.header,
+            depth,
+            camera.rays(work.info[1]),
+            work.image,
+            labels,
+            self._settings.cloud_decimation,
+            self._clouds.get(camera.name),
+        )
+        self._clouds[camera.name] = cloud
+        return cloud

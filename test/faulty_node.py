@@ -6,7 +6,7 @@ import threading
 
 import torch
 
-from sosd_ros.engine import TorchEngine
+from sosd_ros.engine import Engine
 from sosd_ros.node import main
 
 OUT_OF_MEMORY_ONCE = (255, 0, 1)
@@ -15,7 +15,7 @@ HANGS = (255, 0, 3)
 FREE_FAILS = (255, 0, 4)  # as of a CUDA context that is broken
 HANGS_THEN_FAILS = (255, 0, 5)  # on SIGUSR1
 
-answer, free = TorchEngine.__call__, TorchEngine.free
+answer, free = Engine.__call__, Engine.free
 failed_once = context_is_broken = False
 let_go = threading.Event()
 
@@ -47,7 +47,7 @@ def free_or_fail(engine):
 
 
 if __name__ == "__main__":
-    TorchEngine.__call__ = answer_or_fail
-    TorchEngine.free = free_or_fail
+    Engine.__call__ = answer_or_fail
+    Engine.free = free_or_fail
     signal.signal(signal.SIGUSR1, lambda *_: let_go.set())
     main()

@@ -291,3 +291,4 @@ def reliable(*cameras):
 
 
 RELIABLE = reliable("")
+EAGER = {"backend": "torch", "precision": "fp32"}  # without a trial at each start

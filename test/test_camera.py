@@ -3,26 +3,18 @@
 import numpy as np
 import pytest
 
-from sosd_ros.camera import Intrinsics, back_project, focal_correction
+from sosd_ros.camera import Intrinsics, focal_correction
 
 
 def test_a_ray_is_the_inverse_of_projection():
     """A point projected by u = fx x/z + cx comes back from its pixel and depth."""
-    camera = Intrinsics(fx=500, fy=400, cx=3, cy=2, width=8, height=6)
-    point = np.array([0.01, -0.005, 2.0])
-    u, v = 500 * point[0] / 2 + 3, 400 * point[1] / 2 + 2  # 5.5, 1.0
-    points = back_project(np.full((6, 8), 2.0, np.float32), camera.rays())
-    between = (points[int(v), 5] + points[int(v), 6]) / 2  # u lies between columns 5 and 6
-    assert u == 5.5
-    np.testing.assert_allclose(between, point, atol=1e-7)
-
-
-def test_depth_without_a_value_is_a_point_without_a_value():
-    """NaN and infinite depth give points that are NaN in x, y and z."""
-    depth = np.array([[np.nan, np.inf, 1.0]], np.float32)
-    points = back_project(depth, Intrinsics(1, 1, 0, 0, 3, 1).rays())
-    assert np.isnan(points[0, :2]).all()
-    np.testing.assert_array_equal(points[0, 2], [2, 0, 1])
+    x_over_z, y_over_z = Intrinsics(fx=500, fy=400, cx=3, cy=2, width=8, height=6).rays()
+    assert (x_over_z.shape, y_over_z.shape) == ((8,), (6,))
+    x, y, z = 0.01, -0.005, 2.0
+    u, v = 500 * x / z + 3, 400 * y / z + 2
+    assert (u, v) == (5.5, 1.0)
+    np.testing.assert_allclose(z * (x_over_z[5] + x_over_z[6]) / 2, x, atol=1e-7)
+    np.testing.assert_allclose(z * y_over_z[1], y, atol=1e-7)
 
 
 def test_resizing_keeps_pixel_edges_on_each_other():

@@ -540,19 +540,57 @@ def test_a_single_row_of_a_taller_array_has_its_own_step():
 
 
 def cloud_arrays(random, height=3, width=5):
-    points = random.normal(size=(height, width, 3)).astype(np.float32)
-    points[0, 1] = np.nan
+    depth = random.uniform(0.5, 9, (height, width)).astype(np.float32)
+    depth[0, 1], depth[1, 2] = np.nan, np.inf
+    rays = tuple(random.normal(size=length).astype(np.float32) for length in (width, height))
     rgb = random.integers(0, 256, (height, width, 3), np.uint8)
     labels = random.integers(0, 256, (height, width), np.uint8)
-    return points, rgb, labels
+    return depth, rays, rgb, labels
+
+
+def points_of(depth, rays):
+    """The same by plain NumPy."""
+    z = np.where(np.isfinite(depth), depth, np.float32(np.nan))
+    return np.stack([z * rays[0], z * rays[1][:, None], z], axis=-1)
 
 
 def test_a_point_by_hand():
-    """x=1, y=2, z=3, 0x000A141E and label 7: 20 bytes, little endian, blue first."""
-    points = np.array([[[1, 2, 3]]], np.float32)
+    """x=1, y=2, z=4, 0x000A141E and label 7: 20 bytes, little endian, blue first."""
+    depth, rays = np.array([[4]], np.float32), (np.float32([0.25]), np.float32([0.5]))
     rgb, labels = np.array([[[10, 20, 30]]], np.uint8), np.array([[7]], np.uint8)
-    message = messages.cloud_message(HEADER, points, rgb, labels)
-    assert message.data.tobytes() == struct.pack("<fff4BI", 1, 2, 3, 30, 20, 10, 0, 7)
+    message = messages.cloud_message(HEADER, depth, rays, rgb, labels)
+    assert message.data.tobytes() == struct.pack("<fff4BI", 1, 2, 4, 30, 20, 10, 0, 7)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_depth_without_a_value_is_a_point_without_a_value(value):
+    """NaN in x, y and z, on the optical axis as well; colour and label stay."""
+    depth, rays = np.array([[value]], np.float32), (np.float32([0]), np.float32([0]))
+    rgb, labels = np.array([[[10, 20, 30]]], np.uint8), np.array([[7]], np.uint8)
+    message = messages.cloud_message(HEADER, depth, rays, rgb, labels)
+    assert np.isnan(np.frombuffer(message.data, "<f4")[:3]).all()
+    assert message.data.tobytes()[12:] == struct.pack("<4BI", 30, 20, 10, 0, 7)
+
+
+@pytest.mark.parametrize("step", [1, 2, 3, 64])
+def test_a_decimated_cloud_has_every_nth_row_and_column(step, random):
+    """The first among them, and as many as there are."""
+    depth, rays, rgb, labels = cloud_arrays(random, 7, 10)
+    message = messages.cloud_message(HEADER, depth, rays, rgb, labels, step)
+    cloud = np.frombuffer(message.data, "<f4").reshape(message.height, message.width, 5)
+    np.testing.assert_array_equal(cloud[..., :3], points_of(depth, rays)[::step, ::step])
+    np.testing.assert_array_equal(cloud.view("<u4")[..., 4], labels[::step, ::step])
+
+
+def test_an_older_cloud_lends_its_memory(random):
+    """If it is of the same size and fields; it is the same message then, with the new content."""
+    old = messages.cloud_message(HEADER, *cloud_arrays(random))
+    arrays = cloud_arrays(random)
+    again = messages.cloud_message(HEADER, *arrays, into=old)
+    assert again is old and again == messages.cloud_message(HEADER, *arrays)
+    for others in (cloud_arrays(random, 4, 5), (*arrays[:3], None)):
+        fresh = messages.cloud_message(HEADER, *others, into=old)
+        assert fresh is not old and fresh == messages.cloud_message(HEADER, *others)
 
 
 def test_a_cloud_is_organised_as_the_image(random):
@@ -573,9 +611,10 @@ def test_a_cloud_is_organised_as_the_image(random):
 
 def test_a_cloud_holds_every_pixel(random):
     """Read back by plain NumPy; the picture comes with padded rows."""
-    points, rgb, labels = cloud_arrays(random)
+    depth, rays, rgb, labels = cloud_arrays(random)
+    points = points_of(depth, rays)
     padded = np.concatenate([rgb, rgb], axis=1)[:, : rgb.shape[1]]
-    message = messages.cloud_message(HEADER, points, padded, labels)
+    message = messages.cloud_message(HEADER, depth, rays, padded, labels)
     point = np.dtype([("xyz", "<f4", 3), ("bgr0", "u1", 4), ("label", "<u4")])
     cloud = np.frombuffer(message.data, point).reshape(message.height, message.width)
     np.testing.assert_array_equal(cloud["xyz"], points)
@@ -586,8 +625,9 @@ def test_a_cloud_holds_every_pixel(random):
 
 def test_a_cloud_without_labels_lacks_the_field(random):
     """A network without classes still gives points, of 16 bytes."""
-    points, rgb, _ = cloud_arrays(random)
-    message = messages.cloud_message(HEADER, points, rgb, None)
+    depth, rays, rgb, _ = cloud_arrays(random)
+    points = points_of(depth, rays)
+    message = messages.cloud_message(HEADER, depth, rays, rgb, None)
     assert [field.name for field in message.fields] == ["x", "y", "z", "rgb"]
     assert (message.point_step, message.row_step, len(message.data)) == (16, 80, 240)
     cloud = np.frombuffer(message.data, np.dtype("<f4")).reshape(3, 5, 4)
@@ -599,8 +639,9 @@ def test_sensor_msgs_py_reads_the_same_points(random):
     reader = pytest.importorskip(
         "sensor_msgs_py.point_cloud2", reason="sensor_msgs_py comes with a robot's ROS 2 only"
     )
-    points, rgb, labels = cloud_arrays(random)
-    message = messages.cloud_message(HEADER, points, rgb, labels)
+    depth, rays, rgb, labels = cloud_arrays(random)
+    points = points_of(depth, rays)
+    message = messages.cloud_message(HEADER, depth, rays, rgb, labels)
     cloud = reader.read_points(message).reshape(3, 5)
     for i, axis in enumerate("xyz"):
         np.testing.assert_array_equal(cloud[axis], points[..., i])
@@ -611,12 +652,12 @@ def test_sensor_msgs_py_reads_the_same_points(random):
 
 
 WRITERS = {
-    "depth": lambda points, rgb, labels: messages.depth_message(HEADER, points[..., 2]),
-    "depth in mm": lambda points, rgb, labels: messages.depth_message_mm(HEADER, points[..., 2]),
-    "labels": lambda points, rgb, labels: messages.mono_message(HEADER, labels),
-    "picture": lambda points, rgb, labels: messages.rgb_message(HEADER, rgb),
+    "depth": lambda depth, rays, rgb, labels: messages.depth_message(HEADER, depth),
+    "depth in mm": lambda depth, rays, rgb, labels: messages.depth_message_mm(HEADER, depth),
+    "labels": lambda depth, rays, rgb, labels: messages.mono_message(HEADER, labels),
+    "picture": lambda depth, rays, rgb, labels: messages.rgb_message(HEADER, rgb),
     "cloud": lambda *arrays: messages.cloud_message(HEADER, *arrays),
-    "plain cloud": lambda points, rgb, labels: messages.cloud_message(HEADER, points, rgb, None),
+    "plain cloud": lambda *arrays: messages.cloud_message(HEADER, *arrays[:-1], None),
     "camera info": lambda *arrays: messages.camera_info_for(camera_info(), HEADER),
 }
 
@@ -633,10 +674,12 @@ def test_messages_do_not_share_the_arrays_they_were_made_of(write, random):
     """The engine may reuse its buffers while a message waits to be published."""
     arrays = cloud_arrays(random)
     message = write(*arrays)
-    assert not any(np.shares_memory(memory(message), array) for array in arrays)
+    depth, rays, rgb, labels = arrays
+    assert not any(np.shares_memory(memory(message), a) for a in (depth, *rays, rgb, labels))
 
 
 F32, U8 = np.float32, np.uint8
+RAYS = (np.zeros(3, F32), np.zeros(2, F32))
 
 
 @pytest.mark.parametrize(
@@ -653,13 +696,18 @@ F32, U8 = np.float32, np.uint8
         (messages.rgb_message, [np.zeros((2, 3, 4), U8)], r"expected uint8 of shape \(H, W, 3\)"),
         (
             messages.cloud_message,
-            [np.zeros((2, 3, 3), F32), np.zeros((2, 4, 3), U8), None],
+            [np.zeros((2, 3), F32), RAYS, np.zeros((2, 4, 3), U8), None],
             r"rgb is uint8 of shape \(2, 4, 3\), expected uint8 of shape \(2, 3, 3\)",
         ),
         (
             messages.cloud_message,
-            [np.zeros((2, 3, 3), F32), np.zeros((2, 3, 3), U8), np.zeros((1, 3), U8)],
+            [np.zeros((2, 3), F32), RAYS, np.zeros((2, 3, 3), U8), np.zeros((1, 3), U8)],
             r"labels is uint8 of shape \(1, 3\), expected uint8 of shape \(2, 3\)",
+        ),
+        (
+            messages.cloud_message,
+            [np.zeros((2, 3), F32), RAYS[::-1], np.zeros((2, 3, 3), U8), None],
+            r"x/z is float32 of shape \(2,\), expected float32 of shape \(3\)",
         ),
     ],
 )

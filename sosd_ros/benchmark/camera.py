@@ -36,6 +36,8 @@ class Camera(Node):
         arrived: time of arrival by topic, by stamp.
         last_heard: when the last answer came; minus infinity before the first.
         newest: stamp of the newest frame that has all of its answers; 0 before the first.
+        keeps: whether to keep the answers, which are megabytes.
+        kept: those answers by topic, by stamp.
     """
 
     def __init__(self, name: str, size: tuple[int, int], context: Context) -> None:
@@ -46,11 +48,14 @@ class Camera(Node):
             self.create_subscription(kind, f"/{name}/{topic}", self._listener(topic), QUEUE)
         self._name = name
         # Made once: a camera's own work should not show in the figures.
-        self._frames = itertools.cycle(_frames(size))
+        self._pictures = _frames(size)
+        self.keeps = False
         self.forget()
 
     def forget(self) -> None:
-        """Begin anew, with none sent and none answered."""
+        """Begin anew at the first picture, with none sent and none answered."""
+        self._frames = itertools.cycle(self._pictures)
+        self.kept: defaultdict[int, dict[str, Any]] = defaultdict(dict)
         self.sent: dict[int, float] = {}
         self.arrived: defaultdict[int, dict[str, float]] = defaultdict(dict)
         self.last_heard = float("-inf")
@@ -94,6 +99,8 @@ class Camera(Node):
             self.last_heard = time.monotonic()
             stamp = nanoseconds(message.header.stamp)
             self.arrived[stamp][topic] = self.last_heard
+            if self.keeps:
+                self.kept[stamp][topic] = message
             if self.is_answered(stamp):
                 self.newest = max(self.newest, stamp)
 

@@ -153,9 +153,10 @@ class Robot:
                 f"{count} nodes named {self.node} answer, expected one; end the others, or set "
                 "ROS_DOMAIN_ID to a number of your own"
             )
-        # Discovery has two sides: only an answer proves that the node knows us.
+        # Discovery has two sides: only an answer proves that the node knows us. Any will do, as a
+        # slow node may have several frames in its queue by then.
         deadline = time.monotonic() + TIMEOUT
-        while not self.ask(RETRY):
+        while not self.ask(RETRY) and not self.camera.newest:
             if time.monotonic() > deadline:
                 raise NodeError(f"{self.node} did not answer a frame within {TIMEOUT:g} s")
         self._settle()

@@ -180,7 +180,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         rclpy.spin(node)
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
-    except RCLError:
+    except RuntimeError:
         if rclpy.ok():  # else the signal to end came within the callback
             raise
     finally:

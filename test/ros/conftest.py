@@ -8,7 +8,7 @@ import pytest
 
 rclpy = pytest.importorskip("rclpy", reason="no ROS 2: install the extra 'ros', or source a ROS 2")
 
-from robot import RELIABLE, Camera, NodeProcess  # noqa: E402
+from robot import EAGER, RELIABLE, Camera, NodeProcess  # noqa: E402
 
 from sosd_ros.process import use_local_middleware  # noqa: E402
 
@@ -41,7 +41,7 @@ def start_node(tmp_path, small_weights):
     nodes = []
 
     def start(**parameters):
-        defaults = {"weights": small_weights, "device": "cpu", **RELIABLE}
+        defaults = {"weights": small_weights, "device": "cpu", **EAGER, **RELIABLE}
         nodes.append(NodeProcess(tmp_path / f"node{len(nodes)}.log", **(defaults | parameters)))
         return nodes[-1]
 
@@ -55,6 +55,6 @@ def start_node(tmp_path, small_weights):
 def shared_node(tmp_path_factory, small_weights):
     """One node for all tests of a file, which leave it as they found it."""
     log = tmp_path_factory.mktemp("node") / "log"
-    node = NodeProcess(log, weights=small_weights, device="cpu", **RELIABLE)
+    node = NodeProcess(log, weights=small_weights, device="cpu", **EAGER, **RELIABLE)
     yield node
     assert node.end() == 0, node.log

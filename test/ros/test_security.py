@@ -16,7 +16,7 @@ from typing import NamedTuple
 import pytest
 import rclpy
 from lifecycle_msgs.msg import Transition
-from robot import FOR_PEOPLE, OUTPUTS, RELIABLE, ROOT, Camera, NodeProcess
+from robot import EAGER, FOR_PEOPLE, OUTPUTS, RELIABLE, ROOT, Camera, NodeProcess
 
 try:
     from vision_msgs.msg import LabelInfo
@@ -194,6 +194,7 @@ def audit(tmp_path_factory, small_weights):
             (AUDITED_NODE, folder / "record"),
             weights=small_weights,
             device="cpu",
+            **EAGER,
             **RELIABLE,
         )
     try:

@@ -1,0 +1,108 @@
+"""The benchmark over DDS: both nodes answer alike, and the figures are right. No time is judged."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from robot import TIMEOUT, pixels
+
+from sosd_ros.benchmark import ros
+from sosd_ros.benchmark.camera import ANSWERS, FRAME_ID
+from sosd_ros.stamps import nanoseconds
+
+PICTURES = 4
+SIZE = (120, 160)
+
+
+@pytest.fixture(scope="module")
+def played():
+    """By node: a run of a few frames, and the answers to the first pictures by stamp."""
+    return {node: play(node) for node in ros.NODES}
+
+
+def play(node):
+    with ros.robot(node, {"device": "cpu"}, SIZE) as robot:
+        run = robot.play(rate_hz=10, seconds=0.5)
+        robot.camera.forget()
+        robot.camera.keeps = True
+        for _ in range(PICTURES):
+            assert robot.ask(TIMEOUT)
+        return run, dict(robot.camera.kept)
+
+
+def test_every_frame_has_all_answers_with_its_stamp(played):
+    """Of the image's size, and in the camera's frame."""
+    for _, kept in played.values():
+        assert len(kept) == PICTURES
+        for stamp, answers in kept.items():
+            assert answers.keys() == ANSWERS.keys()
+            for message in answers.values():
+                assert nanoseconds(message.header.stamp) == stamp
+                assert message.header.frame_id == FRAME_ID
+                assert (message.height, message.width) == SIZE
+
+
+def test_the_textbook_node_gives_the_same_answers(played):
+    """Labels on nearly all pixels, and the median depth within one per cent."""
+    ours, theirs = (list(played[node][1].values()) for node in ("sosd", "textbook"))
+    for one, other in zip(ours, theirs, strict=True):
+        same = pixels(one["semantic"], np.uint8) == pixels(other["semantic"], np.uint8)
+        assert same.mean() > 0.98
+        depths = [pixels(answers["depth"], np.float32) for answers in (one, other)]
+        finite = np.isfinite(depths).all(axis=0)
+        assert finite.any()
+        assert np.median(np.abs(depths[0] / depths[1] - 1)[finite]) < 0.01
+
+
+def test_a_run_adds_up(played):
+    """And its result is JSON."""
+    for node, (run, _) in played.items():
+        assert (run.node, run.size, run.rate_hz, run.offered) == (node, SIZE, 10, 5)
+        assert 0 < run.answered == run.offered - run.dropped
+        assert 0 < run.p50_ms <= run.p95_ms <= run.p99_ms
+        assert json.loads(json.dumps(dataclasses.asdict(run)))["parameters"]["device"] == "cpu"
+
+
+def test_the_figures_of_a_run():
+    """Worked out by hand: 5 frames at 10 Hz that take 20 ms, and one that is not answered."""
+    sent = {number: number / 10 for number in range(6)}
+    answered = {number: sent[number] + 0.02 for number in range(5)}
+    run = ros.summarise("sosd", {}, SIZE, 10.0, sent, answered)
+    assert (run.offered, run.answered, run.dropped, run.held) == (6, 5, 1, False)
+    figures = (run.offered_hz, run.achieved_hz, run.p50_ms, run.p99_ms, run.growth)
+    assert figures == pytest.approx((10, 10, 20, 20, 0))
+    assert ros.summarise("sosd", {}, SIZE, 10.0, answered, answered).held
+
+
+def test_a_queue_that_fills_is_not_held():
+    """Frames at 10 Hz, answered at 8 Hz: the latency grows by a quarter of the time played."""
+    sent = {number: number / 10 for number in range(40)}
+    run = ros.summarise("sosd", {}, SIZE, 10.0, sent, {n: n / 8 + 0.1 for n in sent})
+    assert run.dropped == 0 and not run.held
+    assert run.growth == pytest.approx(0.25)
+
+
+def test_bisection_finds_the_rate_that_is_held():
+    """A node that holds up to 23 Hz, and one that holds nothing."""
+
+    class Fake:
+        node = "sosd"
+
+        def __init__(self, limit):
+            self.limit = limit
+
+        def play(self, rate_hz, seconds):
+            sent = {n: n / rate_hz for n in range(100)}
+            kept = {n: t for n, t in sent.items() if rate_hz <= self.limit or n % 2}
+            return ros.summarise("sosd", {}, SIZE, rate_hz, sent, kept)
+
+    assert 23 / 1.05 <= ros.highest_rate(Fake(23)).rate_hz <= 23
+    assert ros.highest_rate(Fake(0)).rate_hz == 0
+
+
+def test_an_unknown_node_is_refused():
+    with pytest.raises(ValueError, match="'ours' is unknown; choose one of sosd, textbook"):
+        ros.measure("ours", 10)
