@@ -42,6 +42,7 @@ setup(
     ],
     zip_safe=False,
     install_requires=[
+        "numba>=0.55",  # Humble's
         "numpy>=1.21",  # Humble's
         "pyyaml",
         "safetensors>=0.4",
@@ -82,10 +83,17 @@ setup(
             "torch>=2.3",  # scales float16's losses on the CPU as well
             OPENCV,
         ],
+        # Runtimes that engines for a CPU may be built for; `python -m sosd_ros.build` uses them.
+        "engines": ["onnxruntime>=1.17", "onnxscript>=0.5", "openvino>=2024.0"],
+        # Networks that `python -m sosd_ros.benchmark --rivals` is timed beside.
+        "rivals": ["segmentation-models-pytorch>=0.5", "transformers>=4.45"],
         # Minor versions are fixed: a new linter must not break an old commit.
         "test": [
             "hypothesis~=6.168.0",
             "mypy~=2.4.0",
+            "onnxruntime>=1.17",
+            "onnxscript>=0.5",
+            "openvino>=2024.0",
             "pytest~=9.2.0",
             "ruff~=0.17.0",
             "torchmetrics~=1.9.0",
@@ -95,6 +103,7 @@ setup(
     entry_points={
         "console_scripts": [
             "perception_node = sosd_ros.node:main",
+            "build_engines = sosd_ros.build:main",
             "sosd_demo = sosd_ros.demo.__main__:main",
         ],
     },

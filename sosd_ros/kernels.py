@@ -6,6 +6,7 @@ reordering of sums, but NaN and infinity keep their meaning, as depth has both.
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,7 @@ from functools import cache
 from typing import Any
 
 import numba
+import numba.extending
 import numpy as np
 
 _FLAGS = {"contract", "reassoc", "arcp", "nsz"}
@@ -39,7 +41,7 @@ def in_bands(rows: int, *calls: tuple[Any, ...]) -> None:
     """
     count = min(len(os.sched_getaffinity(0)), rows)
     edges = [rows * i // count for i in range(count + 1)]
-    bands = list(zip(edges[:-1], edges[1:], strict=True))
+    bands = list(itertools.pairwise(edges))
     others = [_pool().submit(_call_all, *band, calls) for band in bands[1:]]
     _call_all(*bands[0], calls)
     for other in others:
@@ -190,9 +192,7 @@ def classify(
         above, below = scores[:, before[y]], scores[:, after[y]]
         for x in range(0, width, _TILE):
             right = min(x + _TILE, width)
-            count = _contenders(
-                above, below, columns[0][x], columns[1][right - 1], margin, chosen
-            )
+            count = _contenders(above, below, columns[0][x], columns[1][right - 1], margin, chosen)
             for i in range(count):
                 _widen(above[chosen[i]], columns, x, edges[0, i, : right - x])
                 _widen(below[chosen[i]], columns, x, edges[1, i, : right - x])
@@ -303,11 +303,11 @@ def _exp(value: float) -> float:
 
 
 @numba.extending.intrinsic
-def _power_of_two(typing_context, exponent):  # type: ignore[no-untyped-def]
+def _power_of_two(typing_context: Any, exponent: Any) -> Any:
     """2 to an int32 power within a float32's range, by its bits."""
     from llvmlite import ir
 
-    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         biased = builder.add(arguments[0], ir.Constant(ir.IntType(32), 127))
         bits = builder.shl(biased, ir.Constant(ir.IntType(32), 23))
         return builder.bitcast(bits, ir.FloatType())

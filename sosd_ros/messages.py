@@ -407,9 +407,9 @@ def _empty_cloud(
 ) -> PointCloud2:
     """A cloud whose points are still to be written; ``into`` itself if it is like that."""
     fields = _POINT_FIELDS if is_labelled else _POINT_FIELDS[:-1]
-    if into is not None and (into.height, into.width) == (height, width):
-        if len(into.fields) == len(fields):
-            return into
+    form = (height, width, len(fields))
+    if into is not None and form == (into.height, into.width, len(into.fields)):
+        return into
     message = PointCloud2(
         height=height,
         width=width,

@@ -166,7 +166,7 @@ class PerceptionNode(LifecycleNode):
             settings.backend,
             settings.precision,
             Path(settings.engine_cache).expanduser() if settings.engine_cache else None,
-            tell=lambda sentence: self.get_logger().warning(sentence),
+            tell=self._tell,
         )
         self._engine = engine  # to be closed, if anything fails from here on
         engine.warm_up()
@@ -186,6 +186,9 @@ class PerceptionNode(LifecycleNode):
             f"{len(file.manifest.labels.names)} classes, {engine.name} on {engine.device}, "
             f"weights {path} (sha256 {file.sha256[:12]})"
         )
+
+    def _tell(self, sentence: str) -> None:
+        self.get_logger().warning(sentence)
 
     def _start(self) -> None:
         assert self._engine is not None and self._settings is not None

@@ -6,6 +6,7 @@ import contextlib
 import json
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -112,7 +113,7 @@ def load(
     place = checked_device(device)
     folder = cache.default_cache() if folder is None else folder
     choices = candidates(place, backend, precision)
-    reference = _engine(TorchBackend(file, place, "fp32"), file, place, "fp32", depth_range, tell)
+    reference = _eager(file, place, depth_range, tell)
     if [str(choice) for choice in choices] == ["torch fp32"]:
         return reference
     recorded = _recorded(file, place, folder) if backend == precision == AUTO else None
@@ -165,8 +166,8 @@ def build(
         try:
             cache.store(
                 folder,
-                _key(choice, file, place),
-                lambda path, c=choice: c.backend.build(file, place, c.precision, inputs, path),
+                key_of(choice, file, place),
+                partial(choice.backend.build, file, place, choice.precision, inputs),
             )
         except Exception as error:  # of a compiler or an exporter; the others may do
             tell(f"    failed with {type(error).__name__}: {_first_line(error)}")
@@ -194,7 +195,7 @@ def _choose_anew(
     clock: Callable[[], float],
 ) -> Engine:
     place = checked_device(device)
-    reference = _engine(TorchBackend(file, place, "fp32"), file, place, "fp32", (0.1, 10.0), tell)
+    reference = _eager(file, place, (0.1, 10.0), tell)
     return _fastest(
         [
             _trial(choice, file, place, reference, frame, folder, tell, clock)
@@ -225,6 +226,21 @@ def candidates(device: torch.device, backend: str, precision: str) -> list[Candi
             f"choose auto, or one of {', '.join(map(str, on_device))}"
         )
     return fitting
+
+
+def open_candidate(
+    candidate: Candidate,
+    file: Weights,
+    device: torch.device,
+    folder: Path,
+    depth_range: tuple[float, float],
+    tell: Tell,
+) -> Engine:
+    """A candidate's engine, unchecked; what it is built of must be in the cache ``folder``."""
+    kind, precision = candidate
+    built = cache.find(folder, key_of(candidate, file, device)) if kind.is_built else None
+    backend = kind(file, device, precision, built)
+    return Engine(backend, file.manifest, device, precision, depth_range, tell)
 
 
 def agreement(engine: Engine, reference: Engine, frame: np.ndarray) -> Agreement:
@@ -275,18 +291,16 @@ def _trial(
     clock: Callable[[], float],
 ) -> Trial:
     """Load a candidate, compare it with the reference and time it."""
-    kind, precision = candidate
+    kind = candidate.backend
     if missing := kind.missing():
         return Trial(candidate, None, 0.0, missing)
-    built = cache.find(folder, _key(candidate, file, device)) if kind.is_built else None
+    built = cache.find(folder, key_of(candidate, file, device)) if kind.is_built else None
     if kind.is_built and built is None:
         return Trial(candidate, None, 0.0, "not built for this machine, these weights and versions")
     try:
-        if str(candidate) == "torch fp32":
-            engine = reference
-        else:
-            backend = kind(file, device, precision, built)
-            engine = _engine(backend, file, device, precision, reference.depth_range, tell)
+        engine = reference
+        if str(candidate) != "torch fp32":
+            engine = open_candidate(candidate, file, device, folder, reference.depth_range, tell)
             engine.fallback = reference.backend
         size = input_size(frame.shape[:2], file.manifest.input_size)
         if not engine.backend.accepts(size):
@@ -315,9 +329,6 @@ def _fastest(trials: Sequence[Trial]) -> Engine:
         )
     best = min(agreeing, key=lambda trial: trial.seconds)
     assert best.engine is not None
-    for trial in agreeing:
-        if trial.engine is not best.engine and trial.engine.precision != "fp32":
-            trial.engine.close()
     best.engine.why = "\n".join(accounts)
     return best.engine
 
@@ -332,18 +343,16 @@ def _seconds(engine: Engine, frame: np.ndarray, clock: Callable[[], float]) -> f
     return float(np.median(times[2:]))
 
 
-def _engine(
-    backend: Backend,
-    file: Weights,
-    device: torch.device,
-    precision: str,
-    depth_range: tuple[float, float],
-    tell: Tell,
+def _eager(
+    file: Weights, device: torch.device, depth_range: tuple[float, float], tell: Tell
 ) -> Engine:
-    return Engine(backend, file.manifest, device, precision, depth_range, tell)
+    """What all others are measured by."""
+    backend = TorchBackend(file, device, "fp32")
+    return Engine(backend, file.manifest, device, "fp32", depth_range, tell)
 
 
-def _key(candidate: Candidate, file: Weights, device: torch.device) -> dict[str, Any]:
+def key_of(candidate: Candidate, file: Weights, device: torch.device) -> dict[str, Any]:
+    """What a candidate's built files are kept by."""
     return cache.key(
         device,
         candidate.backend.libraries,
@@ -360,7 +369,7 @@ def _choice_key(file: Weights, device: torch.device) -> dict[str, Any]:
 
 def _recorded(file: Weights, device: torch.device, folder: Path) -> Candidate | None:
     found = cache.find(folder, _choice_key(file, device))
-    with contextlib.suppress(OSError, ValueError, KeyError):
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         if found is not None:
             record = json.loads((found / "choice.json").read_text())
             kinds = {backend.name: backend for backend in BACKENDS}

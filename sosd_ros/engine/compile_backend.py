@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 from torch import nn
@@ -15,18 +16,22 @@ from .backend import Answers, Backend
 from .exchange import Exported, answer_names, answers_of
 from .torch_backend import DTYPES
 
+_CPU = torch.device("cpu")
+
 
 class CompileBackend(Backend):
     """One package of compiled code an input size; loading it compiles nothing."""
 
     name = "compile"
-    precisions = {"cuda": ("fp16", "bf16", "fp32"), "cpu": ("bf16", "fp32")}
+    precisions: ClassVar = {"cuda": ("fp16", "bf16", "fp32"), "cpu": ("bf16", "fp32")}
     is_built = True
 
     @classmethod
     def missing(cls) -> str:
         if not hasattr(torch._inductor, "aoti_compile_and_package"):
-            return f"torch {torch.__version__} cannot compile ahead of time; pip install 'torch>=2.6'"
+            return (
+                f"torch {torch.__version__} cannot compile ahead of time; pip install 'torch>=2.6'"
+            )
         if shutil.which("g++") is None:
             return "g++ is not installed; apt install g++"
         return ""
@@ -68,7 +73,7 @@ class CompileBackend(Backend):
 def exported_program(
     weights: Weights,
     size: tuple[int, int],
-    device: torch.device = torch.device("cpu"),
+    device: torch.device = _CPU,
     dtype: torch.dtype = torch.float32,
     dynamic_size: bool = False,
 ) -> torch.export.ExportedProgram:
@@ -81,22 +86,16 @@ def exported_program(
         dtype: of convolutions; answers are float32.
         dynamic_size: whether inputs may be of any multiple of 32.
     """
-    network = Exported(weights).eval().to(device, memory_format=torch.channels_last)
+    network = Exported(weights).eval().to(device).to(memory_format=torch.channels_last)
+    if dtype != torch.float32:
+        for module in network.modules():
+            if isinstance(module, nn.Conv2d):
+                module.to(dtype)
+                # Casts by name: those that autocast makes are lost on the way to the compiler.
+                module.register_forward_pre_hook(lambda _, inputs: (inputs[0].to(dtype),))
     example = torch.zeros(2, 3, *size, device=device)
     axes: dict[int, str] = {0: "batch"}
     if dynamic_size:
         axes |= {2: "height", 3: "width"}
-    shapes = ({axis: torch.export.Dim.AUTO for axis in axes},)
-    if dtype == torch.float32:
-        return torch.export.export(network, (example,), dynamic_shapes=shapes)
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d):
-            module.to(dtype)
-    with torch.autocast(device.type, dtype):
-        program = torch.export.export(network, (example,), dynamic_shapes=shapes)
-    # Of the types that maps had without autocast: they fail in the graph that has it.
-    for node in list(program.graph.nodes):
-        if node.target == torch.ops.aten._assert_tensor_metadata.default:
-            program.graph.erase_node(node)
-    program.graph_module.recompile()
-    return program
+    shapes = (dict.fromkeys(axes, torch.export.Dim.AUTO),)
+    return torch.export.export(network, (example,), dynamic_shapes=shapes)

@@ -88,9 +88,7 @@ class DeviceProgram:
             name: self._part(answers, name, outputs=True).view(_DTYPES[name]).view(*self._shape)
             for name in self._names
         }
-        return Perception(
-            *(arrays[name].numpy() if name in arrays else None for name in _DTYPES)
-        )
+        return Perception(*(arrays[name].numpy() if name in arrays else None for name in _DTYPES))
 
     def _run(self) -> None:
         """From the device's input buffer to its output buffer."""

@@ -56,6 +56,7 @@ class Engine:
         self._backend: Backend | None = backend
         self._tell = tell
         self._programs: OrderedDict[tuple, HostProgram | DeviceProgram] = OrderedDict()
+        self._told: set[tuple[int, int]] = set()  # sizes of inputs that the fall-back answers
 
     @property
     def name(self) -> str:
@@ -115,10 +116,12 @@ class Engine:
             return self.backend
         if self.fallback is None:
             raise EngineError(f"{self.name} does not accept inputs of {size[0]}x{size[1]}")
-        self._tell(
-            f"{self.name} was not built for inputs of {size[0]}x{size[1]}, which run slower, by "
-            f"{self.fallback.name}; build it for images of that size with `--size`"
-        )
+        if size not in self._told:
+            self._told.add(size)
+            self._tell(
+                f"{self.name} was not built for inputs of {size[0]}x{size[1]}, which run slower, "
+                f"by {self.fallback.name}; build it for images of that size with `--size`"
+            )
         return self.fallback
 
     def factors(self, size: tuple[int, int], focals: Sequence[float]) -> list[float]:

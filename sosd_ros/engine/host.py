@@ -45,7 +45,8 @@ class HostProgram:
         size = input_size(shape[1:], manifest.input_size)
         self._inputs = torch.empty(shape[0], 3, *size)
         self._resampling = tuple(
-            kernels.resampling(source, target) for source, target in zip(shape[1:], size, strict=True)
+            kernels.resampling(source, target)
+            for source, target in zip(shape[1:], size, strict=True)
         )
         self._shift = 255 * np.array(manifest.mean, np.float32)
         self._unwanted = np.empty((0, shape[2]), np.uint8)

@@ -6,6 +6,7 @@ import importlib.util
 import os
 from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -19,7 +20,7 @@ class OnnxRuntimeBackend(Backend):
     """Runs from one ONNX file an input size."""
 
     name = "onnxruntime"
-    precisions = {"cuda": ("fp16", "fp32"), "cpu": ("fp32",)}
+    precisions: ClassVar = {"cuda": ("fp16", "fp32"), "cpu": ("fp32",)}
     is_built = True
     libraries = ("torch", "onnxruntime", "onnxruntime-gpu")
 
@@ -66,9 +67,7 @@ class OnnxRuntimeBackend(Backend):
         binding = session.io_binding()
         place = (inputs.device.type, inputs.device.index or 0)
         inputs = inputs.contiguous()
-        binding.bind_input(
-            INPUT, *place, np.float32, tuple(inputs.shape), inputs.data_ptr()
-        )
+        binding.bind_input(INPUT, *place, np.float32, tuple(inputs.shape), inputs.data_ptr())
         for name in names:
             binding.bind_output(name, *place)
         if inputs.is_cuda:

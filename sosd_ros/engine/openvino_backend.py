@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import Any, ClassVar
 
 import torch
 
@@ -20,7 +21,7 @@ class OpenVinoBackend(Backend):
     """Runs from one ONNX file an input size; compiled when loaded, and for each length of batch."""
 
     name = "openvino"
-    precisions = {"cpu": ("bf16", "fp32")}
+    precisions: ClassVar = {"cpu": ("bf16", "fp32")}
     is_built = True
     libraries = ("torch", "openvino")
 
@@ -53,14 +54,15 @@ class OpenVinoBackend(Backend):
             "INFERENCE_NUM_THREADS": len(os.sched_getaffinity(0)),
         }
         self._files = onnx_files(folder)
-        self._requests = {size: self._request((1, 3, *size)) for size in self._files}
-        self._requests = {(1, 3, *size): request for size, request in self._requests.items()}
+        shapes = [(1, 3, height, width) for height, width in self._files]
+        self._requests = {shape: self._request(shape) for shape in shapes}
 
     def accepts(self, size: tuple[int, int]) -> bool:
         return size in self._files
 
     def __call__(self, inputs: torch.Tensor, tasks: Collection[str]) -> Answers:
-        shape = tuple(inputs.shape)
+        batch, channels, height, width = inputs.shape
+        shape = (batch, channels, height, width)
         if shape not in self._requests:
             self._requests[shape] = self._request(shape)
         request = self._requests[shape]
@@ -69,8 +71,8 @@ class OpenVinoBackend(Backend):
         names = [output.get_any_name() for output in outputs]
         return answers_of(names, [torch.from_numpy(results[i]) for i in range(len(names))])
 
-    def _request(self, shape: tuple[int, ...]):
+    def _request(self, shape: tuple[int, int, int, int]) -> Any:
         """What answers inputs of one shape: fixed shapes are a fifth faster."""
-        model = self._core.read_model(self._files[shape[2:]])
+        model = self._core.read_model(self._files[shape[2], shape[3]])
         model.reshape(list(shape))
         return self._core.compile_model(model, "CPU", self._options).create_infer_request()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 
@@ -20,7 +21,7 @@ class TensorRtBackend(Backend):
     """One plan an input size, for batches of up to ``MAX_BATCH``, in torch's memory and stream."""
 
     name = "tensorrt"
-    precisions = {"cuda": ("fp16", "fp32")}
+    precisions: ClassVar = {"cuda": ("fp16", "fp32")}
     is_built = True
     libraries = ("torch", "tensorrt")
     uses_graph = True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 from torch import nn
@@ -19,12 +20,12 @@ class TorchBackend(Backend):
     """Eager torch. In float32 this is what all others are measured by."""
 
     name = "torch"
-    precisions = {"cuda": ("fp16", "bf16", "fp32"), "cpu": ("bf16", "fp32")}
+    precisions: ClassVar = {"cuda": ("fp16", "bf16", "fp32"), "cpu": ("bf16", "fp32")}
 
     def __init__(
         self, weights: Weights, device: torch.device, precision: str, folder: Path | None = None
     ) -> None:
-        self.network = build_network(weights).to(device, memory_format=torch.channels_last)
+        self.network = build_network(weights).to(device).to(memory_format=torch.channels_last)
         self.dtype = DTYPES[precision]
         for module in self.network.modules():
             if isinstance(module, nn.Conv2d):
@@ -42,5 +43,5 @@ class CudaGraphBackend(TorchBackend):
     """The same, captured once with all work around it, and replayed without Python."""
 
     name = "cuda_graph"
-    precisions = {"cuda": ("fp16", "bf16", "fp32")}
+    precisions: ClassVar = {"cuda": ("fp16", "bf16", "fp32")}
     uses_graph = True

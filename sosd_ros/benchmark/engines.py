@@ -1,0 +1,200 @@
+"""Every installed backend at every precision: image to answer, and the network alone."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from .. import pictures, weights
+from ..engine import Engine, cache
+from ..engine.choice import (
+    AUTO,
+    Agreement,
+    Candidate,
+    agreement,
+    candidates,
+    checked_device,
+    key_of,
+    open_candidate,
+)
+from ..engine.host import HostProgram, Range
+from ..malloc import keep_freed_memory
+from ..network import input_size
+from ..share import share
+from ..weights import Weights
+from . import memory
+from .timing import Times, in_turn
+
+ANSWERS = frozenset({"depth", "semantic"})
+FOCAL = 518.0  # pixels, of the Kinect that NYU Depth v2 was taken with
+RANGE = (0.1, 10.0)  # metres
+
+
+@dataclass(frozen=True)
+class EngineResult:
+    """One engine at one shape of batch.
+
+    Attributes:
+        name: backend and precision.
+        shape: (N, H, W) of the images.
+        input_size: (height, width) at which the network sees them.
+        total: image to answer: uint8 RGB to metric depth and labels at the image's size.
+        prepare, forward, finish: its stages; ``forward`` is the bare network, to stride 8.
+            ``None`` on a GPU, where they are one.
+        agreement: with eager float32.
+        resident: MiB of a process that runs this alone, after warm-up.
+    """
+
+    name: str
+    shape: tuple[int, int, int]
+    input_size: tuple[int, int]
+    total: Times
+    prepare: Times | None
+    forward: Times | None
+    finish: Times | None
+    agreement: Agreement | None = None
+    resident: float | None = None
+    device_memory: float | None = None
+
+    @property
+    def overhead(self) -> float | None:
+        """Image to answer over the bare network."""
+        return self.total.median / self.forward.median if self.forward else None
+
+    @property
+    def frames_per_second(self) -> float:
+        return 1000 * self.shape[0] / self.total.median
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What is measured: weights on a device, with a cache of built engines."""
+
+    file: Weights
+    device: torch.device
+    folder: Path
+    tell: Callable[[str], None]
+
+    def at(self, size: tuple[int, int]) -> Bench:
+        """The same with a network that sees images of a size at that size."""
+        manifest = dataclasses.replace(self.file.manifest, input_size=size)
+        return dataclasses.replace(self, file=dataclasses.replace(self.file, manifest=manifest))
+
+
+def frame(size: tuple[int, int]) -> np.ndarray:
+    """A sample frame, tiled to (height, width, 3) uint8 RGB."""
+    picture = pictures.read(share("demo", "01.jpg"))
+    tiles = [-(-wanted // there) for wanted, there in zip(size, picture.shape, strict=False)]
+    return np.ascontiguousarray(np.tile(picture, (*tiles, 1))[: size[0], : size[1]])
+
+
+def installed(bench: Bench, sizes: Iterable[tuple[int, int]]) -> list[Candidate]:
+    """The candidates that run here, built for inputs of ``sizes`` where they must be."""
+    usable = []
+    for candidate in candidates(bench.device, AUTO, AUTO):
+        kind = candidate.backend
+        if missing := kind.missing():
+            bench.tell(f"{candidate}: left out, {missing}")
+            continue
+        key = key_of(candidate, bench.file, bench.device)
+        found = cache.find(bench.folder, key) if kind.is_built else bench.folder
+        if found is None:
+            bench.tell(f"{candidate}: building ...")
+            try:
+                build = partial(
+                    kind.build, bench.file, bench.device, candidate.precision, sorted(set(sizes))
+                )
+                cache.store(bench.folder, key, build)
+            except Exception as error:
+                bench.tell(f"{candidate}: left out, {type(error).__name__}: {error}")
+                continue
+        usable.append(candidate)
+    return usable
+
+
+def opened(bench: Bench, candidate: Candidate) -> Engine:
+    """An engine of a candidate that has been built."""
+    return open_candidate(candidate, bench.file, bench.device, bench.folder, RANGE, tell=bench.tell)
+
+
+@torch.inference_mode()
+def compare(
+    bench: Bench, chosen: Iterable[Candidate], shape: tuple[int, int, int], rounds: int
+) -> list[EngineResult]:
+    """Engines for one shape of batch, all timed in turn."""
+    images = np.stack([frame(shape[1:])] * shape[0])
+    focals, limits = [FOCAL] * shape[0], Range(*RANGE)
+    size = input_size(shape[1:], bench.file.manifest.input_size)
+    reference = opened(bench, eager(bench))
+    engines: dict[str, Engine] = {}
+    subjects: dict[str, Callable[[], object]] = {}
+    for candidate in chosen:
+        engine, name = opened(bench, candidate), str(candidate)
+        if not engine.backend.accepts(size):
+            continue
+        engines[name] = engine
+        subjects[name] = partial(engine, images, focals, ANSWERS)
+        program = engine.program(shape, ANSWERS)
+        if isinstance(program, HostProgram):
+            answers, factors = program.forward(), engine.factors(shape[1:], focals)
+            subjects[f"{name} prepare"] = partial(program.prepare, images)
+            subjects[f"{name} forward"] = program.forward
+            subjects[f"{name} finish"] = partial(program.finish, *answers, factors, limits)
+    times = in_turn(subjects, rounds)
+    return [
+        EngineResult(
+            name,
+            shape,
+            size,
+            times[name],
+            times.get(f"{name} prepare"),
+            times.get(f"{name} forward"),
+            times.get(f"{name} finish"),
+            agreement(engine, reference, images[0]),
+        )
+        for name, engine in engines.items()
+    ]
+
+
+def eager(bench: Bench) -> Candidate:
+    """Eager float32."""
+    return next(c for c in candidates(bench.device, "torch", "fp32"))
+
+
+@torch.inference_mode()
+def resident(path: Path, device: str, folder: Path, name: str) -> tuple[float, float]:
+    """MiB of this process, and of the device, when it has run an engine for some frames."""
+    keep_freed_memory()
+    file, place = weights.read(path), checked_device(device)
+    candidate = next(c for c in candidates(place, AUTO, AUTO) if str(c) == name)
+    engine = open_candidate(candidate, file, place, folder, RANGE, tell=_silent)
+    for _ in range(20):
+        engine(frame((480, 640))[None], [FOCAL], ANSWERS)
+    on_device = torch.cuda.max_memory_allocated() / memory.MIB if place.type == "cuda" else 0.0
+    return memory.status("VmRSS"), on_device
+
+
+def resident_over_time(
+    path: Path, device: str, folder: Path, name: str, at: tuple[int, ...]
+) -> list[float]:
+    """MiB of this process after as many frames, answered in full."""
+    keep_freed_memory()
+    file, place = weights.read(path), checked_device(device)
+    candidate = next(c for c in candidates(place, AUTO, AUTO) if str(c) == name)
+    engine = open_candidate(candidate, file, place, folder, RANGE, tell=_silent)
+    images, sizes = frame((480, 640))[None], []
+    for number in range(1, max(at) + 1):
+        engine(images, [FOCAL], engine.answers)
+        if number in at:
+            sizes.append(memory.status("VmRSS"))
+    return sizes
+
+
+def _silent(sentence: str) -> None:
+    pass

@@ -1,0 +1,50 @@
+"""Times that may be compared: taken in turn, so that a machine's moods meet all alike."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Times:
+    """Milliseconds of many calls."""
+
+    median: float
+    p95: float
+    p99: float
+    calls: int
+
+    @classmethod
+    def of(cls, seconds: list[float]) -> Times:
+        median, p95, p99 = (1000 * float(p) for p in np.percentile(seconds, (50, 95, 99)))
+        return cls(median, p95, p99, len(seconds))
+
+    def __str__(self) -> str:
+        return f"{self.median:8.2f} {self.p95:8.2f} {self.p99:8.2f}"
+
+
+def in_turn(
+    subjects: Mapping[str, Callable[[], object]],
+    rounds: int,
+    clock: Callable[[], float] = time.perf_counter,
+) -> dict[str, Times]:
+    """Time each subject in each round.
+
+    A subject is called three times in a row, of which the first is not counted: it finds another's
+    data in the caches, and another's threads on the cores.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in subjects}
+    for subject in subjects.values():
+        subject()  # what is made at the first call
+    for _ in range(rounds):
+        for name, subject in subjects.items():
+            subject()
+            for _ in range(2):
+                started = clock()
+                subject()
+                seconds[name].append(clock() - started)
+    return {name: Times.of(values) for name, values in seconds.items()}

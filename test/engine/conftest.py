@@ -1,0 +1,37 @@
+"""Fixtures of the engine's tests: a weights file that has been read, a picture, built engines."""
+
+from __future__ import annotations
+
+import importlib.util
+
+import numpy as np
+import pytest
+
+from sosd_ros import weights
+from sosd_ros.engine import EngineError, build
+
+
+@pytest.fixture(scope="session")
+def file(small_weights):
+    """The small weights, read."""
+    return weights.read(small_weights)
+
+
+@pytest.fixture
+def picture(random):
+    """(64, 96, 3) of noise, the size that the small network was made for."""
+    return random.integers(0, 256, (64, 96, 3), dtype=np.uint8)
+
+
+@pytest.fixture(scope="session")
+def built(file, tmp_path_factory):
+    """A cache in which what runs from ONNX files is built, as far as it is installed."""
+    folder = tmp_path_factory.mktemp("built")
+    frame = np.random.default_rng(0).integers(0, 256, (64, 96, 3), dtype=np.uint8)
+    for backend in ("onnxruntime", "openvino"):
+        if importlib.util.find_spec(backend) and importlib.util.find_spec("onnxscript"):
+            try:
+                build(file, frame, "cpu", backend, "fp32", [(64, 96)], folder, tell=print)
+            except EngineError as error:  # which the tests of that backend will find
+                print(error)
+    return folder

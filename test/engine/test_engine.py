@@ -1,0 +1,258 @@
+"""The engine: metric depth for any camera, range limits, sizes and refusals."""
+
+import dataclasses
+import math
+import weakref
+
+import numpy as np
+import pytest
+import torch
+from support import SMALL
+
+import sosd_ros.engine.engine
+from sosd_ros import weights
+from sosd_ros.engine import Engine, EngineError, load
+from sosd_ros.engine.device import DeviceProgram
+from sosd_ros.network import SOSDNet
+
+BOTH = ["depth", "semantic"]
+ALL = [*BOTH, "confidence"]
+
+
+@pytest.fixture(params=["host", "device"], autouse=True)
+def program(request, monkeypatch):
+    """Each test once with either way of doing the work around the network."""
+    if request.param == "device":
+        monkeypatch.setattr(
+            sosd_ros.engine.engine,
+            "HostProgram",
+            lambda *arguments: DeviceProgram(*arguments, torch.device("cpu"), pytest.fail),
+        )
+    return request.param
+
+
+def eager(file, device="cpu", depth_range=(0.1, 10.0)):
+    """An engine that needs no trial, and therefore no picture for one."""
+    return load(file, images()[0], device, depth_range, backend="torch", precision="fp32")
+
+
+def constant(answer=2.0, depth_range=(0.1, 10.0), device="cpu", **changes):
+    """An engine whose network answers ``answer`` everywhere, and class 7."""
+    manifest = dataclasses.replace(SMALL, **changes)
+    torch.manual_seed(0)
+    network = SOSDNet(manifest.variant, manifest.backbone, len(manifest.labels.names))
+    for layer, value in (
+        (network.depth_head.depth, torch.tensor([answer])),
+        (network.semantic_head.semantic, torch.eye(40)[7]),
+    ):
+        torch.nn.init.zeros_(layer.weight)
+        layer.bias.data.copy_(value)
+    return eager(weights.Weights(manifest, network.state_dict(), ""), device, depth_range)
+
+
+def images(count=1, height=64, width=96):
+    return np.zeros((count, height, width, 3), np.uint8)
+
+
+def test_depth_is_corrected_by_each_cameras_focal_length():
+    """Learned at 100 px and seen through 100, 50 and 200 px: 2 m, 1 m and 4 m."""
+    depth = constant()(images(3), [100.0, 50.0, 200.0], BOTH).depth
+    assert depth.dtype == np.float32
+    np.testing.assert_allclose(depth[:, 0, 0], [2, 1, 4], rtol=1e-6)
+
+
+def test_the_focal_length_counts_at_the_networks_input():
+    """An image of 192x128 is halved for a network of 96x64: 200 px become its 100."""
+    depth = constant()(images(1, 128, 192), [200.0], BOTH).depth
+    np.testing.assert_allclose(depth, 2.0, rtol=1e-6)
+
+
+def test_answers_have_the_images_size():
+    """Whatever the network's input size is."""
+    depth, labels, _ = constant()(images(2, 70, 50), [100.0, 100.0], BOTH)
+    assert depth.shape == labels.shape == (2, 70, 50)
+    assert labels.dtype == np.uint8 and (labels == 7).all()
+
+
+@pytest.mark.parametrize(
+    "asked", [[], ["depth"], ["semantic"], ["confidence"], ["depth", "confidence"], BOTH, ALL]
+)
+def test_only_what_was_asked_for(asked):
+    """None for the rest."""
+    answer = constant()(images(), [100.0], asked)
+    names = ("depth", "semantic", "confidence")
+    given = {name for name, values in zip(names, answer, strict=True) if values is not None}
+    assert given == set(asked)
+
+
+def test_confidence_is_the_probability_of_the_label():
+    """Softmax of one score of 1 among 39 of 0, of 255."""
+    confidence = constant()(images(), [100.0], ["confidence"]).confidence
+    assert confidence.dtype == np.uint8
+    assert (confidence == round(255 * math.e / (math.e + 39))).all()
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 64), (64, 1), (3, 190), (7, 5)])
+def test_the_smallest_images_are_answered(size):
+    """With the shapes of larger ones; what they show is another matter."""
+    answer = constant(depth_range=(0.0, np.inf))(images(1, *size), [100.0], ALL)
+    assert {a.shape for a in answer} == {(1, *size)}
+    assert np.isfinite(answer.depth).all() and (answer.labels == 7).all()
+
+
+def test_a_batch_of_unlike_cameras_is_answered_as_each_alone(file, random):
+    """Whatever their focal lengths, and whatever the others see."""
+    small = eager(file, depth_range=(0.0, np.inf))
+    pictures = random.integers(0, 256, (3, 64, 96, 3), dtype=np.uint8)
+    focals = [40.0, 100.0, 350.0]
+    together = small(pictures, focals, BOTH)
+    for index, focal in enumerate(focals):
+        alone = small(pictures[index, None], [focal], BOTH)
+        np.testing.assert_allclose(together.depth[index], alone.depth[0], rtol=1e-4)
+        assert (together.labels[index] == alone.labels[0]).mean() > 0.999
+
+
+def test_answers_stay_as_they_were_given(file, random):
+    """The next frame, though its way leads through the same buffers, changes none of them."""
+    small = eager(file)
+    one, other = random.integers(0, 256, (2, 1, 64, 96, 3), dtype=np.uint8)
+    answer = small(one, [100.0], ALL)
+    copies = [np.copy(values) for values in answer]
+    small(other, [50.0], ALL)
+    for values, copy in zip(answer, copies, strict=True):
+        np.testing.assert_array_equal(values, copy)
+
+
+def test_shapes_may_alternate(file, random):
+    """More of them than buffers are kept for; each is answered as by an engine of its own."""
+    small = eager(file)
+    pictures = [
+        random.integers(0, 256, (count, 40 + 8 * i, 96, 3), dtype=np.uint8)
+        for i in range(5)
+        for count in (1, 2)
+    ]
+    first = [small(picture, [100.0] * len(picture), ALL) for picture in pictures]
+    again = [small(picture, [100.0] * len(picture), ALL) for picture in pictures]
+    for one, other in zip(first, again, strict=True):
+        for a, b in zip(one, other, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_the_range_may_change_between_two_frames():
+    """The first frame after it is answered by the new one."""
+    two = constant()
+    assert (two(images(), [100.0], ["depth"]).depth == 2).all()
+    two.depth_range = (0.1, 1.5)
+    assert np.isposinf(two(images(), [100.0], ["depth"]).depth).all()
+
+
+def test_a_closed_engine_holds_no_network(file):
+    """Its tensors are gone with it, though somebody still holds the engine."""
+    small = eager(file)
+    small.warm_up((64, 96))
+    tensors = [weakref.ref(parameter) for parameter in small.backend.network.parameters()]
+    small.close()
+    assert tensors and not any(tensor() is not None for tensor in tensors)
+    with pytest.raises(RuntimeError, match="closed"):
+        small(images(), [100.0], BOTH)
+
+
+def test_an_engine_works_on_after_giving_memory_back(file, picture):
+    """What is freed is made anew when it is needed."""
+    small = eager(file)
+    before = small(picture[None], [100.0], ALL)
+    small.free()
+    for a, b in zip(before, small(picture[None], [100.0], ALL), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+def test_a_closed_engine_holds_no_device_memory(file):
+    """None of its own in use and none cached; what CUDA's libraries keep is there before."""
+    held = []
+    for _ in range(2):
+        small = eager(file, "cuda")
+        small(images(), [100.0], ALL)
+        while_open = torch.cuda.memory_allocated()
+        small.close()
+        held.append((torch.cuda.memory_allocated(), torch.cuda.memory_reserved()))
+    assert held[0] == held[1]
+    assert held[1][0] < while_open
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [(2.0, 2.0), (9.9, 9.9), (10.1, np.inf), (0.05, np.nan), (-3.0, np.nan), (np.nan, np.nan)],
+)
+def test_the_range_is_marked_as_rep_117_has_it(answer, expected):
+    """Beyond the range +inf; nearer, negative or not a number NaN."""
+    depth = constant(answer)(images(), [100.0], BOTH).depth
+    np.testing.assert_allclose(depth, expected, rtol=1e-6)
+
+
+def test_disparity_becomes_metres():
+    """Z = f B / disparity: 2000 px * 0.2 m / 100 px = 4 m; no disparity is beyond the range."""
+    kind = weights.DepthKind("disparity", focal_length=2000.0, baseline=0.2)
+    depth = constant(100.0, depth=kind)(images(), [100.0], BOTH).depth
+    np.testing.assert_allclose(depth, 4.0, rtol=1e-6)
+    depth = constant(-1.0, depth=kind)(images(), [100.0], BOTH).depth
+    assert np.isposinf(depth).all()
+
+
+def test_a_strided_view_is_read_as_it_lies(random):
+    """Padded rows of a message: the same answer as a copy."""
+    padded = random.integers(0, 256, (1, 64, 100, 3), dtype=np.uint8)
+    view = padded[:, :, :96]
+    small = constant()
+    for a, b in zip(small(view, [100.0], BOTH), small(view.copy(), [100.0], BOTH), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_message_that_cannot_be_written_to_is_read(file, picture):
+    """What a middleware lends may be read-only."""
+    lent = picture[None].copy()
+    lent.flags.writeable = False
+    small = eager(file)
+    for a, b in zip(small(lent, [100.0], ALL), small(picture[None], [100.0], ALL), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_missing_device_is_an_error():
+    """Never a silent fall-back; the sentence names the way out."""
+    missing = f"cuda:{torch.cuda.device_count()}"
+    with pytest.raises(EngineError, match=f"'{missing}' was asked for.* or set device: cpu"):
+        constant(device=missing)
+
+
+@pytest.mark.parametrize("device", ["warp", "meta"])
+def test_an_unusable_device_is_named(device):
+    """With what to use instead."""
+    with pytest.raises(EngineError, match=f"device '{device}' .* use 'cuda' or 'cpu'"):
+        constant(device=device)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+@pytest.mark.parametrize("backend", ["torch", "cuda_graph"])
+def test_cuda_answers_as_the_cpu_does(file, picture, backend, tmp_path):
+    """Half precision on the GPU: depth within 1 %, and nearly all labels the same."""
+    told = []
+    on_gpu = load(
+        file, picture, "cuda", backend=backend, precision="fp16", folder=tmp_path, tell=told.append
+    )
+    answer, expected = (e(picture[None], [100.0], BOTH) for e in (on_gpu, eager(file)))
+    np.testing.assert_allclose(answer.depth, expected.depth, rtol=0.01)
+    assert (answer.labels == expected.labels).mean() > 0.98
+    assert not told
+
+
+def test_an_engine_without_another_to_fall_back_on_says_so(file):
+    """Inputs of a size that nothing runs are refused by size, and by name."""
+    eager_engine = eager(file)
+    choosy = type(
+        "Choosy", (type(eager_engine.backend),), {"accepts": lambda self, size: False}
+    )(file, torch.device("cpu"), "fp32")
+    engine = Engine(choosy, file.manifest, torch.device("cpu"), "fp32", (0.1, 10.0), pytest.fail)
+    with pytest.raises(EngineError, match="torch fp32 does not accept inputs of 64x96"):
+        engine(images(), [100.0], BOTH)
