@@ -303,7 +303,7 @@ def _exp(value: float) -> float:
 
 
 @numba.extending.intrinsic
-def _power_of_two(typing_context: Any, exponent: Any) -> Any:
+def _exponent(context: Any, exponent: Any) -> Any:
     """2 to an int32 power within a float32's range, by its bits."""
     from llvmlite import ir
 
@@ -313,6 +313,9 @@ def _power_of_two(typing_context: Any, exponent: Any) -> Any:
         return builder.bitcast(bits, ir.FloatType())
 
     return numba.types.float32(numba.types.int32), generate
+
+
+_power_of_two: Any = _exponent  # which is called without the context
 
 
 @_compiled

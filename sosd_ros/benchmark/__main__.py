@@ -8,6 +8,7 @@ import json
 import os
 import platform
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -153,8 +154,7 @@ def _print_surroundings(result: surroundings.Surroundings) -> None:
 def _in_full(bench: Bench, chosen: Candidate, rounds: int) -> Times:
     """Image to answer with all answers, as when every topic has a subscriber."""
     engine, images = engines.opened(bench, chosen), engines.frame(SIZE)[None]
-    answer = lambda: engine(images, [engines.FOCAL], engine.answers)  # noqa: E731
-    return in_turn({"": answer}, rounds)[""]
+    return in_turn({"": partial(engine, images, [engines.FOCAL], engine.answers)}, rounds)[""]
 
 
 def _print_memory(
@@ -218,10 +218,10 @@ def _print_rivals(bench: Bench, results: dict[str, Any], chosen: Candidate, roun
 
     _title("image to answer, other networks with random weights, eager float32")
     image, engine = engines.frame(SIZE), engines.opened(bench, chosen)
-    subjects: dict[str, Any] = {str(chosen): lambda: engine(image[None], [1.0], engines.ANSWERS)}
+    subjects = {str(chosen): partial(engine, image[None], [engines.FOCAL], engines.ANSWERS)}
     for entry in rivals():
         try:
-            subjects[entry.name] = lambda rival=entry.build(device=bench.device): rival(image)
+            subjects[entry.name] = partial(entry.build(device=bench.device), image)
         except MissingLibraryError as error:
             _say(f"{entry.name}: left out, {error}")
     results["rivals"] = in_turn(subjects, max(rounds // 6, 3))

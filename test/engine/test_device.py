@@ -30,9 +30,7 @@ class Answering:
     def __call__(self, inputs, tasks):
         self.inputs.append(inputs.clone())
         depth, logits = self.answers
-        return Answers(
-            depth if "depth" in tasks else None, logits if "semantic" in tasks else None
-        )
+        return Answers(depth if "depth" in tasks else None, logits if "semantic" in tasks else None)
 
 
 def answering(random, manifest, shape):
@@ -69,7 +67,9 @@ def test_both_ways_answer_the_same(file, random, shape, kind):
     assert np.abs(host.confidence.astype(int) - device.confidence).max() <= 1
 
 
-@pytest.mark.parametrize("answers", [["depth"], ["semantic"], ["confidence"], ["semantic", "depth"]])
+@pytest.mark.parametrize(
+    "answers", [["depth"], ["semantic"], ["confidence"], ["semantic", "depth"]]
+)
 def test_both_ways_ask_the_network_for_the_same(file, random, answers):
     """And leave out what was not asked for."""
     backend = answering(random, file.manifest, (1, 64, 96))

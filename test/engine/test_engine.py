@@ -250,9 +250,9 @@ def test_cuda_answers_as_the_cpu_does(file, picture, backend, tmp_path):
 def test_an_engine_without_another_to_fall_back_on_says_so(file):
     """Inputs of a size that nothing runs are refused by size, and by name."""
     eager_engine = eager(file)
-    choosy = type(
-        "Choosy", (type(eager_engine.backend),), {"accepts": lambda self, size: False}
-    )(file, torch.device("cpu"), "fp32")
+    choosy = type("Choosy", (type(eager_engine.backend),), {"accepts": lambda self, size: False})(
+        file, torch.device("cpu"), "fp32"
+    )
     engine = Engine(choosy, file.manifest, torch.device("cpu"), "fp32", (0.1, 10.0), pytest.fail)
     with pytest.raises(EngineError, match="torch fp32 does not accept inputs of 64x96"):
         engine(images(), [100.0], BOTH)

@@ -1,0 +1,313 @@
+"""Which backend it is to be: what disagrees is refused, and the fastest of the rest is taken."""
+
+import dataclasses
+import re
+
+import numpy as np
+import pytest
+import torch
+
+from sosd_ros.engine import BACKENDS, EngineError, build, choice, load
+from sosd_ros.engine.choice import Agreement
+from sosd_ros.engine.torch_backend import TorchBackend
+
+
+class Clock:
+    """Seconds that pass only where a stand-in lets them."""
+
+    now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+class StandIn(TorchBackend):
+    """Eager torch under another name, that takes as long as it is told to."""
+
+    precisions = {"cpu": ("fp32",)}  # noqa: RUF012
+    seconds = 1.0
+    clock: Clock
+    needs = ""
+    network_of = {}  # noqa: RUF012
+
+    def __init__(self, weights, device, precision, folder=None):
+        # One network for all of them, which takes most of the time to make.
+        if weights.sha256 not in self.network_of:
+            super().__init__(weights, device, precision)
+            self.network_of[weights.sha256] = self.network
+        self.network, self.dtype = self.network_of[weights.sha256], torch.float32
+        self.folder = folder
+        if folder is not None:
+            assert (folder / "made").is_file()
+
+    def __call__(self, inputs, tasks):
+        self.clock.now += self.seconds
+        return self.spoil(super().__call__(inputs, tasks))
+
+    def spoil(self, answers):
+        return answers
+
+    @classmethod
+    def missing(cls):
+        return cls.needs
+
+    @classmethod
+    def build(cls, weights, device, precision, sizes, folder):
+        (folder / "made").write_text(str(sizes))
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def stand_in(monkeypatch, clock):
+    """Makes stand-ins, each of which becomes a backend that can be chosen; ``torch`` is one."""
+    monkeypatch.setattr(StandIn, "network_of", {})
+    kinds = []
+
+    def make(name, seconds=1.0, **attributes):
+        attributes |= {"name": name, "seconds": seconds, "clock": clock}
+        kinds.append(type(name.title(), (StandIn,), attributes))
+        monkeypatch.setattr(choice, "BACKENDS", tuple(kinds))
+        return kinds[-1]
+
+    monkeypatch.setattr(choice, "TorchBackend", make("torch", 100.0))
+    return make
+
+
+@pytest.fixture
+def ask(file, picture, clock, tmp_path):
+    """Calls ``load`` or ``build`` with what they need."""
+
+    def ask(function=load, **changes):
+        values = {"device": "cpu", "folder": tmp_path, "clock": clock, "tell": print}
+        if function is build:
+            values["sizes"] = [(64, 96)]
+        return function(file, picture, **(values | changes))
+
+    return ask
+
+
+def deeper(self, answers):
+    """Spoils an answer: 5 % too far away."""
+    return answers._replace(depth=1.05 * answers.depth)
+
+
+def other_labels(self, answers):
+    """Spoils an answer: each class for the one before."""
+    return answers._replace(logits=answers.logits.roll(1, dims=1))
+
+
+def no_number(self, answers):
+    """Spoils an answer: no depth at all."""
+    return answers._replace(depth=torch.full_like(answers.depth, torch.nan))
+
+
+@pytest.mark.parametrize(
+    ("labels", "depth", "suffices"),
+    [
+        (1.0, 0.0, True),
+        (0.99, 0.0099, True),
+        (0.9899, 0.0, False),
+        (1.0, 0.01, False),
+        (1.0, np.nan, False),
+        (1.0, np.inf, False),
+    ],
+)
+def test_what_agreement_is(labels, depth, suffices):
+    """99 % of labels, and less than 1 % of depth."""
+    assert Agreement(labels, depth).suffices is suffices
+
+
+def test_auto_takes_the_fastest(stand_in, ask, random):
+    """Wherever it stands in the list, with the account of all of them."""
+    seconds = random.permutation([0.004, 0.001, 0.002, 0.003])
+    for number, time in enumerate(seconds):
+        stand_in(f"backend{number}", float(time))
+    engine = ask()
+    assert engine.name == f"backend{seconds.argmin()} fp32"
+    for number, time in enumerate(seconds):
+        account = f"backend{number} fp32: {1000 * time:.1f} ms an image, 100.00% of labels agree"
+        assert account in engine.why
+    assert "torch fp32: 100000.0 ms an image" in engine.why
+
+
+@pytest.mark.parametrize(
+    ("spoil", "figures"),
+    [
+        (deeper, r"100\.00% of labels agree, depth differs by 5\.00%"),
+        (other_labels, r"\d\.\d\d% of labels agree, depth differs by 0\.00%"),
+        (no_number, r"100\.00% of labels agree, depth differs by inf%"),
+    ],
+)
+def test_what_disagrees_is_refused_with_the_figures(stand_in, ask, spoil, figures):
+    """Asked for by name it is an error; ``auto`` takes another, however slow, and says why."""
+    stand_in("faulty", 0.001, spoil=spoil)
+    reason = f"faulty fp32: refused: .*{figures}; at least 99% and under 1%"
+    with pytest.raises(EngineError, match=reason):
+        ask(backend="faulty")
+    engine = ask()
+    assert engine.name == "torch fp32"
+    assert any(re.search(reason, line) for line in engine.why.splitlines())
+
+
+def test_each_candidate_has_its_reason(stand_in, ask):
+    """Not installed, not built, failed, or too slow."""
+
+    def fail(self, *_):
+        raise RuntimeError("no such instruction\non this machine")
+
+    stand_in("absent", needs="gizmo is not installed; pip install gizmo")
+    stand_in("unbuilt", is_built=True)
+    stand_in("broken", __init__=fail)
+    stand_in("small", accepts=lambda self, size: False)
+    stand_in("quick", 0.001)
+    engine = ask()
+    assert engine.name == "quick fp32"
+    lines = dict(line.split(" fp32: ") for line in engine.why.splitlines())
+    assert lines["absent"] == "gizmo is not installed; pip install gizmo"
+    assert lines["unbuilt"].startswith("not built for this machine")
+    assert lines["broken"] == "RuntimeError: no such instruction"
+    assert lines["small"] == "not built for inputs of 64x96"
+    assert set(lines) == {"torch", "absent", "unbuilt", "broken", "small", "quick"}
+
+
+def test_the_engine_has_the_range_that_was_asked_for(stand_in, ask):
+    """Whichever it is."""
+    stand_in("quick", 0.001)
+    for backend in ("quick", "torch"):
+        assert ask(backend=backend, depth_range=(0.3, 7.0)).depth_range == (0.3, 7.0)
+
+
+@pytest.mark.parametrize(
+    "unknown", [{"backend": "abacus"}, {"precision": "fp4"}, {"backend": "tensorrt"}]
+)
+def test_what_does_not_exist_is_refused_with_what_does(file, picture, unknown):
+    """Every backend and precision that there is on such a device."""
+    with pytest.raises(EngineError, match="does not exist on cpu; choose auto, or one of") as error:
+        load(file, picture, "cpu", **unknown)
+    assert repr(next(iter(unknown.values()))) in str(error.value)
+    for backend in BACKENDS:
+        for precision in backend.precisions.get("cpu", ()):
+            assert f"{backend.name} {precision}" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "backend", [b.name for b in BACKENDS if b.is_built and "cpu" in b.precisions]
+)
+def test_what_is_not_built_says_how_to_build_it(file, picture, tmp_path, backend):
+    """And it is not built by the way: a robot must not compile when it starts."""
+    cache = tmp_path / "cache"
+    with pytest.raises(EngineError, match=r"python -m sosd_ros\.build.*or set backend: torch"):
+        load(file, picture, "cpu", backend=backend, precision="fp32", folder=cache)
+    assert not cache.exists()
+
+
+def test_loading_builds_nothing(stand_in, ask, tmp_path):
+    """Not even where nothing else would do."""
+    stand_in("built", is_built=True, build=pytest.fail)
+    assert ask().name == "torch fp32"
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_was_built_is_loaded(stand_in, ask, tmp_path):
+    """From where it lies, for the inputs that the images become."""
+    kind = stand_in("built", 0.001, is_built=True)
+    told = []
+    assert ask(build, sizes=[(64, 96), (128, 192), (96, 64)], tell=told.append).name == "built fp32"
+    assert told[0] == "[1/1] built fp32: building for inputs of 64x96, 96x64 ..."
+    assert told[1].strip().startswith("built in")
+    engine = ask()
+    assert isinstance(engine.backend, kind)
+    assert (engine.backend.folder / "made").read_text() == "[(64, 96), (96, 64)]"
+
+
+def test_other_weights_need_to_be_built_anew(stand_in, ask, file, picture, tmp_path):
+    """What was built for some is not used for others."""
+    stand_in("built", 0.001, is_built=True)
+    ask(build)
+    others = dataclasses.replace(file, sha256="0" * 64)
+    engine = load(others, picture, "cpu", folder=tmp_path, tell=print)
+    assert "built fp32: not built" in engine.why
+
+
+def test_a_build_that_fails_does_not_stop_the_others(stand_in, ask, tmp_path):
+    """It is told with its reason, and leaves nothing behind."""
+
+    def fail(*_):
+        raise ValueError("no kernel image\nand more")
+
+    stand_in("faulty", 0.001, is_built=True, build=fail)
+    stand_in("absent", 0.001, is_built=True, needs="pip install gizmo")
+    stand_in("built", 0.002, is_built=True)
+    told = []
+    assert ask(build, tell=told.append).name == "built fp32"
+    assert "    failed with ValueError: no kernel image" in told
+    assert "[2/3] absent fp32: skipped, pip install gizmo" in told
+    assert {path.name.split("-")[0] for path in tmp_path.iterdir()} == {"built", "auto"}
+
+
+def test_the_recorded_choice_is_taken(stand_in, ask):
+    """Without a trial of the others, which would take a while at each start."""
+    quick, slow = stand_in("quick", 0.001), stand_in("slow", 0.002)
+    ask(build)
+    quick.seconds, slow.seconds = 0.002, 0.001
+    engine = ask()
+    assert engine.name == "quick fp32"
+    assert "slow" not in engine.why
+    assert ask(backend="slow").name == "slow fp32"
+
+
+def test_a_recorded_choice_that_fails_is_replaced(stand_in, ask):
+    """By the fastest of the others; the reason is told."""
+    quick = stand_in("quick", 0.001)
+    stand_in("slow", 0.002)
+    ask(build)
+    quick.spoil = deeper
+    engine = ask()
+    assert engine.name == "slow fp32"
+    assert "quick fp32: refused" in engine.why
+
+
+def test_building_one_backend_records_no_choice(stand_in, ask, tmp_path):
+    """It has not been compared with the others."""
+    stand_in("built", 0.001, is_built=True)
+    ask(build, backend="built")
+    assert {path.name.split("-")[0] for path in tmp_path.iterdir()} == {"built"}
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        "",
+        "{",
+        "null",
+        "[1]",
+        "{}",
+        '{"backend": []}',
+        '{"backend": "abacus", "precision": "fp32"}',
+        '{"backend": "quick", "precision": "fp4"}',
+        '{"backend": "quick", "precision": 7}',
+        "\udcff",
+    ],
+)
+def test_a_damaged_record_is_ignored(stand_in, ask, tmp_path, record):
+    """As if none had been made."""
+    quick, slow = stand_in("quick", 0.001), stand_in("slow", 0.002)
+    ask(build)
+    [path] = tmp_path.rglob("choice.json")
+    path.write_bytes(record.encode(errors="surrogateescape"))
+    quick.seconds, slow.seconds = 0.002, 0.001
+    assert ask().name == "slow fp32"
+
+
+def test_a_missing_record_is_ignored(stand_in, ask, tmp_path):
+    """Though its folder is there."""
+    quick, slow = stand_in("quick", 0.001), stand_in("slow", 0.002)
+    ask(build)
+    [path] = tmp_path.rglob("choice.json")
+    path.unlink()
+    quick.seconds, slow.seconds = 0.002, 0.001
+    assert ask().name == "slow fp32"
