@@ -8,6 +8,7 @@ import json
 import os
 import platform
 import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -218,7 +219,8 @@ def _print_rivals(bench: Bench, results: dict[str, Any], chosen: Candidate, roun
 
     _title("image to answer, other networks with random weights, eager float32")
     image, engine = engines.frame(SIZE), engines.opened(bench, chosen)
-    subjects = {str(chosen): partial(engine, image[None], [engines.FOCAL], engines.ANSWERS)}
+    answer = partial(engine, image[None], [engines.FOCAL], engines.ANSWERS)
+    subjects: dict[str, Callable[[], object]] = {str(chosen): answer}
     for entry in rivals():
         try:
             subjects[entry.name] = partial(entry.build(device=bench.device), image)
