@@ -40,7 +40,8 @@ def main() -> None:
     path = arguments.weights or share("weights", DEFAULT_WEIGHTS)
     try:
         device = checked_device(arguments.device)
-        bench = Bench(weights.read(path), device, arguments.cache / "shipped", tell=_say)
+        kind = "quick" if arguments.quick else "full"  # which are built for different sizes
+        bench = Bench(weights.read(path), device, arguments.cache / kind, tell=_say)
         results = _run(bench, path, arguments)
     except (EngineError, weights.WeightsError) as error:
         sys.exit(f"error: {error}")
@@ -76,7 +77,7 @@ def _run(bench: Bench, path: Path, arguments: argparse.Namespace) -> dict[str, A
     _say("\n".join(f"{name}: {value}" for name, value in results["machine"].items()))
 
     own = input_size(SIZE, bench.file.manifest.input_size)
-    usable = engines.installed(bench, (own, *SIZES))
+    usable = engines.installed(bench, (own,) if arguments.quick else (own, *SIZES))
     results["rates"] = {
         name: matmul_rate(DTYPES[name], bench.device) for name in {c.precision for c in usable}
     }

@@ -37,6 +37,9 @@ AUTO = "auto"
 LEAST_EQUAL_LABELS = 0.99
 MOST_DEPTH_DIFFERENCE = 0.01
 _TRIAL_CALLS = 7
+_NOT_BUILT = (
+    "not built for this machine, these weights and versions; `python -m sosd_ros.build` does it"
+)
 
 
 class Candidate(NamedTuple):
@@ -296,7 +299,7 @@ def _trial(
         return Trial(candidate, None, 0.0, missing)
     built = cache.find(folder, key_of(candidate, file, device)) if kind.is_built else None
     if kind.is_built and built is None:
-        return Trial(candidate, None, 0.0, "not built for this machine, these weights and versions")
+        return Trial(candidate, None, 0.0, _NOT_BUILT)
     try:
         engine = reference
         if str(candidate) != "torch fp32":
@@ -321,7 +324,10 @@ def _trial(
 def _fastest(trials: Sequence[Trial]) -> Engine:
     """The fastest engine of those that agree, with the account of all."""
     agreeing = [trial for trial in trials if trial.engine is not None]
-    accounts = [f"{trial.candidate}: {trial.account}" for trial in trials]
+    by_account: dict[str, list[str]] = {}
+    for trial in trials:
+        by_account.setdefault(trial.account, []).append(str(trial.candidate))
+    accounts = [f"{', '.join(names)}: {account}" for account, names in by_account.items()]
     if not agreeing:
         raise EngineError(
             f"no engine can be used ({'; '.join(accounts)}); "

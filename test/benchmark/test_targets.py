@@ -1,0 +1,108 @@
+"""The table of targets, from results made by hand, and a run as a user starts it."""
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from sosd_ros.benchmark.engines import EngineResult
+from sosd_ros.benchmark.surroundings import Surroundings
+from sosd_ros.benchmark.targets import Target, best_engine, targets
+from sosd_ros.benchmark.timing import Times
+from sosd_ros.engine.choice import Agreement
+
+ROOT = Path(__file__).parents[2]
+
+
+def times(median):
+    return Times(median, median, median, 1)
+
+
+def engine(name, total, forward, labels=1.0):
+    return EngineResult(
+        name,
+        (1, 480, 640),
+        (288, 384),
+        times(total),
+        times(0.5),
+        times(forward),
+        times(0.5),
+        Agreement(labels, 0.0),
+    )
+
+
+RESULTS = {
+    "engines": [engine("torch fp32", 40, 38), engine("fast fp32", 10, 8), engine("wrong", 1, 1, 0)],
+    "surroundings": Surroundings(times(50), times(5), times(1), 100, 1, times(3), 1.0),
+    "in_full": times(20),
+}
+
+
+def test_the_best_engine_is_the_fastest_that_agrees():
+    """One that answers something else does not count, however fast."""
+    assert best_engine(RESULTS["engines"]).name == "fast fp32"
+
+
+def test_rows_are_made_of_the_results():
+    """By hand: 10 over 8, 40 over 10, 1000 over 10, 50 over 5, 1 of 100, and 3 ms."""
+    values = [row.value for row in targets(RESULTS)]
+    assert values[:6] == [1.25, 4.0, 100.0, 10.0, 0.01, 3.0]
+    assert values[6:] == [None] * 5
+    assert [row.verdict for row in targets(RESULTS)[:6]] == ["MISSED", *["met"] * 5]
+
+
+def test_rows_over_ros_and_of_rivals():
+    """Latency at 5 Hz over all answers' time; at 30 Hz over the textbook's; rivals' medians."""
+    report = SimpleNamespace(
+        unhurried=SimpleNamespace(p50_ms=30), rates=[SimpleNamespace(rate_hz=30, p95_ms=50)]
+    )
+    textbook = SimpleNamespace(rates=[SimpleNamespace(rate_hz=30, p95_ms=200)])
+    more = {
+        "ros": {"sosd": report, "textbook": textbook},
+        "rivals": {"fast fp32": times(10), "one + another": times(100)},
+        "growth": 1.02,
+        "xception65_share": 0.7,
+    }
+    rows = targets({**RESULTS, **more})[6:]
+    assert [row.value for row in rows] == [1.5, 0.25, 10.0, 1.02, 0.7]
+    assert [row.verdict for row in rows] == ["MISSED", "met", "met", "MISSED", "met"]
+
+
+@pytest.mark.parametrize(
+    ("value", "is_most", "verdict"),
+    [
+        (1.0, True, "met"),
+        (1.1, True, "MISSED"),
+        (0.9, False, "MISSED"),
+        (None, True, "not measured"),
+    ],
+)
+def test_a_limit_itself_is_kept(value, is_most, verdict):
+    """At most and at least mean what they say."""
+    assert Target("", value, 1.0, is_most).verdict == verdict
+
+
+def test_a_quick_run_prints_and_saves_the_table(tmp_path, small_weights):
+    """A real process with a small network; without a compiler, which would take a minute."""
+    saved = tmp_path / "figures.json"
+    command = [sys.executable, "-m", "sosd_ros.benchmark", "--device=cpu", "--quick", "--rounds=1"]
+    finished = subprocess.run(
+        [*command, f"--weights={small_weights}", f"--json={saved}"],
+        env={**os.environ, "SOSD_CACHE": str(tmp_path / "cache"), "PATH": ""},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert finished.returncode == 0, finished.stderr
+    assert "compile fp32: left out, g++ is not installed" in finished.stdout
+    figures = json.loads(saved.read_text())
+    names = [e["name"] for e in figures["engines"]]
+    assert "torch fp32" in names and all(f"\n{name} " in finished.stdout for name in names)
+    assert len(figures["targets"]) == 11
+    assert [row["what"] in finished.stdout for row in figures["targets"]] == [True] * 11
+    assert {f.name for f in dataclasses.fields(Times)} == set(figures["in_full"])
