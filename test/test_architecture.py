@@ -1,6 +1,8 @@
 """Which module may import which: what keeps the network and the training free of ROS."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -61,12 +63,12 @@ def test_the_core_knows_nothing_of_ros(folder):
 
 
 def test_training_uses_the_robots_side_and_never_the_other_way():
-    """Of sosd_ros only network, weights, labels and camera."""
+    """Of sosd_ros only network, weights, labels, camera and the engine, which exports are for."""
     assert "training" not in tops(imported_below("sosd_ros"))
     used = {
         name.split(".")[1] for name in imported_below("training") if name.startswith("sosd_ros.")
     }
-    assert used <= {"network", "weights", "labels", "camera"}
+    assert used <= {"network", "weights", "labels", "camera", "engine"}
 
 
 def test_only_the_node_and_the_commands_use_rclpy():
@@ -78,10 +80,34 @@ def test_only_the_node_and_the_commands_use_rclpy():
     }
     the_node = {f"sosd_ros/{name}.py" for name in ("node", "topics", "parameters", "process")}
     assert {user for user in users if user.count("/") == 1} <= the_node
-    assert {user.split("/")[1] for user in users - the_node} == {"demo", "checks"}
+    assert {user.split("/")[1] for user in users - the_node} <= {"demo", "checks", "benchmark"}
 
 
-def test_the_engine_stands_on_network_weights_and_camera():
+def test_the_engine_stands_on_network_weights_camera_and_kernels():
     """Arrays in, arrays out."""
     used = {name.split(".")[1] for name in imported_below("sosd_ros/engine") if "sosd_ros." in name}
-    assert used <= {"network", "weights", "camera", "engine"}
+    assert used <= {"network", "weights", "camera", "engine", "kernels"}
+
+
+def test_the_kernels_stand_on_numba_alone():
+    """And only there is anything compiled by it."""
+    own = tops(imports(ROOT / "sosd_ros/kernels.py")) - set(sys.stdlib_module_names)
+    assert own <= {"numba", "llvmlite", "numpy"}
+    users = {
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "sosd_ros").rglob("*.py")
+        if "numba" in tops(imports(path))
+    }
+    assert users == {"sosd_ros/kernels.py"}
+
+
+def test_the_engine_is_imported_without_runtimes_that_may_be_missing():
+    """ONNX Runtime, OpenVINO and TensorRT are loaded by those who choose them; ROS never is."""
+    optional = ["onnx", "onnxruntime", "onnxscript", "openvino", "tensorrt", "rclpy", "cv2"]
+    program = (
+        f"import sys, sosd_ros.engine\nprint([name for name in {optional} if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"

@@ -1,4 +1,4 @@
-"""Make a weights file of a checkpoint: ``python -m training.export CHECKPOINT --out FILE``."""
+"""Make a weights file of a checkpoint, or another form of either: ``python -m training.export``."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from pathlib import Path
 
 from sosd_ros import weights
 
-from . import command, model, tables
+from . import command, formats, model, quantise, tables
+from .data.sample import Part
 from .data.sets import data_set, default_root
 from .device import checked_device
-from .evaluation import Protocol, Result, measure, setting
+from .evaluation import Protocol, Result, evaluate, measure, setting
+from .imagenet import Normalisation
 from .model import Model
 
 
@@ -26,10 +28,13 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m training.export",
         description="Make a weights file of a training checkpoint, measure it, and write the "
-        "measured numbers into its manifest.",
+        "measured numbers into its manifest. Or, with --format, make what other runtimes read, of "
+        "a checkpoint or a weights file, and check that it answers alike.",
     )
-    parser.add_argument("checkpoint", type=Path, help="a last.pt of python -m training.train")
-    parser.add_argument("--out", type=Path, required=True, help="the .safetensors file to write")
+    parser.add_argument(
+        "checkpoint", type=Path, help="a last.pt of python -m training.train, or a weights file"
+    )
+    parser.add_argument("--out", type=Path, required=True, help="the file to write")
     command.add_data_option(parser)
     parser.add_argument(
         "--data-note",
@@ -38,10 +43,45 @@ def _parser() -> argparse.ArgumentParser:
     )
     command.add_device_option(parser)
     parser.add_argument("--no-metrics", action="store_true", help="write the file unmeasured")
+
+    others = parser.add_argument_group("other forms")
+    others.add_argument(
+        "--format",
+        choices=("weights", *formats.SUFFIXES),
+        default="weights",
+        help="what to write (%(default)s, the node's own .safetensors)",
+    )
+    others.add_argument(
+        "--size",
+        type=_size,
+        metavar="HxW",
+        help="height and width of the network's input, multiples of 32 (those of the training)",
+    )
+    others.add_argument(
+        "--dynamic-size",
+        action="store_true",
+        help="any multiples of 32; runtimes are slower then, and torch-export takes five minutes",
+    )
+    others.add_argument(
+        "--int8",
+        action="store_true",
+        help="openvino: quantise on images of train.txt, and measure on val.txt what that costs",
+    )
+    others.add_argument("--limit", type=int, metavar="N", help="--int8: measure on N images only")
     return parser
 
 
+def _size(text: str) -> tuple[int, int]:
+    height, cross, width = text.partition("x")
+    if not (cross and height.isdigit() and width.isdigit()):
+        raise argparse.ArgumentTypeError(f"{text!r} is not like 288x384")
+    return int(height), int(width)
+
+
 def run(arguments: argparse.Namespace) -> None:
+    if arguments.format != "weights":
+        _write_other(arguments)
+        return
     trained = model.load(arguments.checkpoint)
     out: Path = arguments.out
     if out.suffix != ".safetensors":
@@ -58,6 +98,59 @@ def run(arguments: argparse.Namespace) -> None:
         manifest = dataclasses.replace(manifest, metrics=metrics)
     weights.write(out, manifest, state)
     print(f"wrote {out}, {out.stat().st_size / 1e6:.1f} MB, {trained.origin}")
+
+
+def _write_other(arguments: argparse.Namespace) -> None:
+    """Write what another runtime reads."""
+    trained, out = model.load(arguments.checkpoint), arguments.out
+    manifest = trained.manifest
+    size = arguments.size or manifest.input_size
+    if not out.parent.is_dir():
+        raise ValueError(f"--out is {out}, but the folder does not exist; make it first")
+    sha256 = trained.origin.removeprefix("sha256 ")  # of a checkpoint, which state it is
+    file = weights.Weights(manifest, trained.network.state_dict(), sha256)
+    if arguments.int8:
+        _write_int8(trained, file, size, arguments)
+    else:
+        agreed = formats.export(file, arguments.format, size, out, arguments.dynamic_size)
+        print(f"checked against torch: {agreed}")
+    print(f"wrote {out}, inputs of {'any size, such as ' * arguments.dynamic_size}", end="")
+    print(f"{size[0]}x{size[1]}, {trained.origin}")
+
+
+def _write_int8(
+    trained: Model, file: weights.Weights, size: tuple[int, int], arguments: argparse.Namespace
+) -> None:
+    """Quantise, measure what it costs, say so, and write."""
+    if arguments.format != "openvino" or arguments.dynamic_size:
+        raise ValueError("--int8 is for --format openvino and a fixed size")
+    quantise.require_nncf()
+    formats.check_request("openvino", size, arguments.out)
+    truth, root = data_set(trained.data), arguments.data or default_root(trained.data.name)
+    quantised = quantise.quantised(file, size, truth.open(root, "train"))
+    samples = truth.open(root, "val")
+    if arguments.limit is not None:
+        samples = Part(samples, range(min(arguments.limit, len(samples))))
+    metrics = []
+    for what, network in (
+        ("float32", formats.openvino_model(file, size)),
+        ("int8", quantised),
+    ):
+        print(f"measuring {what} on {len(samples)} images ...", flush=True)
+        result = evaluate(
+            quantise.OpenVinoNetwork(network, trained.network.tasks),
+            samples,
+            truth,
+            trained_size=size,
+            normalisation=Normalisation(file.manifest.mean, file.manifest.std),
+        )
+        metrics.append(result.pooled())
+    lost = quantise.losses(*metrics)
+    for name, loss in lost.items():
+        print(f"{name:5} {loss.before:.4f} in float32, {loss.after:.4f} in int8: {loss.worse:+.2%}")
+    if any(loss.worse > quantise.MOST_LOSS for loss in lost.values()):
+        print(f"it loses more than {quantise.MOST_LOSS:.0%}: an option, and not the better file")
+    quantise.write(file, quantised, arguments.out, lost)
 
 
 def _measure(file: Model, arguments: argparse.Namespace) -> dict[str, object]:

@@ -40,8 +40,7 @@ def main() -> None:
     path = arguments.weights or share("weights", DEFAULT_WEIGHTS)
     try:
         device = checked_device(arguments.device)
-        kind = "quick" if arguments.quick else "full"  # which are built for different sizes
-        bench = Bench(weights.read(path), device, arguments.cache / kind, tell=_say)
+        bench = Bench(weights.read(path), device, arguments.cache / "shipped", tell=_say)
         results = _run(bench, path, arguments)
     except (EngineError, weights.WeightsError) as error:
         sys.exit(f"error: {error}")

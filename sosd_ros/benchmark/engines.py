@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from .. import pictures, weights
-from ..engine import Engine, cache
+from ..engine import Engine
 from ..engine.choice import (
     AUTO,
     Agreement,
@@ -20,7 +20,7 @@ from ..engine.choice import (
     agreement,
     candidates,
     checked_device,
-    key_of,
+    ensure_built,
     open_candidate,
 )
 from ..engine.host import HostProgram, Range
@@ -102,15 +102,10 @@ def installed(bench: Bench, sizes: Iterable[tuple[int, int]]) -> list[Candidate]
         if missing := kind.missing():
             bench.tell(f"{candidate}: left out, {missing}")
             continue
-        key = key_of(candidate, bench.file, bench.device)
-        found = cache.find(bench.folder, key) if kind.is_built else bench.folder
-        if found is None:
-            bench.tell(f"{candidate}: building ...")
+        if kind.is_built:
+            bench.tell(f"{candidate}: building what is not built yet ...")
             try:
-                build = partial(
-                    kind.build, bench.file, bench.device, candidate.precision, sorted(set(sizes))
-                )
-                cache.store(bench.folder, key, build)
+                ensure_built(candidate, bench.file, bench.device, sizes, bench.folder)
             except Exception as error:
                 bench.tell(f"{candidate}: left out, {type(error).__name__}: {error}")
                 continue

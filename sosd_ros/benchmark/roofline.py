@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 import time
 from collections.abc import Callable, Sequence
 
@@ -20,7 +19,7 @@ RUNS = 5
 def matmul_rate(dtype: torch.dtype, device: torch.device | str = "cpu") -> float:
     """FLOP/s of square matrix products of ``dtype``: what a network can come near to at most.
 
-    The median of several products, with torch's number of threads and its present settings. On a
+    The best of several products, with torch's number of threads and its present settings. On a
     CPU it is the better of two ways to write one, ``mm`` and a 1x1 convolution, as the libraries
     behind them differ by a factor of two on some makes. On CUDA, float32 products use TF32 only if
     ``torch.backends.cuda.matmul`` allows it, which is off unless set, while float32 convolutions
@@ -60,22 +59,22 @@ def flops(network: nn.Module, shape: Sequence[int]) -> int:
 
 
 def _seconds(size: int, dtype: torch.dtype, device: torch.device, runs: int) -> float:
-    """Median time of one product of (size, size) matrices, by the faster way that there is."""
+    """Least time of one product of (size, size) matrices, by the faster way that there is."""
     # Random, because a processor draws less power for zeros, and is the faster for it.
     left, right = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
     product = left @ right
-    ways = [_median(lambda: torch.mm(left, right, out=product), device, runs)]
+    ways = [_least(lambda: torch.mm(left, right, out=product), device, runs)]
     if device.type == "cpu":
         # The pixels of an image are the rows of one matrix, which channels last keeps together.
-        images = right.reshape(1, 1, size, size).permute(0, 3, 1, 2)
+        images = right.reshape(1, 64, size // 64, size).permute(0, 3, 1, 2)
         kernels = left[:, :, None, None].contiguous(memory_format=torch.channels_last)
-        ways.append(_median(lambda: functional.conv2d(images, kernels), device, runs))
+        ways.append(_least(lambda: functional.conv2d(images, kernels), device, runs))
     return min(ways)
 
 
 @torch.inference_mode()
-def _median(multiply: Callable[[], torch.Tensor], device: torch.device, runs: int) -> float:
-    """Median time of several calls, after one that is not timed."""
+def _least(multiply: Callable[[], torch.Tensor], device: torch.device, runs: int) -> float:
+    """Least time of several calls, after one that is not timed."""
     multiply()
     times = []
     for _ in range(runs):
@@ -84,7 +83,7 @@ def _median(multiply: Callable[[], torch.Tensor], device: torch.device, runs: in
         multiply()
         _finish(device)
         times.append(time.perf_counter() - start)
-    return statistics.median(times)
+    return min(times)
 
 
 def _finish(device: torch.device) -> None:

@@ -63,9 +63,14 @@ class Backend(ABC):
             tasks: that are wanted. What is built answers all it has.
         """
 
+    @property
+    def sizes(self) -> Sequence[tuple[int, int]]:
+        """The (height, width) that inputs may be of; any, if there are none."""
+        return ()
+
     def accepts(self, size: tuple[int, int]) -> bool:
         """Whether inputs may be of this (height, width)."""
-        return True
+        return not self.sizes or size in self.sizes
 
     @classmethod
     def missing(cls) -> str:
@@ -81,5 +86,8 @@ class Backend(ABC):
         sizes: Sequence[tuple[int, int]],
         folder: Path,
     ) -> None:
-        """Write what this backend needs for inputs of ``sizes`` into ``folder``."""
+        """Write what this backend needs for inputs of ``sizes`` into ``folder``.
+
+        Each size has files of its own, named by it: ``288x384.onnx``.
+        """
         raise NotImplementedError(f"backend {cls.name} needs nothing to be built")

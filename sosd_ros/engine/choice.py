@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -167,11 +168,7 @@ def build(
         tell(f"[{number}/{len(todo)}] {choice}: building for inputs of {shapes} ...")
         started = clock()
         try:
-            cache.store(
-                folder,
-                key_of(choice, file, place),
-                partial(choice.backend.build, file, place, choice.precision, inputs),
-            )
+            ensure_built(choice, file, place, inputs, folder)
         except Exception as error:  # of a compiler or an exporter; the others may do
             tell(f"    failed with {type(error).__name__}: {_first_line(error)}")
         else:
@@ -179,12 +176,41 @@ def build(
     chosen = _choose_anew(file, frame, device, backend, precision, folder, tell, clock)
     if backend == precision == AUTO:
         record = {"backend": chosen.backend.name, "precision": chosen.precision}
-        cache.store(
-            folder,
-            _choice_key(file, place),
-            lambda path: _write(path / "choice.json", json.dumps(record)),
-        )
+        try:
+            cache.store(folder, _choice_key(file, place), partial(_write, json.dumps(record)))
+        except OSError as error:
+            raise EngineError(
+                f"the choice cannot be recorded in {folder} ({error}); name another folder with "
+                "--cache, and as the node's parameter engine_cache"
+            ) from error
     return chosen
+
+
+def ensure_built(
+    candidate: Candidate,
+    file: Weights,
+    device: torch.device,
+    sizes: Iterable[tuple[int, int]],
+    folder: Path,
+) -> None:
+    """Build a candidate for inputs of ``sizes``; what there is already is kept.
+
+    Raises:
+        Exception: of a compiler, an exporter or the file system.
+    """
+    kind, key = candidate.backend, key_of(candidate, file, device)
+    there = cache.find(folder, key)
+    names = {path.stem for path in there.glob("*x*")} if there else set()
+    missing = sorted({size for size in sizes if f"{size[0]}x{size[1]}" not in names})
+    if not missing:
+        return
+
+    def fill(partial_folder: Path) -> None:
+        if there is not None:
+            shutil.copytree(there, partial_folder, dirs_exist_ok=True)
+        kind.build(file, device, candidate.precision, missing, partial_folder)
+
+    cache.store(folder, key, fill)
 
 
 def _choose_anew(
@@ -305,6 +331,7 @@ def _trial(
         if str(candidate) != "torch fp32":
             engine = open_candidate(candidate, file, device, folder, reference.depth_range, tell)
             engine.fallback = reference.backend
+        frame = _fitting(frame, engine)
         size = input_size(frame.shape[:2], file.manifest.input_size)
         if not engine.backend.accepts(size):
             return Trial(candidate, None, 0.0, f"not built for inputs of {size[0]}x{size[1]}")
@@ -319,6 +346,17 @@ def _trial(
             candidate, None, seconds, f"refused: {account}; at least {least} and under {most}"
         )
     return Trial(candidate, engine, seconds, account)
+
+
+def _fitting(frame: np.ndarray, engine: Engine) -> np.ndarray:
+    """The frame, of a shape whose input an engine was built for."""
+    wanted = input_size(frame.shape[:2], engine.manifest.input_size)
+    if engine.backend.accepts(wanted) or not engine.backend.sizes:
+        return frame
+    height, width = engine.backend.sizes[0]
+    rows = np.arange(height) * frame.shape[0] // height
+    columns = np.arange(width) * frame.shape[1] // width
+    return np.ascontiguousarray(frame[rows[:, None], columns])
 
 
 def _fastest(trials: Sequence[Trial]) -> Engine:
@@ -383,8 +421,8 @@ def _recorded(file: Weights, device: torch.device, folder: Path) -> Candidate | 
     return None
 
 
-def _write(path: Path, text: str) -> None:
-    path.write_text(text)
+def _write(text: str, folder: Path) -> None:
+    (folder / "choice.json").write_text(text)
 
 
 def _first_line(error: Exception) -> str:

@@ -62,8 +62,9 @@ class CompileBackend(Backend):
             height, width = map(int, path.stem.split("x"))
             self._programs[height, width] = torch._inductor.aoti_load_package(str(path))
 
-    def accepts(self, size: tuple[int, int]) -> bool:
-        return size in self._programs
+    @property
+    def sizes(self) -> Sequence[tuple[int, int]]:
+        return list(self._programs)
 
     def __call__(self, inputs: torch.Tensor, tasks: Collection[str]) -> Answers:
         program = self._programs[inputs.shape[2], inputs.shape[3]]

@@ -69,8 +69,14 @@ class Engine:
             raise RuntimeError("the engine is closed")
         return self._backend
 
-    def warm_up(self, image_size: tuple[int, int] = (480, 640)) -> None:
-        """Answer black images of a size, so that the first real one is not the one that waits."""
+    def warm_up(self, image_size: tuple[int, int] | None = None) -> None:
+        """Answer black images, so that the first real one is not the one that waits.
+
+        Args:
+            image_size: (height, width); 480x640 if ``None``, or the first that was built.
+        """
+        if image_size is None:
+            image_size = next(iter(self.backend.sizes), (480, 640))
         for _ in range(3):
             self(np.zeros((1, *image_size, 3), np.uint8), [1.0], self.answers)
             for task in self.tasks:

@@ -57,8 +57,9 @@ class OnnxRuntimeBackend(Backend):
         }
         self._device = device
 
-    def accepts(self, size: tuple[int, int]) -> bool:
-        return size in self._sessions
+    @property
+    def sizes(self) -> Sequence[tuple[int, int]]:
+        return list(self._sessions)
 
     def __call__(self, inputs: torch.Tensor, tasks: Collection[str]) -> Answers:
         session = self._sessions[(inputs.shape[2], inputs.shape[3])]

@@ -57,8 +57,9 @@ class OpenVinoBackend(Backend):
         shapes = [(1, 3, height, width) for height, width in self._files]
         self._requests = {shape: self._request(shape) for shape in shapes}
 
-    def accepts(self, size: tuple[int, int]) -> bool:
-        return size in self._files
+    @property
+    def sizes(self) -> Sequence[tuple[int, int]]:
+        return list(self._files)
 
     def __call__(self, inputs: torch.Tensor, tasks: Collection[str]) -> Answers:
         batch, channels, height, width = inputs.shape

@@ -47,34 +47,50 @@ class TensorRtBackend(Backend):
     def __init__(
         self, weights: Weights, device: torch.device, precision: str, folder: Path | None = None
     ) -> None:
-        import tensorrt
-
         assert folder is not None
-        runtime = tensorrt.Runtime(tensorrt.Logger(tensorrt.Logger.WARNING))
-        self._contexts = {}
         with torch.cuda.device(device):
-            for size, path in onnx_files(folder).items():
-                engine = runtime.deserialize_cuda_engine(path.with_suffix(".plan").read_bytes())
-                if engine is None:
-                    raise EngineError(f"TensorRT cannot read {path.with_suffix('.plan')}")
-                self._contexts[size] = (engine, engine.create_execution_context())
+            self._plans = {
+                size: Plan(path.with_suffix(".plan").read_bytes())
+                for size, path in onnx_files(folder).items()
+            }
 
-    def accepts(self, size: tuple[int, int]) -> bool:
-        return size in self._contexts
+    @property
+    def sizes(self) -> Sequence[tuple[int, int]]:
+        return list(self._plans)
 
     def __call__(self, inputs: torch.Tensor, tasks: Collection[str]) -> Answers:
-        engine, context = self._contexts[inputs.shape[2], inputs.shape[3]]
-        inputs = inputs.contiguous()
+        answers = self._plans[inputs.shape[2], inputs.shape[3]](inputs)
+        return answers_of(list(answers), list(answers.values()))
+
+
+class Plan:
+    """A plan at work: inputs (N, 3, h, w) on the GPU to answers by name, in torch's stream.
+
+    Raises:
+        EngineError: if the plan is of another GPU or version.
+    """
+
+    def __init__(self, plan: bytes) -> None:
+        import tensorrt
+
+        runtime = tensorrt.Runtime(tensorrt.Logger(tensorrt.Logger.WARNING))
+        self._engine = runtime.deserialize_cuda_engine(plan)
+        if self._engine is None:
+            raise EngineError("TensorRT cannot read the plan; build it again on this machine")
+        self._context = self._engine.create_execution_context()
+        names = [self._engine.get_tensor_name(i) for i in range(self._engine.num_io_tensors)]
+        self._answers = [name for name in names if name != INPUT]
+
+    def __call__(self, inputs: torch.Tensor) -> dict[str, torch.Tensor]:
+        context, inputs = self._context, inputs.contiguous()
         context.set_input_shape(INPUT, tuple(inputs.shape))
         context.set_tensor_address(INPUT, inputs.data_ptr())
-        names = [engine.get_tensor_name(i) for i in range(engine.num_io_tensors)]
-        names.remove(INPUT)
-        outputs = []
-        for name in names:
-            outputs.append(inputs.new_empty(tuple(context.get_tensor_shape(name))))
-            context.set_tensor_address(name, outputs[-1].data_ptr())
+        answers = {}
+        for name in self._answers:
+            answers[name] = inputs.new_empty(tuple(context.get_tensor_shape(name)))
+            context.set_tensor_address(name, answers[name].data_ptr())
         context.execute_async_v3(torch.cuda.current_stream().cuda_stream)
-        return answers_of(names, outputs)
+        return answers
 
 
 def plan(onnx: Path, precision: str) -> bytes:

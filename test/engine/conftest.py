@@ -6,9 +6,19 @@ import importlib.util
 
 import numpy as np
 import pytest
+import torch
 
 from sosd_ros import weights
 from sosd_ros.engine import EngineError, build
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread():
+    """The network is so small that threads would mostly wait for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")
