@@ -135,9 +135,10 @@ def test_an_engine_of_another_aspect_is_tried_at_its_own(file, picture, tmp_path
     """The trial's picture is brought to the size; the first one stays when another is built."""
     needs("onnxruntime", "onnxscript")
     told = []
-    for size, sizes in (((96, 96), {(64, 96), (96, 96)}), ((64, 96), {(64, 96), (96, 96)})):
-        engine = build(file, picture, "cpu", "onnxruntime", "fp32", [size], tmp_path, told.append)
-        assert set(engine.backend.sizes) <= sizes and size in engine.backend.sizes
-    assert set(engine.backend.sizes) == sizes
+    for image_size, inputs in (((96, 96), [(64, 64)]), ((64, 96), [(64, 64), (64, 96)])):
+        engine = build(
+            file, picture, "cpu", "onnxruntime", "fp32", [image_size], tmp_path, told.append
+        )
+        assert sorted(engine.backend.sizes) == inputs
     engine.warm_up()
     assert not any("slower" in sentence for sentence in told)
