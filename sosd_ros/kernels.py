@@ -104,25 +104,46 @@ def prepare(
     plane = np.empty((3, width), np.float32)
     line = np.empty(left.size, np.float32)
     for y in range(first, last):
-        blended[:] = 0
-        for tap in range(row_weights.shape[0]):
-            weight = row_weights[tap, y]
-            row = image[top[y] + tap]
-            for x in range(3 * width):
-                blended[x] += weight * np.float32(row[x])
+        _blend_rows(image, top[y], row_weights[:, y], blended)
         for x in range(width):
             plane[0, x] = blended[3 * x]
             plane[1, x] = blended[3 * x + 1]
             plane[2, x] = blended[3 * x + 2]
         for channel in range(3):
-            source = plane[channel]
-            line[:] = 0
-            for tap in range(column_weights.shape[0]):
-                taps = column_weights[tap]
-                for x in range(left.size):
-                    line[x] += taps[x] * source[left[x] + tap]
+            _blend_columns(plane[channel], left, column_weights, line)
             for x in range(left.size):
                 out[channel, y, x] = (line[x] - shift[channel]) * scale[channel]
+
+
+@_compiled
+def _blend_rows(image: np.ndarray, top: int, weights: np.ndarray, out: np.ndarray) -> None:
+    """The weighted sum of rows from ``top`` on; two at a time, to go through ``out`` less often."""
+    out[:] = 0
+    for tap in range(0, weights.size - 1, 2):
+        first, second = weights[tap], weights[tap + 1]
+        row, next_row = image[top + tap], image[top + tap + 1]
+        for x in range(out.size):
+            out[x] += first * np.float32(row[x]) + second * np.float32(next_row[x])
+    if weights.size % 2:
+        weight, row = weights[-1], image[top + weights.size - 1]
+        for x in range(out.size):
+            out[x] += weight * np.float32(row[x])
+
+
+@_compiled
+def _blend_columns(row: np.ndarray, left: np.ndarray, weights: np.ndarray, out: np.ndarray) -> None:
+    """The weighted sums of a row's pixels from ``left`` on, two at a time as well."""
+    out[:] = 0
+    taps = weights.shape[0]
+    for tap in range(0, taps - 1, 2):
+        first, second = weights[tap], weights[tap + 1]
+        for x in range(out.size):
+            pixel = left[x] + tap
+            out[x] += first[x] * row[pixel] + second[x] * row[pixel + 1]
+    if taps % 2:
+        last = weights[taps - 1]
+        for x in range(out.size):
+            out[x] += last[x] * row[left[x] + taps - 1]
 
 
 # Reading the network's answers at its stride: bilinear interpolation, row by row.
