@@ -19,6 +19,7 @@ import torch
 from .. import weights
 from ..engine import EngineError, cache
 from ..engine.choice import Candidate, checked_device
+from ..malloc import keep_freed_memory
 from ..network import SOSDNet, input_size
 from ..share import DEFAULT_WEIGHTS, share
 from ..weights import Manifest, Weights
@@ -37,6 +38,7 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 def main() -> None:
     arguments = _parser().parse_args()
+    keep_freed_memory()  # as the node does
     path = arguments.weights or share("weights", DEFAULT_WEIGHTS)
     try:
         device = checked_device(arguments.device)
