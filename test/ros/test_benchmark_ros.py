@@ -7,7 +7,7 @@ import json
 
 import numpy as np
 import pytest
-from robot import TIMEOUT, pixels
+from robot import EAGER, TIMEOUT, pixels
 
 from sosd_ros.benchmark import ros
 from sosd_ros.benchmark.camera import ANSWERS, FRAME_ID
@@ -24,7 +24,7 @@ def played():
 
 
 def play(node):
-    with ros.robot(node, {"device": "cpu"}, SIZE) as robot:
+    with ros.robot(node, {"device": "cpu", **EAGER}, SIZE) as robot:
         run = robot.play(rate_hz=10, seconds=0.5)
         robot.camera.forget()
         robot.camera.keeps = True
