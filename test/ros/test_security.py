@@ -182,8 +182,15 @@ def tcp_sockets(process):
 
 @pytest.fixture(scope="module")
 def audit(tmp_path_factory, small_weights):
-    """Of a node that was configured, answered an image on every topic and ended."""
-    folder = tmp_path_factory.mktemp("audit")
+    """Of a node that was configured, answered an image on every topic and ended.
+
+    It is the second one, as the first compiles the kernels, and keeps them beside their source.
+    """
+    audited_node(tmp_path_factory.mktemp("compiling"), small_weights)
+    return audited_node(tmp_path_factory.mktemp("audit"), small_weights)
+
+
+def audited_node(folder, small_weights):
     camera = Camera()
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("HOME", str(folder))
@@ -211,10 +218,20 @@ def audit(tmp_path_factory, small_weights):
 
 
 def test_python_code_only_opens_files_for_reading(audit):
-    """No socket, no process, no pickle, and nothing made, renamed or removed."""
-    assert {name for name, *_ in audit.events} <= {"open", "os.listdir", "os.scandir"}
+    """No socket, no process, and nothing made, renamed or removed."""
+    allowed_events = {"open", "os.listdir", "os.scandir", "pickle.find_class"}
+    assert {name for name, *_ in audit.events} <= allowed_events
     flags = [int(arguments[2]) for name, *arguments in audit.events if name == "open"]
     assert flags and all(value & os.O_ACCMODE == os.O_RDONLY for value in flags)
+
+
+def test_no_pickle_is_read_but_of_its_own_compiled_code(audit):
+    """Numba's, which lies beside the source as Python's own does, and holds types alone."""
+    modules = {module for name, module, *_ in audit.events if name == "pickle.find_class"}
+    assert {module.split(".")[0] for module in modules} <= {"builtins", "copyreg", "numba"}
+    opened = [Path(arguments[0]) for name, *arguments in audit.events if name == "open"]
+    compiled = [path for path in opened if path.suffix in (".nbi", ".nbc")]
+    assert {path.parent for path in compiled} == {ROOT / "sosd_ros" / "__pycache__"}
 
 
 def test_packages_and_the_given_weights_are_all_that_is_read(audit, small_weights):
