@@ -166,15 +166,17 @@ def _widen(
     row: np.ndarray, columns: tuple[np.ndarray, np.ndarray, np.ndarray], x: int, out: np.ndarray
 ) -> None:
     """Interpolate ``row`` for the target pixels from ``x`` on, as many as ``out`` has."""
-    before, after, weights = columns
+    before, after, weights = columns[0][x:], columns[1][x:], columns[2][x:]
     for i in range(out.size):
-        left = row[before[x + i]]
-        out[i] = left + weights[x + i] * (row[after[x + i]] - left)
+        left = row[before[i]]
+        out[i] = left + weights[i] * (row[after[i]] - left)
 
 
 _TILE = 128  # target pixels across: few classes can win in so little, and vectors are still long
-# Less than exp(-12) of the best: forty such classes do not move a 255th by a tenth.
-_NEGLIGIBLE = np.float32(12)
+# Less than exp(-10) of the best: forty such classes do not move a 255th by half of it.
+_NEGLIGIBLE = np.float32(10)
+_LEAST_EXPONENT = np.float32(-60)  # far from where float32 ends, at 87 either way
+_DRIFT = np.float32(20)  # by which exponents may change until they are computed anew
 
 
 @_compiled
@@ -199,36 +201,47 @@ def classify(
         confidence: (H, W) uint8, written: softmax probability, 255 for certainty. An array of no
             rows means that it is not wanted, which saves most of the time.
     """
-    before, after, _ = rows
-    classes, width = scores.shape[0], labels.shape[1]
-    margin = _NEGLIGIBLE if confidence.shape[0] else np.float32(0)
+    before, after, weights = rows
+    classes, width, wanted = scores.shape[0], labels.shape[1], confidence.shape[0] > 0
+    margin = _NEGLIGIBLE if wanted else np.float32(0)
+    spacing = np.float32(scores.shape[1] / labels.shape[0])  # of weights, from row to row
     chosen = np.empty(classes, np.int32)
     edges = np.zeros((2, classes, _TILE), np.float32)
-    line = np.empty((2, _TILE), np.float32)
+    odds = np.zeros((2, classes, _TILE), np.float32)
+    line = np.empty((4, _TILE), np.float32)
     y = first
     while y < last:
         end = y + 1
         while end < last and before[end] == before[y]:
+            if abs(weights[end] - weights[end - 1] - spacing) > 1e-4:
+                break  # at the first row's centre, above which weights are 0
             end += 1
         above, below = scores[:, before[y]], scores[:, after[y]]
         for x in range(0, width, _TILE):
             right = min(x + _TILE, width)
-            count = _contenders(above, below, columns[0][x], columns[1][right - 1], margin, chosen)
+            cells = (columns[0][x], columns[1][right - 1])
+            winners, count = _contenders(above, below, cells, margin, chosen)
             for i in range(count):
                 _widen(above[chosen[i]], columns, x, edges[0, i, : right - x])
                 _widen(below[chosen[i]], columns, x, edges[1, i, : right - x])
+            reach = y
             for row in range(y, end):
-                weight = rows[2][row]
-                _best(edges, chosen, count, weight, line, labels[row, x:right])
-                if confidence.shape[0]:
-                    _certainty(edges, count, weight, line, confidence[row, x:right])
+                _best(edges, chosen, winners, weights[row], line, labels[row, x:right])
+                if wanted:
+                    if row == reach:
+                        reach += _begin_odds(edges, count, weights[row], spacing, line, odds)
+                    _certainty(odds, count, line, confidence[row, x:right])
         y = end
 
 
 @_compiled
 def _contenders(
-    above: np.ndarray, below: np.ndarray, left: int, right: int, margin: float, chosen: np.ndarray
-) -> int:
+    above: np.ndarray,
+    below: np.ndarray,
+    cells: tuple[int, int],
+    margin: float,
+    chosen: np.ndarray,
+) -> tuple[int, int]:
     """Find the classes that come within ``margin`` of the best one somewhere in a tile.
 
     Interpolation never leaves the range of a cell's four corners: what is below another class's
@@ -236,29 +249,34 @@ def _contenders(
 
     Args:
         above, below: (C, w) float32 scores along the tile's edges.
-        left, right: the first and the last column of it.
-        chosen: (C,) int32, written: the classes, in order.
+        cells: the first and the last column of it.
+        chosen: (C,) int32, written: the classes that may be the best, in order, then the others.
 
     Returns:
-        How many there are.
+        How many may be the best, and how many there are in all.
     """
     classes = above.shape[0]
-    matters = np.zeros(classes, np.bool_)
-    for cell in range(left, max(right, left + 1)):
-        other = min(cell + 1, right)
+    distance = np.full(classes, np.inf, np.float32)  # from being the best
+    for cell in range(cells[0], max(cells[1], cells[0] + 1)):
+        other = min(cell + 1, cells[1])
         sure = np.float32(-np.inf)
         for c in range(classes):
             least = min(min(above[c, cell], above[c, other]), min(below[c, cell], below[c, other]))
             sure = max(sure, least)
         for c in range(classes):
             most = max(max(above[c, cell], above[c, other]), max(below[c, cell], below[c, other]))
-            matters[c] |= most >= sure - margin
+            distance[c] = min(distance[c], sure - most)
     count = 0
     for c in range(classes):
-        if matters[c]:
+        if distance[c] <= 0:
             chosen[count] = c
             count += 1
-    return count
+    winners = count
+    for c in range(classes):
+        if 0 < distance[c] <= margin:
+            chosen[count] = c
+            count += 1
+    return winners, count
 
 
 @_compiled
@@ -292,30 +310,69 @@ def _best(
 
 
 @_compiled
-def _certainty(
-    edges: np.ndarray, count: int, weight: float, line: np.ndarray, confidence: np.ndarray
-) -> None:
-    """One line of a tile: the softmax probability of the best class, which ``_best`` has found."""
-    best, total = line[0], line[1]
+def _begin_odds(
+    edges: np.ndarray,
+    count: int,
+    weight: float,
+    spacing: float,
+    line: np.ndarray,
+    odds: np.ndarray,
+) -> int:
+    """Of a tile's classes, exp(score - best score) at a line, and what it grows by from there.
+
+    Scores are linear between the edges, so that their exponentials are geometric series, and need
+    not be computed for each line.
+
+    Args:
+        edges: (2, C, tile) float32, above and below.
+        weight: of the lower edge, at this line.
+        spacing: of the weights of two lines.
+        line: (4, tile) float32: the best scores; written: room, the reference of the exponentials.
+        odds: (2, C, tile) float32, written: the exponentials, and their growth from line to line.
+
+    Returns:
+        For how many lines the series keep within the range of float32.
+    """
+    best, reference, steepest = line[0], line[2], line[3]
+    reference[:] = best
+    steepest[:] = np.float32(0.1)
+    for i in range(count):
+        above, below, start, growth = edges[0, i], edges[1, i], odds[0, i], odds[1, i]
+        for x in range(best.size):
+            slope = below[x] - above[x]
+            start[x] = _exp(max(above[x] + weight * slope - reference[x], _LEAST_EXPONENT))
+        for x in range(best.size):
+            step = spacing * (below[x] - above[x])
+            steepest[x] = max(steepest[x], abs(step))
+            growth[x] = _exp(min(step, _DRIFT))
+    return max(1, int(_DRIFT / steepest.max()))
+
+
+@_compiled
+def _certainty(odds: np.ndarray, count: int, line: np.ndarray, confidence: np.ndarray) -> None:
+    """One line of a tile: the probability of the best class; then ``odds`` are the next line's."""
+    best, reference, total = line[0], line[2], line[3]
     total[:] = 0
     for i in range(count):
-        above, below = edges[0, i], edges[1, i]
+        share, growth = odds[0, i], odds[1, i]
         for x in range(total.size):
-            score = above[x] + weight * (below[x] - above[x])
-            total[x] += _exp(score - best[x])
+            total[x] += share[x]
+            share[x] *= growth[x]
     for x in range(confidence.size):
-        confidence[x] = np.uint8(np.float32(255) / total[x] + np.float32(0.5))
+        share_of_best = _exp(best[x] - reference[x]) / total[x]
+        confidence[x] = np.uint8(np.float32(255) * share_of_best + np.float32(0.5))
 
 
 @_compiled
 def _exp(value: float) -> float:
-    """exp of numbers of at most 0, to 3e-7 of 1: far less than a 255th shows.
+    """exp of a number from -87 to 87, to 3e-7 of itself: far less than a 255th shows.
 
     Splits exp(v) = 2^n 2^f with |f| <= 1/2, where five terms of the series of 2^f suffice, and
     puts n into a float's exponent; the library's own does not take many numbers at a time.
     """
-    power = max(value * np.float32(1.44269504), np.float32(-64))  # no denormal numbers: slow
-    whole = np.int32(power - np.float32(0.5))  # rounds, as it cuts towards zero
+    power = value * np.float32(1.44269504)
+    # Rounds, as the sum is above 0; with 64 bits not as many numbers are taken at a time.
+    whole = np.int32(np.int32(power + np.float32(128.5)) - np.int32(128))
     f = power - np.float32(whole)
     series = np.float32(0.00961813) + f * np.float32(0.00133336)
     series = np.float32(0.24022651) + f * (np.float32(0.05550411) + f * series)
