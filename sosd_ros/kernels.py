@@ -98,21 +98,10 @@ def prepare(
         out: (3, h, w) float32.
     """
     top, row_weights = vertical
-    left, column_weights = horizontal
-    width = image.shape[1] // 3
-    blended = np.empty(3 * width, np.float32)
-    plane = np.empty((3, width), np.float32)
-    line = np.empty(left.size, np.float32)
+    blended = np.empty(image.shape[1], np.float32)
     for y in range(first, last):
         _blend_rows(image, top[y], row_weights[:, y], blended)
-        for x in range(width):
-            plane[0, x] = blended[3 * x]
-            plane[1, x] = blended[3 * x + 1]
-            plane[2, x] = blended[3 * x + 2]
-        for channel in range(3):
-            _blend_columns(plane[channel], left, column_weights, line)
-            for x in range(left.size):
-                out[channel, y, x] = (line[x] - shift[channel]) * scale[channel]
+        _blend_columns(blended, horizontal, shift, scale, out[:, y])
 
 
 @_compiled
@@ -131,19 +120,25 @@ def _blend_rows(image: np.ndarray, top: int, weights: np.ndarray, out: np.ndarra
 
 
 @_compiled
-def _blend_columns(row: np.ndarray, left: np.ndarray, weights: np.ndarray, out: np.ndarray) -> None:
-    """The weighted sums of a row's pixels from ``left`` on, two at a time as well."""
-    out[:] = 0
-    taps = weights.shape[0]
-    for tap in range(0, taps - 1, 2):
-        first, second = weights[tap], weights[tap + 1]
-        for x in range(out.size):
-            pixel = left[x] + tap
-            out[x] += first[x] * row[pixel] + second[x] * row[pixel + 1]
-    if taps % 2:
-        last = weights[taps - 1]
-        for x in range(out.size):
-            out[x] += last[x] * row[left[x] + taps - 1]
+def _blend_columns(
+    row: np.ndarray,
+    horizontal: tuple[np.ndarray, np.ndarray],
+    shift: np.ndarray,
+    scale: np.ndarray,
+    out: np.ndarray,
+) -> None:
+    """The weighted sums of a row's neighbouring pixels, normalised; ``out`` is (3, w)."""
+    left, weights = horizontal
+    for x in range(left.size):
+        red = green = blue = np.float32(0)
+        for tap in range(weights.shape[0]):
+            weight, pixel = weights[tap, x], 3 * (left[x] + tap)
+            red += weight * row[pixel]
+            green += weight * row[pixel + 1]
+            blue += weight * row[pixel + 2]
+        out[0, x] = (red - shift[0]) * scale[0]
+        out[1, x] = (green - shift[1]) * scale[1]
+        out[2, x] = (blue - shift[2]) * scale[2]
 
 
 # Reading the network's answers at its stride: bilinear interpolation, row by row.
