@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,13 @@ def perception_node(parameters: Mapping[str, object]) -> Iterator[subprocess.Pop
         *("--params-file", str(share("config", "perception.yaml"))),
         *(word for argument in given for word in ("-p", argument)),
     ]
+    with running(command) as process:
+        yield process
+
+
+@contextmanager
+def running(command: Sequence[str]) -> Iterator[subprocess.Popen]:
+    """A process that is told to end, and then made to, when the block ends."""
     process = subprocess.Popen(command)
     try:
         yield process

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -21,3 +23,18 @@ def make(path: Path, write_to: Callable[[Path], object]) -> None:
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def together(path: Path) -> Iterator[Path]:
+    """For a file with others beside it: where to write them, in a folder of their own.
+
+    If the block succeeds all of them take their places, and the file itself comes last.
+    """
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f"{path.name}.") as folder:
+        partial = Path(folder, path.name)
+        yield partial
+        for other in Path(folder).iterdir():
+            if other != partial:
+                os.replace(other, path.parent / other.name)
+        os.replace(partial, path)

@@ -105,8 +105,6 @@ def _write_other(arguments: argparse.Namespace) -> None:
     trained, out = model.load(arguments.checkpoint), arguments.out
     manifest = trained.manifest
     size = arguments.size or manifest.input_size
-    if not out.parent.is_dir():
-        raise ValueError(f"--out is {out}, but the folder does not exist; make it first")
     sha256 = trained.origin.removeprefix("sha256 ")  # of a checkpoint, which state it is
     file = weights.Weights(manifest, trained.network.state_dict(), sha256)
     if arguments.int8:

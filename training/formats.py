@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,10 +16,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from sosd_ros.engine.choice import LEAST_EQUAL_LABELS, MOST_DEPTH_DIFFERENCE, Agreement
+from sosd_ros.engine.choice import REQUIRED, Agreement
 from sosd_ros.engine.compile_backend import exported_program
 from sosd_ros.engine.exchange import INPUT, Exported, write_onnx
 from sosd_ros.weights import Weights
+
+from . import atomic
 
 SUFFIXES = {"onnx": ".onnx", "openvino": ".xml", "tensorrt": ".plan", "torch-export": ".pt2"}
 MANIFEST = "sosd_ros"  # the name under which a file holds its manifest
@@ -54,16 +55,15 @@ def export(
     """
     check_request(kind, size, out)
     sizes = [size, (size[0] + 32, size[1] + 64)] if dynamic_size else [size]
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f"{out.name}.") as folder:
-        partial = Path(folder, out.name)
+    with atomic.together(out) as partial:
         _WRITERS[kind](file, size, dynamic_size, partial)
-        agreed = _checked(file, _RUNNERS[kind](partial), sizes, out)
-        move_beside(partial, out)
-    return agreed
+        return _checked(file, _RUNNERS[kind](partial), sizes, out)
 
 
 def check_request(kind: str, size: tuple[int, int], out: Path) -> None:
     """Refuse what cannot work before anything is loaded."""
+    if not out.parent.is_dir():
+        raise ValueError(f"--out is {out}, but the folder does not exist; make it first")
     if out.suffix != SUFFIXES[kind]:
         raise ValueError(f"--out is {out}, expected a name that ends in {SUFFIXES[kind]}")
     if any(length < 32 or length % 32 for length in size):
@@ -71,14 +71,6 @@ def check_request(kind: str, size: tuple[int, int], out: Path) -> None:
     absent = [name for name in _NEEDS[kind] if importlib.util.find_spec(name) is None]
     if absent:
         raise ValueError(f"{absent[0]} is not installed; pip install {' '.join(_NEEDS[kind])}")
-
-
-def move_beside(partial: Path, out: Path) -> None:
-    """Give what lies in a folder of its own its place; ``out`` itself comes last."""
-    for path in partial.parent.iterdir():
-        if path != partial:
-            os.replace(path, out.parent / path.name)
-    os.replace(partial, out)
 
 
 def manifest_of(file: Weights) -> str:
@@ -99,8 +91,8 @@ def _checked(file: Weights, run: Run, sizes: Sequence[tuple[int, int]], out: Pat
             if not agreed.suffices:
                 raise ValueError(
                     f"{out} was not written, as it does not answer as the network does for "
-                    f"{batch} images of {size[0]}x{size[1]}: {agreed}; expected at least "
-                    f"{LEAST_EQUAL_LABELS:.0%} and under {MOST_DEPTH_DIFFERENCE:.0%}"
+                    f"{batch} images of {size[0]}x{size[1]}: {agreed}; "
+                    f"expected {REQUIRED}"
                 )
     return worst
 
@@ -164,9 +156,9 @@ def _write_tensorrt(file: Weights, size: tuple[int, int], dynamic_size: bool, pa
     if dynamic_size:
         raise ValueError("--dynamic-size is not there for tensorrt; make a plan for each size")
     with tempfile.TemporaryDirectory() as folder:
-        source = Path(folder, f"{size[0]}x{size[1]}.onnx")
+        source = Path(folder, "network.onnx")
         write_onnx(file, size, source)
-        path.write_bytes(plan(source, "fp16"))
+        path.write_bytes(plan(source, size, "fp16"))
     path.with_suffix(".json").write_text(manifest_of(file))
 
 

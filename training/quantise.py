@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,11 +11,13 @@ import numpy as np
 import torch
 from torch import nn
 
+from sosd_ros.engine.exchange import answer_names, answers_of
 from sosd_ros.network import Output, prepare, upsample
 from sosd_ros.weights import Manifest, Weights
 
+from . import atomic
 from .data.sample import Samples
-from .formats import Run, move_beside, openvino_model, run_openvino, save_openvino
+from .formats import Run, openvino_model, run_openvino, save_openvino
 
 MOST_LOSS = 0.01  # relative, of mIoU and of rel, above which 8 bits are only an option
 CALIBRATION_IMAGES = 200
@@ -36,13 +37,13 @@ class OpenVinoNetwork(nn.Module):
     def __init__(self, model: Any, tasks: Sequence[str]) -> None:
         super().__init__()
         self.tasks = tuple(tasks)
+        self._names = answer_names(tasks)
         self._run: Run = run_openvino(model)
 
     def forward(self, images: torch.Tensor, size: tuple[int, int]) -> Output:
         """Normalised images (N, 3, h, w) to answers of ``size``."""
         answers = [torch.from_numpy(a) for a in self._run(images.contiguous().numpy())]
-        named = dict(zip(self.tasks, answers, strict=True))
-        depth, logits = named.get("depth"), named.get("semantic")
+        depth, logits = answers_of(self._names, answers)
         if depth is not None:
             depth = upsample(depth[:, None], size)[:, 0]
         return Output(depth, None if logits is None else upsample(logits, size), (images, images))
@@ -55,10 +56,7 @@ def require_nncf() -> None:
 
 
 def quantised(file: Weights, size: tuple[int, int], samples: Samples) -> Any:
-    """The network in 8 bits, calibrated on samples that lie evenly over all there are.
-
-    The last convolutions stay as they are: what they answer is metres and scores.
-    """
+    """The network in 8 bits, calibrated on samples that lie evenly over all there are."""
     import nncf
 
     model = openvino_model(file, size)
@@ -90,8 +88,6 @@ def losses(before: dict[str, float], after: dict[str, float]) -> dict[str, Loss]
 
 def write(file: Weights, model: Any, out: Path, measured: dict[str, Loss]) -> None:
     """Write a quantised model, whole or not at all, with what it lost."""
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f"{out.name}.") as folder:
-        partial = Path(folder, out.name)
-        numbers = {name: loss._asdict() for name, loss in measured.items()}
+    numbers = {name: loss._asdict() for name, loss in measured.items()}
+    with atomic.together(out) as partial:
         save_openvino(file, model, partial, int8=numbers)
-        move_beside(partial, out)

@@ -32,6 +32,7 @@ from .timing import Times, in_turn
 SIZE = (480, 640)  # of the images, where nothing else is said
 SIZES = ((256, 512), (480, 640), (512, 1024))  # of the network's input, to see how it scales
 BATCHES = (1, 2, 4)
+LONG_RUN = (200, 2000)  # frames, between which memory should not grow
 LARGE = (256, 512)  # of xception65's input
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -85,7 +86,7 @@ def _run(bench: Bench, path: Path, arguments: argparse.Namespace) -> dict[str, A
     for name, rate in sorted(results["rates"].items()):
         _say(f"matrix products in {name}: {rate / 1e9:.0f} GFLOP/s")
     results["engines"] = engines.compare(bench, usable, (1, *SIZE), rounds)
-    work = flops(_network(bench.file), (1, 3, *own))
+    work = flops(weights.build_network(bench.file), (1, 3, *own))
     _title(f"image to answer, {SIZE[1]}x{SIZE[0]} image, network sees {own[1]}x{own[0]}")
     _print_engines(results["engines"], work, results["rates"])
     best = best_engine(results["engines"])
@@ -122,10 +123,6 @@ def _machine(device: torch.device) -> dict[str, str]:
         "python": platform.python_version(),
         "torch": torch.__version__,
     }
-
-
-def _network(file: Weights) -> torch.nn.Module:
-    return weights.build_network(file)
 
 
 def _print_engines(results: list[EngineResult], work: int, rates: dict[str, float]) -> None:
@@ -165,16 +162,17 @@ def _print_memory(
 ) -> None:
     """Each engine in a process of its own, and the best one for 2,000 frames."""
     _title("memory of a process with one engine [MiB]")
-    device = str(bench.device)
-    results["memory"] = {
-        name: memory.elsewhere(engines.resident, path, device, bench.folder, name) for name in names
-    }
-    for name, (resident, on_device) in results["memory"].items():
-        _say(f"{name:18}{resident:8.0f} resident{on_device:8.0f} on the device")
-    at = (200, 2000)
-    sizes = memory.elsewhere(engines.resident_over_time, path, device, bench.folder, best, at)
-    results["growth"] = sizes[1] / sizes[0]
-    _say(f"{best} after {at[0]} frames {sizes[0]:.1f}, after {at[1]} {sizes[1]:.1f}")
+    place = (path, str(bench.device), bench.folder)
+    results["memory"] = {}
+    for name in names:
+        [used] = memory.elsewhere(engines.memory_of, *place, name, engines.ANSWERS, (20,))
+        _say(f"{name:18}{used.resident:8.0f} resident{used.device:8.0f} on the device")
+        results["memory"][name] = used
+    everything = ("depth", "semantic", "confidence")
+    early, late = memory.elsewhere(engines.memory_of, *place, best, everything, LONG_RUN)
+    results["growth"] = late.resident / early.resident
+    grown = f"{early.resident:.1f}, after {LONG_RUN[1]} {late.resident:.1f}"
+    _say(f"{best} after {LONG_RUN[0]} frames {grown}")
 
 
 def _print_scaling(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -48,7 +49,6 @@ class EngineResult:
         prepare, forward, finish: its stages; ``forward`` is the bare network, to stride 8.
             ``None`` on a GPU, where they are one.
         agreement: with eager float32.
-        resident: MiB of a process that runs this alone, after warm-up.
     """
 
     name: str
@@ -58,9 +58,7 @@ class EngineResult:
     prepare: Times | None
     forward: Times | None
     finish: Times | None
-    agreement: Agreement | None = None
-    resident: float | None = None
-    device_memory: float | None = None
+    agreement: Agreement
 
     @property
     def overhead(self) -> float | None:
@@ -162,34 +160,25 @@ def eager(bench: Bench) -> Candidate:
     return next(c for c in candidates(bench.device, "torch", "fp32"))
 
 
-@torch.inference_mode()
-def resident(path: Path, device: str, folder: Path, name: str) -> tuple[float, float]:
-    """MiB of this process, and of the device, when it has run an engine for some frames."""
-    keep_freed_memory()
-    file, place = weights.read(path), checked_device(device)
-    candidate = next(c for c in candidates(place, AUTO, AUTO) if str(c) == name)
-    engine = open_candidate(candidate, file, place, folder, RANGE, tell=_silent)
-    for _ in range(20):
-        engine(frame((480, 640))[None], [FOCAL], ANSWERS)
-    on_device = torch.cuda.max_memory_allocated() / memory.MIB if place.type == "cuda" else 0.0
-    return memory.status("VmRSS"), on_device
+class Memory(NamedTuple):
+    """MiB of a process, resident and on its device."""
+
+    resident: float
+    device: float
 
 
-def resident_over_time(
-    path: Path, device: str, folder: Path, name: str, at: tuple[int, ...]
-) -> list[float]:
-    """MiB of this process after as many frames, answered in full."""
-    keep_freed_memory()
-    file, place = weights.read(path), checked_device(device)
-    candidate = next(c for c in candidates(place, AUTO, AUTO) if str(c) == name)
-    engine = open_candidate(candidate, file, place, folder, RANGE, tell=_silent)
-    images, sizes = frame((480, 640))[None], []
+def memory_of(
+    path: Path, device: str, folder: Path, name: str, answers: Collection[str], at: Sequence[int]
+) -> list[Memory]:
+    """Memory of this process when an engine has answered so many frames, for each of ``at``."""
+    keep_freed_memory()  # as the node does
+    place = checked_device(device)
+    [candidate] = (c for c in candidates(place, AUTO, AUTO) if str(c) == name)
+    engine = opened(Bench(weights.read(path), place, folder, tell=lambda sentence: None), candidate)
+    images, found = frame((480, 640))[None], []
     for number in range(1, max(at) + 1):
-        engine(images, [FOCAL], engine.answers)
+        engine(images, [FOCAL], answers)
         if number in at:
-            sizes.append(memory.status("VmRSS"))
-    return sizes
-
-
-def _silent(sentence: str) -> None:
-    pass
+            on_device = torch.cuda.max_memory_allocated() if place.type == "cuda" else 0
+            found.append(Memory(memory.status("VmRSS"), on_device / memory.MIB))
+    return found

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -30,6 +28,7 @@ from ..process import (
     NodeError,
     check_running,
     perception_node,
+    running,
     use_local_middleware,
     wait_until_active,
 )
@@ -264,15 +263,8 @@ def textbook_node(parameters: Mapping[str, object]) -> Iterator[Popen]:
         for name in TEXTBOOK_PARAMETERS
         if name in parameters
     ]
-    process = Popen([sys.executable, "-m", "sosd_ros.benchmark.textbook", *options])
-    try:
+    with running([sys.executable, "-m", "sosd_ros.benchmark.textbook", *options]) as process:
         yield process
-    finally:
-        process.send_signal(signal.SIGINT)
-        try:
-            process.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            process.kill()
 
 
 NODES: dict[str, Callable[[Mapping[str, object]], AbstractContextManager[Popen]]] = {

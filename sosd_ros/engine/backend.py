@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
@@ -86,8 +87,17 @@ class Backend(ABC):
         sizes: Sequence[tuple[int, int]],
         folder: Path,
     ) -> None:
-        """Write what this backend needs for inputs of ``sizes`` into ``folder``.
-
-        Each size has files of its own, named by it: ``288x384.onnx``.
-        """
+        """Write what inputs of ``sizes`` need into ``folder``; names are of ``built_file``."""
         raise NotImplementedError(f"backend {cls.name} needs nothing to be built")
+
+
+def built_file(folder: Path, size: tuple[int, int], suffix: str) -> Path:
+    """Where a file for inputs of a (height, width) belongs: ``288x384.onnx``."""
+    return folder / f"{size[0]}x{size[1]}{suffix}"
+
+
+def built_files(folder: Path, suffix: str = ".*") -> dict[tuple[int, int], Path]:
+    """What is named as by ``built_file``, by (height, width)."""
+    named = ((re.fullmatch(r"(\d+)x(\d+)", path.stem), path) for path in folder.glob(f"*{suffix}"))
+    found = {(int(name[1]), int(name[2])): path for name, path in named if name}
+    return dict(sorted(found.items()))

@@ -7,6 +7,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,7 +18,7 @@ import torch
 from ..network import input_size
 from ..weights import Weights
 from . import cache
-from .backend import Backend, Tell
+from .backend import Backend, Tell, built_files
 from .compile_backend import CompileBackend
 from .engine import Engine
 from .onnx_backend import OnnxRuntimeBackend
@@ -37,6 +38,7 @@ BACKENDS: tuple[type[Backend], ...] = (
 AUTO = "auto"
 LEAST_EQUAL_LABELS = 0.99
 MOST_DEPTH_DIFFERENCE = 0.01
+REQUIRED = f"at least {LEAST_EQUAL_LABELS:.0%} and under {MOST_DEPTH_DIFFERENCE:.0%}"
 _TRIAL_CALLS = 7
 _NOT_BUILT = (
     "not built for this machine, these weights and versions; `python -m sosd_ros.build` does it"
@@ -117,19 +119,13 @@ def load(
     place = checked_device(device)
     folder = cache.default_cache() if folder is None else folder
     choices = candidates(place, backend, precision)
-    reference = _eager(file, place, depth_range, tell)
+    judge = _Judge(file, place, folder, frame, _eager(file, place, depth_range, tell), tell, clock)
     if [str(choice) for choice in choices] == ["torch fp32"]:
-        return reference
+        return judge.reference
     recorded = _recorded(file, place, folder) if backend == precision == AUTO else None
-    trials: list[Trial] = []
-    if recorded is not None and recorded in choices:
-        trials = [_trial(recorded, file, place, reference, frame, folder, tell, clock)]
+    trials = [judge.trial(recorded)] if recorded in choices else []
     if not any(trial.engine for trial in trials):
-        trials += [
-            _trial(choice, file, place, reference, frame, folder, tell, clock)
-            for choice in choices
-            if choice != recorded
-        ]
+        trials += [judge.trial(choice) for choice in choices if choice != recorded]
     return _fastest(trials)
 
 
@@ -173,7 +169,8 @@ def build(
             tell(f"    failed with {type(error).__name__}: {_first_line(error)}")
         else:
             tell(f"    built in {clock() - started:.0f} s")
-    chosen = _choose_anew(file, frame, device, backend, precision, folder, tell, clock)
+    judge = _Judge(file, place, folder, frame, _eager(file, place, (0.1, 10.0), tell), tell, clock)
+    chosen = _fastest([judge.trial(c) for c in candidates(place, backend, precision)])
     if backend == precision == AUTO:
         record = {"backend": chosen.backend.name, "precision": chosen.precision}
         try:
@@ -200,8 +197,7 @@ def ensure_built(
     """
     kind, key = candidate.backend, key_of(candidate, file, device)
     there = cache.find(folder, key)
-    names = {path.stem for path in there.glob("*x*")} if there else set()
-    missing = sorted({size for size in sizes if f"{size[0]}x{size[1]}" not in names})
+    missing = sorted(set(sizes) - (built_files(there).keys() if there else set()))
     if not missing:
         return
 
@@ -211,26 +207,6 @@ def ensure_built(
         kind.build(file, device, candidate.precision, missing, partial_folder)
 
     cache.store(folder, key, fill)
-
-
-def _choose_anew(
-    file: Weights,
-    frame: np.ndarray,
-    device: str,
-    backend: str,
-    precision: str,
-    folder: Path,
-    tell: Tell,
-    clock: Callable[[], float],
-) -> Engine:
-    place = checked_device(device)
-    reference = _eager(file, place, (0.1, 10.0), tell)
-    return _fastest(
-        [
-            _trial(choice, file, place, reference, frame, folder, tell, clock)
-            for choice in candidates(place, backend, precision)
-        ]
-    )
 
 
 def candidates(device: torch.device, backend: str, precision: str) -> list[Candidate]:
@@ -265,9 +241,16 @@ def open_candidate(
     depth_range: tuple[float, float],
     tell: Tell,
 ) -> Engine:
-    """A candidate's engine, unchecked; what it is built of must be in the cache ``folder``."""
+    """A candidate's engine, unchecked.
+
+    Raises:
+        EngineError: if it is not in the cache ``folder`` and has to be.
+        Exception: of the library that runs it.
+    """
     kind, precision = candidate
     built = cache.find(folder, key_of(candidate, file, device)) if kind.is_built else None
+    if kind.is_built and built is None:
+        raise EngineError(_NOT_BUILT)
     backend = kind(file, device, precision, built)
     return Engine(backend, file.manifest, device, precision, depth_range, tell)
 
@@ -309,51 +292,55 @@ def checked_device(name: str) -> torch.device:
     return device
 
 
-def _trial(
-    candidate: Candidate,
-    file: Weights,
-    device: torch.device,
-    reference: Engine,
-    frame: np.ndarray,
-    folder: Path,
-    tell: Tell,
-    clock: Callable[[], float],
-) -> Trial:
-    """Load a candidate, compare it with the reference and time it."""
-    kind = candidate.backend
-    if missing := kind.missing():
-        return Trial(candidate, None, 0.0, missing)
-    built = cache.find(folder, key_of(candidate, file, device)) if kind.is_built else None
-    if kind.is_built and built is None:
-        return Trial(candidate, None, 0.0, _NOT_BUILT)
-    try:
-        engine = reference
-        if str(candidate) != "torch fp32":
-            engine = open_candidate(candidate, file, device, folder, reference.depth_range, tell)
-            engine.fallback = reference.backend
-        frame = _fitting(frame, engine)
-        size = input_size(frame.shape[:2], file.manifest.input_size)
-        if not engine.backend.accepts(size):
-            return Trial(candidate, None, 0.0, f"not built for inputs of {size[0]}x{size[1]}")
-        agreed = agreement(engine, reference, frame)
-        seconds = _seconds(engine, frame, clock)
-    except Exception as error:
-        return Trial(candidate, None, 0.0, f"{type(error).__name__}: {_first_line(error)}")
-    account = f"{1000 * seconds:.1f} ms an image, {agreed}"
-    if not agreed.suffices:
-        least, most = f"{LEAST_EQUAL_LABELS:.0%}", f"{MOST_DEPTH_DIFFERENCE:.0%}"
-        return Trial(
-            candidate, None, seconds, f"refused: {account}; at least {least} and under {most}"
+@dataclass(frozen=True)
+class _Judge:
+    """Tries candidates; the arguments are those of ``load``, and what all are compared with."""
+
+    file: Weights
+    device: torch.device
+    folder: Path
+    frame: np.ndarray
+    reference: Engine
+    tell: Tell
+    clock: Callable[[], float]
+
+    def trial(self, candidate: Candidate) -> Trial:
+        """Load a candidate, compare it with the reference and time it."""
+        if missing := candidate.backend.missing():
+            return Trial(candidate, None, 0.0, missing)
+        try:
+            engine = self._opened(candidate)
+            frame = _fitting(self.frame, engine)
+            if not engine.accepts(frame.shape[:2]):
+                size = input_size(frame.shape[:2], self.file.manifest.input_size)
+                raise EngineError(f"not built for inputs of {size[0]}x{size[1]}")
+            agreed = agreement(engine, self.reference, frame)
+            seconds = _seconds(engine, frame, self.clock)
+        except EngineError as error:
+            return Trial(candidate, None, 0.0, str(error))
+        except Exception as error:  # of whatever library it runs on
+            return Trial(candidate, None, 0.0, f"{type(error).__name__}: {_first_line(error)}")
+        account = f"{1000 * seconds:.1f} ms an image, {agreed}"
+        if agreed.suffices:
+            if engine is not self.reference:
+                engine.fallback = self.reference.backend
+            return Trial(candidate, engine, seconds, account)
+        return Trial(candidate, None, seconds, f"refused: {account}; {REQUIRED}")
+
+    def _opened(self, candidate: Candidate) -> Engine:
+        if str(candidate) == "torch fp32":
+            return self.reference
+        depth_range = self.reference.depth_range
+        return open_candidate(
+            candidate, self.file, self.device, self.folder, depth_range, self.tell
         )
-    return Trial(candidate, engine, seconds, account)
 
 
 def _fitting(frame: np.ndarray, engine: Engine) -> np.ndarray:
-    """The frame, of a shape whose input an engine was built for."""
-    wanted = input_size(frame.shape[:2], engine.manifest.input_size)
-    if engine.backend.accepts(wanted) or not engine.backend.sizes:
+    """The frame, or one of pixels of it that has a size that the engine was built for."""
+    if engine.accepts(frame.shape[:2]):
         return frame
-    height, width = engine.backend.sizes[0]
+    height, width = engine.usual_size()
     rows = np.arange(height) * frame.shape[0] // height
     columns = np.arange(width) * frame.shape[1] // width
     return np.ascontiguousarray(frame[rows[:, None], columns])

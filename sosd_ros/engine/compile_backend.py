@@ -12,7 +12,7 @@ from torch import nn
 
 from ..network import tasks_of
 from ..weights import Weights
-from .backend import Answers, Backend
+from .backend import Answers, Backend, built_file, built_files
 from .exchange import Exported, answer_names, answers_of
 from .torch_backend import DTYPES
 
@@ -46,7 +46,7 @@ class CompileBackend(Backend):
         folder: Path,
     ) -> None:
         for size in sizes:
-            package = folder / f"{size[0]}x{size[1]}.pt2"
+            package = built_file(folder, size, ".pt2")
             program = exported_program(weights, size, device, DTYPES[precision])
             torch._inductor.aoti_compile_and_package(
                 program, package_path=str(package), inductor_configs={"freezing": True}
@@ -57,10 +57,10 @@ class CompileBackend(Backend):
     ) -> None:
         assert folder is not None
         self._names = answer_names(tasks_of(weights.manifest.variant))
-        self._programs = {}
-        for path in sorted(folder.glob("*x*.pt2")):
-            height, width = map(int, path.stem.split("x"))
-            self._programs[height, width] = torch._inductor.aoti_load_package(str(path))
+        self._programs = {
+            size: torch._inductor.aoti_load_package(str(path))
+            for size, path in built_files(folder, ".pt2").items()
+        }
 
     @property
     def sizes(self) -> Sequence[tuple[int, int]]:

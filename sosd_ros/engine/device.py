@@ -43,7 +43,7 @@ class DeviceProgram:
         device: torch.device,
         tell: Tell,
     ) -> None:
-        self._backend, self._manifest, self._shape, self._device = backend, manifest, shape, device
+        self._backend, self._manifest, self._shape = backend, manifest, shape
         self._names = [name for name in _DTYPES if name in answers]
         self._tasks = {TASK_OF[name] for name in self._names}
         self._mean = torch.tensor(manifest.mean, device=device)
@@ -69,9 +69,9 @@ class DeviceProgram:
         self, images: np.ndarray, factors: Sequence[float], depth_range: Range
     ) -> Perception:
         """As ``HostProgram`` does."""
-        numbers = self._part(self._staging, "numbers").view(torch.float32)
+        numbers = self._staging[self._input_parts["numbers"]].view(torch.float32)
         numbers.copy_(torch.tensor([*factors, *depth_range]))
-        staged = self._part(self._staging, "images").view(*self._shape, 3)
+        staged = self._staging[self._input_parts["images"]].view(*self._shape, 3)
         np.copyto(staged.numpy(), images)
         with torch.cuda.stream(self._stream):  # nothing without a stream
             self._inputs.copy_(self._staging, non_blocking=True)
@@ -85,15 +85,15 @@ class DeviceProgram:
         if self._stream is not None:
             self._stream.synchronize()
         arrays = {
-            name: self._part(answers, name, outputs=True).view(_DTYPES[name]).view(*self._shape)
+            name: answers[self._output_parts[name]].view(_DTYPES[name]).view(*self._shape)
             for name in self._names
         }
         return Perception(*(arrays[name].numpy() if name in arrays else None for name in _DTYPES))
 
     def _run(self) -> None:
         """From the device's input buffer to its output buffer."""
-        pixels = self._part(self._inputs, "images").view(*self._shape, 3)
-        numbers = self._part(self._inputs, "numbers").view(torch.float32)
+        pixels = self._inputs[self._input_parts["images"]].view(*self._shape, 3)
+        numbers = self._inputs[self._input_parts["numbers"]].view(torch.float32)
         inputs = prepare(pixels, self._network_size, self._mean, self._std)
         depth, logits = self._backend(inputs, self._tasks)
         if depth is not None and "depth" in self._names:
@@ -125,12 +125,8 @@ class DeviceProgram:
         self._graph = graph
 
     def _write(self, name: str, values: torch.Tensor) -> None:
-        part = self._part(self._outputs, name, outputs=True)
+        part = self._outputs[self._output_parts[name]]
         part.view(_DTYPES[name]).view(*self._shape).copy_(values)
-
-    def _part(self, buffer: torch.Tensor, name: str, outputs: bool = False) -> torch.Tensor:
-        start, length = (self._output_parts if outputs else self._input_parts)[name]
-        return buffer[start : start + length]
 
 
 def to_metres(answer: torch.Tensor, numbers: torch.Tensor, is_disparity: bool) -> torch.Tensor:
@@ -147,10 +143,10 @@ def to_metres(answer: torch.Tensor, numbers: torch.Tensor, is_disparity: bool) -
     return torch.where(metres >= least, metres, torch.nan)
 
 
-def _parts(sizes: Sequence[tuple[str, int]]) -> tuple[dict[str, tuple[int, int]], int]:
-    """Start and length of each part of a buffer, and the buffer's length, in bytes."""
+def _parts(sizes: Sequence[tuple[str, int]]) -> tuple[dict[str, slice], int]:
+    """Where the parts of a buffer lie, and the buffer's length, in bytes."""
     parts, position = {}, 0
     for name, size in sizes:
-        parts[name] = (position, size)
+        parts[name] = slice(position, position + size)
         position += -(-size // _ALIGNMENT) * _ALIGNMENT
     return parts, position

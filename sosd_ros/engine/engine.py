@@ -69,18 +69,21 @@ class Engine:
             raise RuntimeError("the engine is closed")
         return self._backend
 
-    def warm_up(self, image_size: tuple[int, int] | None = None) -> None:
-        """Answer black images, so that the first real one is not the one that waits.
+    def accepts(self, image_size: tuple[int, int]) -> bool:
+        """Whether the backend itself answers images of this (height, width)."""
+        return self.backend.accepts(input_size(image_size, self.manifest.input_size))
 
-        Args:
-            image_size: (height, width); 480x640 if ``None``, or the first that was built.
-        """
-        if image_size is None:
-            image_size = next(iter(self.backend.sizes), (480, 640))
+    def usual_size(self) -> tuple[int, int]:
+        """A (height, width) of images: 480x640, or else one that the backend was built for."""
+        sizes = ((480, 640), *self.backend.sizes)
+        return next(filter(self.accepts, sizes), sizes[0])
+
+    def warm_up(self) -> None:
+        """Answer black images, so that the first real one is not the one that waits."""
+        images = np.zeros((1, *self.usual_size(), 3), np.uint8)
         for _ in range(3):
-            self(np.zeros((1, *image_size, 3), np.uint8), [1.0], self.answers)
-            for task in self.tasks:
-                self(np.zeros((1, *image_size, 3), np.uint8), [1.0], [task])
+            for answers in (self.answers, *({task} for task in self.tasks)):
+                self(images, [1.0], answers)
 
     @torch.inference_mode()
     def __call__(

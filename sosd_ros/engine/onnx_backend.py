@@ -12,21 +12,25 @@ import numpy as np
 import torch
 
 from ..weights import Weights
-from .backend import Answers, Backend
+from .backend import Answers, Backend, built_file, built_files
 from .exchange import INPUT, answers_of, write_onnx
 
 
-class OnnxRuntimeBackend(Backend):
-    """Runs from one ONNX file an input size."""
+class OnnxBackend(Backend):
+    """Runs from one ONNX file an input size.
 
-    name = "onnxruntime"
-    precisions: ClassVar = {"cuda": ("fp16", "fp32"), "cpu": ("fp32",)}
+    Attributes:
+        module: that has to be installed.
+    """
+
+    module: ClassVar[str]
     is_built = True
-    libraries = ("torch", "onnxruntime", "onnxruntime-gpu")
 
     @classmethod
     def missing(cls) -> str:
-        return missing_module("onnxruntime", "onnxruntime onnxscript")
+        if importlib.util.find_spec(cls.module) is not None:
+            return ""
+        return f"{cls.module} is not installed; pip install {cls.module} onnxscript"
 
     @classmethod
     def build(
@@ -37,7 +41,16 @@ class OnnxRuntimeBackend(Backend):
         sizes: Sequence[tuple[int, int]],
         folder: Path,
     ) -> None:
-        build_onnx(weights, sizes, folder)
+        for size in sizes:
+            write_onnx(weights, size, built_file(folder, size, ".onnx"))
+
+
+class OnnxRuntimeBackend(OnnxBackend):
+    """By the providers of ONNX Runtime that a device has."""
+
+    name = module = "onnxruntime"
+    precisions: ClassVar = {"cuda": ("fp16", "fp32"), "cpu": ("fp32",)}
+    libraries = ("torch", "onnxruntime", "onnxruntime-gpu")
 
     def __init__(
         self, weights: Weights, device: torch.device, precision: str, folder: Path | None = None
@@ -53,9 +66,8 @@ class OnnxRuntimeBackend(Backend):
         providers = _providers(device, precision, folder, onnxruntime.get_available_providers())
         self._sessions = {
             size: onnxruntime.InferenceSession(path, options, providers=providers)
-            for size, path in onnx_files(folder).items()
+            for size, path in built_files(folder, ".onnx").items()
         }
-        self._device = device
 
     @property
     def sizes(self) -> Sequence[tuple[int, int]]:
@@ -100,25 +112,3 @@ def _providers(
         "CUDAExecutionProvider": {"device_id": index},
     }
     return [(name, options) for name, options in wanted.items() if name in available]
-
-
-def build_onnx(weights: Weights, sizes: Sequence[tuple[int, int]], folder: Path) -> None:
-    """Write one ONNX file for each input size into ``folder``."""
-    for size in sizes:
-        write_onnx(weights, size, folder / f"{size[0]}x{size[1]}.onnx")
-
-
-def onnx_files(folder: Path) -> dict[tuple[int, int], Path]:
-    """The files of ``build_onnx`` by (height, width)."""
-    files = {}
-    for path in sorted(folder.glob("*x*.onnx")):
-        height, width = path.stem.split("x")
-        files[int(height), int(width)] = path
-    return files
-
-
-def missing_module(name: str, packages: str) -> str:
-    """What to install before module ``name`` can be imported; empty if nothing."""
-    if importlib.util.find_spec(name) is not None:
-        return ""
-    return f"{name} is not installed; pip install {packages}"

@@ -10,35 +10,19 @@ from typing import Any, ClassVar
 import torch
 
 from ..weights import Weights
-from .backend import Answers, Backend
+from .backend import Answers, built_files
 from .exchange import answers_of
-from .onnx_backend import build_onnx, missing_module, onnx_files
+from .onnx_backend import OnnxBackend
 
 _PRECISIONS = {"fp32": "f32", "bf16": "bf16"}
 
 
-class OpenVinoBackend(Backend):
-    """Runs from one ONNX file an input size; compiled when loaded, and for each length of batch."""
+class OpenVinoBackend(OnnxBackend):
+    """Compiles an ONNX file when it is loaded, and for each length of batch."""
 
-    name = "openvino"
+    name = module = "openvino"
     precisions: ClassVar = {"cpu": ("bf16", "fp32")}
-    is_built = True
     libraries = ("torch", "openvino")
-
-    @classmethod
-    def missing(cls) -> str:
-        return missing_module("openvino", "openvino onnxscript")
-
-    @classmethod
-    def build(
-        cls,
-        weights: Weights,
-        device: torch.device,
-        precision: str,
-        sizes: Sequence[tuple[int, int]],
-        folder: Path,
-    ) -> None:
-        build_onnx(weights, sizes, folder)
 
     def __init__(
         self, weights: Weights, device: torch.device, precision: str, folder: Path | None = None
@@ -53,7 +37,7 @@ class OpenVinoBackend(Backend):
             "ENABLE_CPU_PINNING": False,  # other threads need these cores in between
             "INFERENCE_NUM_THREADS": len(os.sched_getaffinity(0)),
         }
-        self._files = onnx_files(folder)
+        self._files = built_files(folder, ".onnx")
         shapes = [(1, 3, height, width) for height, width in self._files]
         self._requests = {shape: self._request(shape) for shape in shapes}
 

@@ -9,26 +9,21 @@ from typing import ClassVar
 import torch
 
 from ..weights import Weights
-from .backend import Answers, Backend
+from .backend import Answers, built_file, built_files
 from .exchange import INPUT, answers_of
-from .onnx_backend import build_onnx, missing_module, onnx_files
+from .onnx_backend import OnnxBackend
 from .perception import EngineError
 
 MAX_BATCH = 4
 
 
-class TensorRtBackend(Backend):
+class TensorRtBackend(OnnxBackend):
     """One plan an input size, for batches of up to ``MAX_BATCH``, in torch's memory and stream."""
 
-    name = "tensorrt"
+    name = module = "tensorrt"
     precisions: ClassVar = {"cuda": ("fp16", "fp32")}
-    is_built = True
     libraries = ("torch", "tensorrt")
     uses_graph = True
-
-    @classmethod
-    def missing(cls) -> str:
-        return missing_module("tensorrt", "tensorrt onnxscript")
 
     @classmethod
     def build(
@@ -39,10 +34,11 @@ class TensorRtBackend(Backend):
         sizes: Sequence[tuple[int, int]],
         folder: Path,
     ) -> None:
-        build_onnx(weights, sizes, folder)
+        super().build(weights, device, precision, sizes, folder)
         with torch.cuda.device(device):
-            for path in onnx_files(folder).values():
-                path.with_suffix(".plan").write_bytes(plan(path, precision))
+            for size in sizes:
+                onnx = built_file(folder, size, ".onnx")
+                built_file(folder, size, ".plan").write_bytes(plan(onnx, size, precision))
 
     def __init__(
         self, weights: Weights, device: torch.device, precision: str, folder: Path | None = None
@@ -50,8 +46,7 @@ class TensorRtBackend(Backend):
         assert folder is not None
         with torch.cuda.device(device):
             self._plans = {
-                size: Plan(path.with_suffix(".plan").read_bytes())
-                for size, path in onnx_files(folder).items()
+                size: Plan(path.read_bytes()) for size, path in built_files(folder, ".plan").items()
             }
 
     @property
@@ -93,7 +88,7 @@ class Plan:
         return answers
 
 
-def plan(onnx: Path, precision: str) -> bytes:
+def plan(onnx: Path, size: tuple[int, int], precision: str) -> bytes:
     """Build TensorRT's plan of an ONNX file, for the GPU at hand; takes minutes."""
     import tensorrt
 
@@ -107,9 +102,8 @@ def plan(onnx: Path, precision: str) -> bytes:
     config = builder.create_builder_config()
     if precision == "fp16":
         config.set_flag(tensorrt.BuilderFlag.FP16)
-    height, width = map(int, onnx.stem.split("x"))
     profile = builder.create_optimization_profile()
-    least, most = (1, 3, height, width), (MAX_BATCH, 3, height, width)
+    least, most = (1, 3, *size), (MAX_BATCH, 3, *size)
     profile.set_shape(INPUT, least, least, most)
     config.add_optimization_profile(profile)
     serialised = builder.build_serialized_network(network, config)

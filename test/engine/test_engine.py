@@ -149,7 +149,7 @@ def test_the_range_may_change_between_two_frames():
 def test_a_closed_engine_holds_no_network(file):
     """Its tensors are gone with it, though somebody still holds the engine."""
     small = eager(file)
-    small.warm_up((64, 96))
+    small.warm_up()
     tensors = [weakref.ref(parameter) for parameter in small.backend.network.parameters()]
     small.close()
     assert tensors and not any(tensor() is not None for tensor in tensors)
