@@ -27,7 +27,7 @@ from . import engines, memory, surroundings
 from .engines import Bench, EngineResult
 from .roofline import flops, matmul_rate
 from .targets import best_engine, targets
-from .timing import Times, in_turn
+from .timing import LOW_RATE, at_rate, in_turn
 
 SIZE = (480, 640)  # of the images, where nothing else is said
 SIZES = ((256, 512), (480, 640), (512, 1024))  # of the network's input, to see how it scales
@@ -96,8 +96,11 @@ def _run(bench: Bench, path: Path, arguments: argparse.Namespace) -> dict[str, A
     _title("around the network")
     _print_surroundings(results["surroundings"])
     chosen = next(c for c in usable if str(c) == best.name)
-    results["in_full"] = _in_full(bench, chosen, rounds)
-    _say(f"every answer, confidence included   {results['in_full']}")
+    answer = _in_full(bench, chosen)
+    results["in_full"] = in_turn({"": answer}, rounds)[""]
+    results["in_full_at_rate"] = at_rate(answer, LOW_RATE, rounds)
+    _say(f"image to answer with confidence     {results['in_full']}   {best.name}")
+    _say(f"the same, at {LOW_RATE:g} Hz                  {results['in_full_at_rate']}")
 
     if not arguments.quick:
         _print_memory(bench, path, results, [str(c) for c in usable], best.name)
@@ -151,10 +154,10 @@ def _print_surroundings(result: surroundings.Surroundings) -> None:
     _say(f"cloud into its message              {result.cloud}")
 
 
-def _in_full(bench: Bench, chosen: Candidate, rounds: int) -> Times:
+def _in_full(bench: Bench, chosen: Candidate) -> Callable[[], object]:
     """Image to answer with all answers, as when every topic has a subscriber."""
     engine, images = engines.opened(bench, chosen), engines.frame(SIZE)[None]
-    return in_turn({"": partial(engine, images, [engines.FOCAL], engine.answers)}, rounds)[""]
+    return partial(engine, images, [engines.FOCAL], engine.answers)
 
 
 def _print_memory(
@@ -248,10 +251,14 @@ def _print_ros(bench: Bench, path: Path, results: dict[str, Any], best: str) -> 
     for name, report in results["ros"].items():
         for run in (report.unhurried, *report.rates):
             _say(
-                f"{name:10}{run.rate_hz:9.0f}{run.p50_ms:8.0f}{run.p95_ms:8.0f}{run.p99_ms:8.0f}"
+                f"{name:10}{run.rate_hz:9.0f}{run.p50_ms:8.1f}{run.p95_ms:8.1f}{run.p99_ms:8.1f}"
                 f"{run.answered:6d} /{run.offered:4d}{run.achieved_hz:7.1f}"
             )
         _say(f"{name:10}highest rate held: {report.highest.rate_hz:.1f} Hz")
+    ours = results["ros"]["sosd"]
+    stages = {**ours.stages, "on the way": ours.unhurried.p50_ms - ours.stages["total"]}
+    del stages["total"]
+    _say(f"sosd at {LOW_RATE:g} Hz [ms]: {', '.join(f'{k} {v:.1f}' for k, v in stages.items())}")
 
 
 def _title(text: str) -> None:

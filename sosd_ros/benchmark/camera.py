@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import re
 import time
 from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
 import cv2
+from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.context import Context
 from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
@@ -38,6 +40,7 @@ class Camera(Node):
         newest: stamp of the newest frame that has all of its answers; 0 before the first.
         keeps: whether to keep the answers, which are megabytes.
         kept: those answers by topic, by stamp.
+        stages: median milliseconds by stage, which the node under test says of its last frames.
     """
 
     def __init__(self, name: str, size: tuple[int, int], context: Context) -> None:
@@ -46,6 +49,8 @@ class Camera(Node):
         self._infos = self.create_publisher(CameraInfo, "camera_info", QUEUE)
         for topic, kind in ANSWERS.items():
             self.create_subscription(kind, f"/{name}/{topic}", self._listener(topic), QUEUE)
+        self.create_subscription(DiagnosticArray, "/diagnostics", self._note_stages, QUEUE)
+        self.stages: dict[str, float] = {}
         self._name = name
         # Made once: a camera's own work should not show in the figures.
         self._pictures = _frames(size)
@@ -93,6 +98,11 @@ class Camera(Node):
             for stamp in self.sent
             if self.is_answered(stamp)
         }
+
+    def _note_stages(self, message: DiagnosticArray) -> None:
+        for item in (item for status in message.status for item in status.values):
+            if stage := re.fullmatch(r"latency (\w+) p50 \[ms\]", item.key):
+                self.stages[stage[1]] = float(item.value)
 
     def _listener(self, topic: str) -> Callable[[Any], None]:
         def listen(message: Any) -> None:

@@ -34,9 +34,9 @@ from ..process import (
 )
 from ..share import DEFAULT_WEIGHTS, share
 from .camera import ANSWERS, Camera
+from .timing import LOW_RATE
 
 RATES = (10.0, 30.0, 60.0)  # Hz offered
-LOW_RATE = 5.0  # Hz, at which no frame meets another: comparable with the engine's own time
 SECONDS = 4.0  # of a run
 SIZE = (480, 640)
 WARM_UP = 10  # frames, one at a time
@@ -102,13 +102,16 @@ class NodeReport:
 
     Attributes:
         node: ``sosd`` or ``textbook``.
-        unhurried: the run at ``LOW_RATE``, whose p50 goes over the engine's image-to-answer.
+        unhurried: the run at ``LOW_RATE``, whose p50 goes over the engine's own at that rate.
+        stages: median milliseconds of it by stage, of the node's own diagnostics; ``total`` is from
+            the image's arrival to the last answer's departure. None of the textbook node.
         rates: a run for each rate.
         highest: the highest rate held.
     """
 
     node: str
     unhurried: RosResult
+    stages: dict[str, float]
     rates: list[RosResult]
     highest: HighestRate
 
@@ -318,9 +321,11 @@ def examine(
 ) -> NodeReport:
     """All that is measured of a node, which is started once; arguments as of ``measure``."""
     with robot(node, parameters, size) as robot_:
+        unhurried = robot_.play(LOW_RATE, seconds)
         return NodeReport(
             node=node,
-            unhurried=robot_.play(LOW_RATE, seconds),
+            unhurried=unhurried,
+            stages=dict(robot_.camera.stages),
             rates=[robot_.play(rate, seconds) for rate in rates],
             highest=highest_rate(robot_, seconds),
         )

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+LOW_RATE = 5.0  # Hz, at which no frame meets another
+
 
 @dataclass(frozen=True)
 class Times:
@@ -48,3 +50,17 @@ def in_turn(
                 subject()
                 seconds[name].append(clock() - started)
     return {name: Times.of(values) for name, values in seconds.items()}
+
+
+def at_rate(subject: Callable[[], object], rate: float, calls: int) -> Times:
+    """Time calls at a rate in Hz, as a slow camera causes them: the machine rests in between.
+
+    It is not awake at once: its caches were given to others, and its cores were slowed down.
+    """
+    seconds, begin = [], time.perf_counter()
+    for number in range(calls):
+        time.sleep(max(0.0, begin + number / rate - time.perf_counter()))
+        started = time.perf_counter()
+        subject()
+        seconds.append(time.perf_counter() - started)
+    return Times.of(seconds)

@@ -30,7 +30,7 @@ class OpenVinoBackend(OnnxBackend):
         import openvino
 
         assert folder is not None
-        self._core = openvino.Core()
+        self._core, self._tensor = openvino.Core(), openvino.Tensor
         self._options = {
             "INFERENCE_PRECISION_HINT": _PRECISIONS[precision],
             "PERFORMANCE_HINT": "LATENCY",
@@ -50,14 +50,14 @@ class OpenVinoBackend(OnnxBackend):
         shape = (batch, channels, height, width)
         if shape not in self._requests:
             self._requests[shape] = self._request(shape)
-        request = self._requests[shape]
-        results = request.infer([inputs.numpy()], share_inputs=True, share_outputs=True)
-        outputs = request.model_outputs
-        names = [output.get_any_name() for output in outputs]
+        request, names = self._requests[shape]
+        request.set_input_tensor(self._tensor(inputs.numpy(), shared_memory=True))
+        results = request.infer(share_outputs=True)
         return answers_of(names, [torch.from_numpy(results[i]) for i in range(len(names))])
 
-    def _request(self, shape: tuple[int, int, int, int]) -> Any:
-        """What answers inputs of one shape: fixed shapes are a fifth faster."""
+    def _request(self, shape: tuple[int, int, int, int]) -> tuple[Any, list[str]]:
+        """What answers inputs of one shape, and its answers: fixed shapes are a fifth faster."""
         model = self._core.read_model(self._files[shape[2], shape[3]])
         model.reshape(list(shape))
-        return self._core.compile_model(model, "CPU", self._options).create_infer_request()
+        compiled = self._core.compile_model(model, "CPU", self._options)
+        return compiled.create_infer_request(), [out.get_any_name() for out in compiled.outputs]

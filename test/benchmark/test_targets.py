@@ -39,7 +39,7 @@ def engine(name, total, forward, labels=1.0):
 RESULTS = {
     "engines": [engine("torch fp32", 40, 38), engine("fast fp32", 10, 8), engine("wrong", 1, 1, 0)],
     "surroundings": Surroundings(times(50), times(5), times(1), 100, 1, times(3), 1.0),
-    "in_full": times(20),
+    "in_full_at_rate": times(20),
 }
 
 
@@ -105,4 +105,4 @@ def test_a_quick_run_prints_and_saves_the_table(tmp_path, small_weights):
     assert "torch fp32" in names and all(f"\n{name} " in finished.stdout for name in names)
     assert len(figures["targets"]) == 11
     assert [row["what"] in finished.stdout for row in figures["targets"]] == [True] * 11
-    assert {f.name for f in dataclasses.fields(Times)} == set(figures["in_full"])
+    assert {f.name for f in dataclasses.fields(Times)} == set(figures["in_full_at_rate"])
