@@ -11,6 +11,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    NonNegativeFloat,
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
@@ -43,6 +44,8 @@ class Data(_Section):
     raw_depth: bool = False
     # Cityscapes alone: disparity is that of the full-size images, divided by this.
     disparity_divisor: PositiveFloat = 1.0
+    # What augmentation scales images by; the paper's for the data set if empty.
+    scales: tuple[PositiveFloat, ...] | None = Field(None, min_length=1)
 
     @model_validator(mode="after")
     def _options_fit_the_data_set(self) -> Data:
@@ -69,13 +72,27 @@ class Optimiser(_Section):
     """Adam, with the learning rate constant or falling to zero by the polynomial rule.
 
     Attributes:
+        head_factor: learning rate of what is behind the backbone, relative to the backbone's.
+        weight_decay: decoupled from the gradient (AdamW), of the weights of convolutions alone.
         clip: the greatest norm of the gradient over all parameters; none if empty.
     """
 
     learning_rate: PositiveFloat = 1e-4
     schedule: Literal["constant", "poly"] = "constant"
     poly_power: PositiveFloat = 0.9
+    head_factor: PositiveFloat = 1.0
+    weight_decay: NonNegativeFloat = 0.0
     clip: PositiveFloat | None = None
+
+
+class Loss(_Section):
+    """What is added to eq. 6 and 7; nothing by default.
+
+    Attributes:
+        log_depth: weight of the mean |log d - log truth|, which weighs errors by the distance.
+    """
+
+    log_depth: NonNegativeFloat = 0.0
 
 
 class Config(_Section):
@@ -93,6 +110,7 @@ class Config(_Section):
     data: Data = Data()
     network: Network = Network()
     optimiser: Optimiser = Optimiser()
+    loss: Loss = Loss()
     strategy: SerializeAsAny[Options] = Field(
         default_factory=lambda: strategies.options(strategies.DEFAULT), validate_default=False
     )

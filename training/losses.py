@@ -16,6 +16,8 @@ from sosd_ros.network import Output
 
 from .data.loader import Batch
 
+LEAST = 0.1  # metres, or pixels of disparity
+
 
 def semantic_sum(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """Eq. 6 before its division: cross-entropy summed over the labelled pixels.
@@ -37,6 +39,17 @@ def depth_sum(depth: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
     return torch.where(known, depth - truth.nan_to_num(0, 0, 0), 0).abs().sum()
 
 
+def log_depth_sum(depth: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    """|log depth - log truth| summed over the pixels whose truth is finite.
+
+    Answers below ``LEAST`` count as that: they have no logarithm, or one that outweighs all else.
+    They get no gradient, which eq. 7 beside it gives them.
+    """
+    known = truth.isfinite()
+    error = depth.clamp(min=LEAST).log() - truth.nan_to_num(1, 1, 1).clamp(min=LEAST).log()
+    return torch.where(known, error, 0).abs().sum()
+
+
 def known_pixels(truth: Batch) -> dict[str, torch.Tensor]:
     """How many pixels have a truth, by task: scalars."""
     return {
@@ -46,17 +59,24 @@ def known_pixels(truth: Batch) -> dict[str, torch.Tensor]:
 
 
 def losses(
-    output: Output, truth: Batch, pixels: Mapping[str, torch.Tensor] | None = None
+    output: Output,
+    truth: Batch,
+    pixels: Mapping[str, torch.Tensor] | None = None,
+    log_depth: float = 0.0,
 ) -> dict[str, torch.Tensor]:
     """The loss of every task that ``output`` answers, by the task's name; 0 without any truth.
 
     Args:
         pixels: what to average over, if ``truth`` is only a part of the mini-batch.
+        log_depth: weight of ``log_depth_sum`` beside eq. 7.
     """
     pixels = pixels or known_pixels(truth)
     result = {}
     if output.depth is not None:
-        result["depth"] = depth_sum(output.depth, truth.depth) / pixels["depth"].clamp(min=1)
+        total = depth_sum(output.depth, truth.depth)
+        if log_depth:
+            total = total + log_depth * log_depth_sum(output.depth, truth.depth)
+        result["depth"] = total / pixels["depth"].clamp(min=1)
     if output.logits is not None:
         total = semantic_sum(output.logits, truth.labels)
         result["semantic"] = total / pixels["semantic"].clamp(min=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, cast
@@ -131,7 +132,8 @@ class Trainer:
             enabled=self.config.precision != "float32",
         ):
             output = self.model(images, tasks=self.strategy.tasks)
-        return losses(output, part, pixels), output.shared
+        by_task = losses(output, part, pixels, self.config.loss.log_depth)
+        return by_task, output.shared
 
     def _update(self, rate: float) -> None:
         for parameter in self.strategy.own:
@@ -155,7 +157,21 @@ class Trainer:
             parameter.grad = None
 
     def _make_optimiser(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-        return torch.optim.Adam(parameters, lr=self.config.optimiser.learning_rate)
+        settings = self.config.optimiser
+        backbone = set(self.network.backbone.parameters())
+        groups: dict[tuple[float, float], list[nn.Parameter]] = defaultdict(list)
+        for parameter in parameters:
+            factor = 1.0 if parameter in backbone else settings.head_factor
+            decay = settings.weight_decay if parameter.ndim > 1 else 0.0
+            groups[factor, decay].append(parameter)
+        return torch.optim.AdamW(  # without decay it is Adam
+            [
+                {"params": group, "rate_factor": factor, "weight_decay": decay}
+                for (factor, decay), group in groups.items()
+            ],
+            lr=settings.learning_rate,
+            weight_decay=0.0,
+        )
 
     def _exchanging(self, now: bool) -> AbstractContextManager[None]:
         """Gradients are exchanged between the processes with the last part only."""

@@ -83,8 +83,7 @@ def test_other_sizes_run_by_eager_torch_and_are_told_once(backend, built, file, 
     assert told[1].startswith(f"{backend} fp32 was not built for inputs of 32x160")
 
 
-@pytest.mark.parametrize("variant", ["semantic", "depth"])
-@pytest.mark.parametrize("backend", FROM_ONNX)
+@pytest.mark.parametrize(("backend", "variant"), zip(FROM_ONNX, ("semantic", "depth"), strict=True))
 def test_a_network_of_one_task_is_built(backend, variant, tmp_path, picture):
     """It answers that task, and None for the other."""
     needs(backend, "onnxscript")

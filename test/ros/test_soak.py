@@ -163,16 +163,16 @@ def soak(*arguments):
     return run_module("sosd_ros.checks.soak", *arguments)
 
 
-def test_a_minute_at_thirty_hertz(small_weights):
+def test_half_a_minute_at_thirty_hertz(small_weights):
     """Memory, stamps and counts are right.
 
     Latency is not judged here, as others use the machine. The frames are small: messages that such
     a machine keeps waiting take less than the memory that may be gained.
     """
     options = ("--device", "cpu", "--size", "96x64", "--drift", "inf")
-    done = soak("--seconds", 60, "--weights", small_weights, *options)
+    done = soak("--seconds", 30, "--weights", small_weights, *options)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "sent 1800" in " ".join(done.stdout.split())
+    assert "sent 900" in " ".join(done.stdout.split())
     assert "passed: " in done.stdout
 
 

@@ -169,3 +169,11 @@ def test_the_documentation_has_every_option_of_every_strategy(request):
         assert f"| `{name}` |" in table
         for option in type(strategies.options(name)).model_fields.keys() - {"name"}:
             assert f"`{option}`" in table
+
+
+def test_scales_of_the_augmentation_may_be_others(config):
+    """The data set's own unless they are given; none at all are refused."""
+    assert data_set(load(config).data).scales == (1.0, 1.2, 1.5)
+    assert data_set(load(config, ["data.scales=[1, 2]"]).data).scales == (1, 2)
+    with pytest.raises(ConfigError, match=r"data\.scales"):
+        load(config, ["data.scales=[]"])

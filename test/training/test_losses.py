@@ -64,3 +64,17 @@ def test_parts_of_a_batch_add_up_to_the_whole():
     logits = torch.arange(12.0).view(2, 2, 1, 3)
     parts = [semantic_loss(logits[i : i + 1], labels[i : i + 1], pixels).item() for i in (0, 1)]
     assert sum(parts) == pytest.approx(semantic_loss(logits, labels).item())
+
+
+def test_log_depth_weighs_errors_by_the_distance():
+    """1 for 2 and 8 for 4 metres: log 2 each; an answer below the least counts as the least."""
+    depth = torch.tensor([[[1.0, 8.0, -3.0, 5.0]]], requires_grad=True)
+    truth = torch.tensor([[[2.0, 4.0, 0.2, NAN]]])
+    batch = Batch(torch.empty(0), truth, torch.full(truth.shape, 255, dtype=torch.uint8))
+    output = Output(depth, None, NOTHING)
+    plain = losses(output, batch)["depth"]
+    loss = losses(output, batch, log_depth=0.5)["depth"]
+    assert (loss - plain).item() == pytest.approx(0.5 * math.log(2), rel=1e-6)
+    loss.backward()
+    assert depth.grad[0, 0, 2].item() == pytest.approx(-1 / 3)  # of eq. 7 alone
+    assert depth.grad[0, 0, 3].item() == 0

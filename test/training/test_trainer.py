@@ -140,3 +140,18 @@ def test_state_goes_from_one_trainer_to_another():
         learner.step(batch(9), 3, 0, 1e-2)
     assert torch.equal(parameters(one.network), parameters(other.network))
     assert torch.equal(parameters(one.measured), parameters(other.measured))
+
+
+def test_new_layers_may_learn_faster_and_weights_may_decay():
+    """Of a gradient of nothing, only decay moves a weight: by rate x factor x decay of itself."""
+    options = {"learning_rate": 1e-2, "head_factor": 10, "weight_decay": 0.5}
+    learner = trainer(optimiser=options)
+    before = {name: p.detach().clone() for name, p in learner.network.named_parameters()}
+    for parameter in learner.network.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    learner._update(1e-2)
+    for name, parameter in learner.network.named_parameters():
+        factor = 1 if name.startswith("backbone.") else 10
+        decay = 0.5 if parameter.ndim > 1 else 0
+        expected = before[name] * (1 - 1e-2 * factor * decay)
+        torch.testing.assert_close(parameter.detach(), expected, msg=name)

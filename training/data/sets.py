@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from pathlib import Path
 
@@ -18,8 +19,10 @@ _BESIDE = Path(__file__).parents[2] / "../shared/data"
 def data_set(data: Data) -> DataSet:
     """The data set that a configuration names, with its options."""
     if data.name == "cityscapes":
-        return cityscapes.data_set(data.size, data.disparity_divisor)
-    return nyuv2.data_set(data.classes or 40, raw_depth=data.raw_depth)
+        chosen = cityscapes.data_set(data.size, data.disparity_divisor)
+    else:
+        chosen = nyuv2.data_set(data.classes or 40, raw_depth=data.raw_depth)
+    return chosen if data.scales is None else dataclasses.replace(chosen, scales=data.scales)
 
 
 def default_root(name: str) -> Path:
