@@ -1,0 +1,116 @@
+"""Runs beside the paper's tables, as Markdown: ``python -m training.results RUN ...``."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from statistics import mean
+from typing import NamedTuple
+
+from . import command
+from .config import Config, load
+from .model import manifest_of
+from .tables import PAPER, SOURCE, method
+
+# The columns of a table, by data set: those of the paper's tables, with their digits.
+_COLUMNS = {
+    "nyuv2": dict.fromkeys(("mIoU", "mAcc", "pAcc", "rel", "rms", "log10", "d1", "d2", "d3"), 3),
+    "cityscapes": {"mIoU": 3, "px": 2},
+}
+
+
+class Run(NamedTuple):
+    """What came of a training: its configuration, and the metrics after its last epoch."""
+
+    config: Config
+    metrics: dict[str, float]
+
+
+def read(folder: Path) -> Run:
+    """The run in a folder of ``training.train``.
+
+    Raises:
+        ValueError: if it has not been finished.
+    """
+    config = load(folder / "config.yaml")
+    with (folder / "log.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    if not rows or int(rows[-1]["epoch"]) < config.epochs:
+        done = rows[-1]["epoch"] if rows else 0
+        raise ValueError(
+            f"run {folder} has done {done} of {config.epochs} epochs; go on with --resume"
+        )
+    columns = _COLUMNS[config.data.name]
+    return Run(config, {name: float(rows[-1][name]) for name in columns if rows[-1].get(name)})
+
+
+def table(runs: Iterable[Run]) -> str:
+    """One row for all runs that differ by their seed alone, in the order in which they come.
+
+    Numbers are of the last epoch, so that nothing was chosen by them: the mean over the seeds, and
+    how far the seeds lie from it at most.
+
+    Raises:
+        ValueError: if there is no run, or they are of several data sets.
+    """
+    groups: dict[str, list[Run]] = defaultdict(list)
+    for run in runs:
+        groups[run.config.model_copy(update={"seed": 0}).model_dump_json()].append(run)
+    names = {group[0].config.data.name for group in groups.values()}
+    if len(names) != 1:
+        raise ValueError(f"runs of {', '.join(sorted(names)) or 'nothing'}, expected one data set")
+    [data] = names
+    columns = _COLUMNS[data]
+    lines = [
+        _line(["", "epochs a task", "seeds", *columns]),
+        _line(["---"] * (3 + len(columns))),
+    ]
+    for group in groups.values():
+        config = group[0].config
+        row = method(data, manifest_of(config))
+        cells = [_spread([r.metrics.get(name) for r in group], columns[name]) for name in columns]
+        lines.append(_line([row, f"{_epochs_per_task(config):g}", str(len(group)), *cells]))
+        paper = PAPER[data].get(row, {})
+        numbers = [_number(paper.get(name), columns[name]) for name in columns]
+        lines.append(_line([f"*the paper's {row}*", "", "", *numbers]))
+    return "\n".join([*lines, "", f"The paper's: {SOURCE[data]}."])
+
+
+def _epochs_per_task(config: Config) -> float:
+    """How often each task has seen the images: Algorithm 1 shows every batch to one of them."""
+    return config.epochs / 2 if config.strategy.name == "em" else config.epochs
+
+
+def _spread(values: Sequence[float | None], digits: int) -> str:
+    numbers = [value for value in values if value is not None]
+    if not numbers:
+        return ""
+    centre = mean(numbers)
+    if len(numbers) == 1:
+        return _number(centre, digits)
+    return f"{centre:.{digits}f} ± {max(abs(n - centre) for n in numbers):.{digits}f}"
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "" if value is None else f"{value:.{digits}f}"
+
+
+def _line(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m training.results", description=__doc__)
+    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="folder of a run")
+    return parser
+
+
+def run(arguments: argparse.Namespace) -> None:
+    print(table(read(folder) for folder in arguments.runs))
+
+
+if __name__ == "__main__":
+    command.main(_parser(), run)
