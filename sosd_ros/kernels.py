@@ -354,7 +354,8 @@ def _certainty(odds: np.ndarray, count: int, line: np.ndarray, confidence: np.nd
             total[x] += share[x]
             share[x] *= growth[x]
     for x in range(confidence.size):
-        share_of_best = _exp(best[x] - reference[x]) / total[x]
+        # Rounding may give a little more than 1, of which a byte would make 0.
+        share_of_best = min(_exp(best[x] - reference[x]) / total[x], np.float32(1))
         confidence[x] = np.uint8(np.float32(255) * share_of_best + np.float32(0.5))
 
 

@@ -228,3 +228,10 @@ def test_kernels_work_where_nothing_can_be_kept(tmp_path):
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_certainty_does_not_wrap(random):
+    """Scores so large that rounding makes more than 1 of a probability: 255, and never 0."""
+    scores = (1e5 * random.standard_normal((40, 6, 8))).astype(np.float32)
+    _, confidence = classified(scores, (60, 80))
+    assert np.median(confidence) == 255 and (confidence > 0).all()

@@ -41,6 +41,8 @@ def main() -> None:
     arguments = _parser().parse_args()
     keep_freed_memory()  # as the node does
     path = arguments.weights or share("weights", DEFAULT_WEIGHTS)
+    if arguments.json is not None and not arguments.json.parent.is_dir():
+        sys.exit(f"error: --json is {arguments.json}, but its folder does not exist; make it first")
     try:
         device = checked_device(arguments.device)
         bench = Bench(weights.read(path), device, arguments.cache / "shipped", tell=_say)

@@ -87,7 +87,8 @@ def _ros_rows(results: Mapping[str, Any], best: Any) -> list[Target]:
     rivals = results.get("rivals")
     pair = None
     if rivals is not None:
-        pair = next(r for name, r in rivals.items() if "+" in name).median / best.total.median
+        pairs = [times for name, times in rivals.items() if " + " in name]
+        pair = pairs[0].median / rivals[best.name].median if pairs else None
     return [
         Target(
             "node's stamp-to-answer over image-to-answer", over, 1.25, True, "at 5 Hz, all topics"

@@ -60,6 +60,7 @@ def store(cache: Path, key: dict[str, Any], build: Callable[[Path], None]) -> Pa
     try:
         build(partial)
         (partial / "key.json").write_text(json.dumps(key, indent=2, sort_keys=True))
+        partial.chmod(0o755)  # for the node, which may be another user's
         shutil.rmtree(folder, ignore_errors=True)
         partial.rename(folder)
     finally:
@@ -68,9 +69,9 @@ def store(cache: Path, key: dict[str, Any], build: Callable[[Path], None]) -> Pa
 
 
 def find(cache: Path, key: dict[str, Any]) -> Path | None:
-    """The folder of a key, if it has been stored."""
+    """The folder of a key, if it has been stored and may be read."""
     folder = folder_of(cache, key)
-    return folder if (folder / "key.json").is_file() else None
+    return folder if os.access(folder / "key.json", os.R_OK) else None
 
 
 def _device_name(device: torch.device) -> list[str]:

@@ -62,6 +62,8 @@ class DeviceProgram:
 
         self._stream = torch.cuda.Stream(device) if pinned else None
         self._graph: torch.cuda.CUDAGraph | None = None
+        if self._stream is not None:  # the buffers are filled on another one
+            self._stream.wait_stream(torch.cuda.current_stream(device))
         if backend.uses_graph and pinned:
             self._capture(tell)
 

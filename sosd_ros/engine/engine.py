@@ -17,6 +17,7 @@ from .device import DeviceProgram
 from .host import HostProgram, Range
 from .perception import TASK_OF, EngineError, Perception
 
+_OFFSETS = (0, -16, 16, -32, 32)  # pixels
 _MOST_PROGRAMS = 8  # shapes of batches whose buffers are kept
 
 
@@ -75,7 +76,10 @@ class Engine:
 
     def usual_size(self) -> tuple[int, int]:
         """A (height, width) of images: 480x640, or else one that the backend was built for."""
-        sizes = ((480, 640), *self.backend.sizes)
+        sizes = [(480, 640), *self.backend.sizes]
+        # Rounded to multiples of 32, an input may itself be seen at another size than its image.
+        offsets = [(rows, columns) for rows in _OFFSETS for columns in _OFFSETS]
+        sizes += [(2 * h + y, 2 * w + x) for h, w in self.backend.sizes for y, x in offsets]
         return next(filter(self.accepts, sizes), sizes[0])
 
     def warm_up(self) -> None:
