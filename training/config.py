@@ -60,12 +60,19 @@ class Data(_Section):
 
 
 class Network(_Section):
-    """See ``sosd_ros.network.SOSDNet``."""
+    """See ``sosd_ros.network.SOSDNet``.
+
+    Attributes:
+        imagenet: start the backbone from ImageNet weights.
+        start: a weights file or checkpoint of a network of this kind, to start all of it from.
+    """
 
     variant: Literal["semantic", "depth", "mtl", "sosd", "esosd"] = "esosd"
     backbone: str = "xception65"
     rates: tuple[PositiveInt, ...] = (3, 6, 9)
+    drop_path: float = Field(0.0, ge=0, lt=1)
     imagenet: bool = True
+    start: Path | None = None
 
 
 class Optimiser(_Section):
@@ -90,9 +97,12 @@ class Loss(_Section):
 
     Attributes:
         log_depth: weight of the mean |log d - log truth|, which weighs errors by the distance.
+        squared_depth: weight of the mean (d - truth)^2, whose best answer is the mean of what may
+            be true and not its median.
     """
 
     log_depth: NonNegativeFloat = 0.0
+    squared_depth: NonNegativeFloat = 0.0
 
 
 class Config(_Section):

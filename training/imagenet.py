@@ -40,7 +40,13 @@ def normalisation(backbone: str) -> Normalisation:
 
 
 def create_network(
-    variant: str, backbone: str, classes: int, rates: tuple[int, ...], *, imagenet: bool
+    variant: str,
+    backbone: str,
+    classes: int,
+    rates: tuple[int, ...],
+    *,
+    imagenet: bool,
+    drop_path: float = 0.0,
 ) -> SOSDNet:
     """A network to train; with ``imagenet``, its backbone starts from ImageNet weights.
 
@@ -52,7 +58,8 @@ def create_network(
     """
     packaged = packaged_weights(backbone) if imagenet and backbone in _PACKAGED else None
     try:
-        network = SOSDNet(variant, backbone, classes, imagenet and packaged is None, rates)
+        downloaded = imagenet and packaged is None
+        network = SOSDNet(variant, backbone, classes, downloaded, rates, drop_path)
     except OSError as error:
         raise ValueError(
             f"the ImageNet weights of {backbone} could not be downloaded ({error}); check the "

@@ -50,6 +50,12 @@ def log_depth_sum(depth: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
     return torch.where(known, error, 0).abs().sum()
 
 
+def squared_depth_sum(depth: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    """(depth - truth)^2 summed over the pixels whose truth is finite."""
+    known = truth.isfinite()
+    return torch.where(known, depth - truth.nan_to_num(0, 0, 0), 0).square().sum()
+
+
 def known_pixels(truth: Batch) -> dict[str, torch.Tensor]:
     """How many pixels have a truth, by task: scalars."""
     return {
@@ -62,13 +68,16 @@ def losses(
     output: Output,
     truth: Batch,
     pixels: Mapping[str, torch.Tensor] | None = None,
+    *,
     log_depth: float = 0.0,
+    squared_depth: float = 0.0,
 ) -> dict[str, torch.Tensor]:
     """The loss of every task that ``output`` answers, by the task's name; 0 without any truth.
 
     Args:
         pixels: what to average over, if ``truth`` is only a part of the mini-batch.
         log_depth: weight of ``log_depth_sum`` beside eq. 7.
+        squared_depth: weight of ``squared_depth_sum`` beside it.
     """
     pixels = pixels or known_pixels(truth)
     result = {}
@@ -76,6 +85,8 @@ def losses(
         total = depth_sum(output.depth, truth.depth)
         if log_depth:
             total = total + log_depth * log_depth_sum(output.depth, truth.depth)
+        if squared_depth:
+            total = total + squared_depth * squared_depth_sum(output.depth, truth.depth)
         result["depth"] = total / pixels["depth"].clamp(min=1)
     if output.logits is not None:
         total = semantic_sum(output.logits, truth.labels)

@@ -48,6 +48,24 @@ def load(path: Path) -> Model:
     raise ValueError(f"{path} is neither a .safetensors weights file nor a .pt checkpoint")
 
 
+def copy_into(network: SOSDNet, path: Path) -> None:
+    """Give a network the parameters of a file's.
+
+    Raises:
+        ValueError: if the file cannot be used, or its network is of another kind.
+    """
+    model = load(path)
+    try:
+        network.load_state_dict(model.network.state_dict())
+    except RuntimeError as error:
+        manifest = model.manifest
+        raise ValueError(
+            f"network.start is {path}, with {manifest.variant} on {manifest.backbone} for "
+            f"{len(manifest.labels.names)} classes, which does not fit this network "
+            f"({_reason(error)}); train one of the same kind"
+        ) from error
+
+
 def manifest_of(config: Config) -> Manifest:
     """The manifest of a network trained as ``config`` says, without metrics."""
     data = data_set(config.data)

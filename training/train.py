@@ -16,6 +16,7 @@ from .device import checked_device
 from .imagenet import create_network, normalisation
 from .log import Log
 from .loop import Run, fit
+from .model import copy_into
 from .signals import Interrupted, Signals
 from .trainer import Trainer
 
@@ -66,8 +67,11 @@ def _train(config: Config, arguments: argparse.Namespace, device: str, signals: 
         config.network.backbone,
         len(data.labels.names),
         config.network.rates,
-        imagenet=config.network.imagenet and state is None,
+        imagenet=config.network.imagenet and config.network.start is None and state is None,
+        drop_path=config.network.drop_path,
     )
+    if config.network.start is not None and state is None:
+        copy_into(network, config.network.start)
     trainer = Trainer(config, network, normalisation(config.network.backbone), device)
     training_run = Run(trainer, data, training, validation, out)
     if state is not None:

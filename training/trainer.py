@@ -132,7 +132,7 @@ class Trainer:
             enabled=self.config.precision != "float32",
         ):
             output = self.model(images, tasks=self.strategy.tasks)
-        by_task = losses(output, part, pixels, self.config.loss.log_depth)
+        by_task = losses(output, part, pixels, **self.config.loss.model_dump())
         return by_task, output.shared
 
     def _update(self, rate: float) -> None:

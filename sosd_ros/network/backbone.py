@@ -17,12 +17,15 @@ class Backbone(nn.Module):
         name: a timm model that gives features at strides 8 and 32, such as ``xception65``,
             ``legacy_xception``, ``tf_efficientnet_lite0`` or ``mobilenetv4_conv_small``.
         pretrained: start from timm's ImageNet weights, which timm downloads.
+        drop_path: how often, in training, the last residual block is left out; earlier ones less
+            (stochastic depth, Huang et al., ECCV 2016).
 
     Raises:
-        ValueError: if timm knows no such model, or it lacks one of the two strides.
+        ValueError: if timm knows no such model, it lacks one of the two strides, or its blocks
+            cannot be left out.
     """
 
-    def __init__(self, name: str, pretrained: bool = False) -> None:
+    def __init__(self, name: str, pretrained: bool = False, drop_path: float = 0.0) -> None:
         super().__init__()
         if not timm.is_model(name):
             raise ValueError(
@@ -36,12 +39,18 @@ class Backbone(nn.Module):
                 f"backbone {name!r} gives features at strides {strides}, but the network taps "
                 f"strides {REFINED_STRIDE} and {OUTPUT_STRIDE}; choose another backbone"
             )
-        self.features = timm.create_model(
-            name,
-            pretrained=pretrained,
-            features_only=True,
-            out_indices=(strides.index(REFINED_STRIDE), strides.index(OUTPUT_STRIDE)),
-        )
+        try:
+            self.features = timm.create_model(
+                name,
+                pretrained=pretrained,
+                features_only=True,
+                out_indices=(strides.index(REFINED_STRIDE), strides.index(OUTPUT_STRIDE)),
+                **({"drop_path_rate": drop_path} if drop_path else {}),
+            )
+        except TypeError as error:  # how timm answers an option that a model lacks
+            raise ValueError(
+                f"backbone {name!r} cannot be built with drop_path {drop_path:g} ({error}); use 0"
+            ) from error
         self.refined_channels, self.out_channels = self.features.feature_info.channels()
 
     def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -66,6 +66,7 @@ class SOSDNet(nn.Module):
         classes: number of semantic classes.
         pretrained: let timm download ImageNet weights for the backbone.
         rates: dilations of the context module.
+        drop_path: of the backbone, for its training.
 
     Raises:
         ValueError: on an unknown variant or an unusable backbone.
@@ -78,12 +79,13 @@ class SOSDNet(nn.Module):
         classes: int = 40,
         pretrained: bool = False,
         rates: Sequence[int] = (3, 6, 9),
+        drop_path: float = 0.0,
     ) -> None:
         super().__init__()
         if variant not in VARIANTS:
             raise ValueError(f"variant {variant!r} is unknown; choose one of {', '.join(VARIANTS)}")
         self.variant = variant
-        self.backbone = Backbone(backbone, pretrained)
+        self.backbone = Backbone(backbone, pretrained, drop_path)
         self.context = Context(self.backbone.out_channels, rates)
         self.common = CommonRepresentation(self.context.out_channels)
 
