@@ -132,3 +132,25 @@ def test_what_cannot_be_built_is_refused_in_a_sentence(arguments, sentence):
     """Unknown names and backbones without the two strides are named."""
     with pytest.raises(ValueError, match=sentence):
         network(**arguments)
+
+
+def test_blocks_are_left_out_in_training_alone():
+    """Other ones in every pass; on the robot it is the network without that option."""
+    torch.manual_seed(0)
+    net = SOSDNet("esosd", COMPACT, drop_path=0.5)
+    images = torch.rand(2, 3, 64, 64)
+    for module in net.modules():  # else batch norm's statistics differ as well
+        if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
+            module.eval()
+            module.train = lambda mode=True, module=module: module
+    with torch.no_grad():
+        assert not torch.equal(net.train()(images).depth, net(images).depth)
+        plain = SOSDNet("esosd", COMPACT)
+        plain.load_state_dict(net.state_dict())
+        assert torch.equal(net.eval()(images).depth, plain.eval()(images).depth)
+
+
+def test_a_backbone_whose_blocks_cannot_be_left_out_is_refused():
+    """With the sentence of timm's model."""
+    with pytest.raises(ValueError, match=r"legacy_xception' cannot be built with drop_path 0\.2"):
+        SOSDNet("esosd", "legacy_xception", drop_path=0.2)

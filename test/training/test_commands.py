@@ -141,6 +141,20 @@ def test_a_signal_saves_the_run_wherever_it_is(config, nyuv2_root, tmp_path, num
     assert [int(row["epoch"]) for row in csv.DictReader(log(parts))] == [*range(1, epochs + 1)]
 
 
+def test_a_training_starts_from_another_one(trained, config, nyuv2_root, tmp_path):
+    """With steps too small to be seen it ends with the other's parameters."""
+    out = tmp_path / "second"
+    done = command(
+        *("train", config, "--data", nyuv2_root, "--out", out, "--device", "cpu"),
+        *("--set", f"network.start={trained / 'last.pt'}"),
+        *("--set", "optimiser.learning_rate=1e-12", "--set", "seed=7"),
+    )
+    assert done.returncode == 0, done.stderr
+    first, second = (checkpoint.load(run / "last.pt")["network"] for run in (trained, out))
+    weight = "common.conv.conv.weight"
+    assert torch.allclose(first[weight], second[weight], rtol=0, atol=1e-9)
+
+
 def test_going_on_with_other_settings_is_refused(trained, config, nyuv2_root):
     """The sentence names the setting and both values."""
     done = command(

@@ -78,3 +78,15 @@ def test_log_depth_weighs_errors_by_the_distance():
     loss.backward()
     assert depth.grad[0, 0, 2].item() == pytest.approx(-1 / 3)  # of eq. 7 alone
     assert depth.grad[0, 0, 3].item() == 0
+
+
+def test_squared_depth_adds_the_mean_squared_error():
+    """Errors of 1 and 3 metres: 5 square metres; a pixel without truth counts for nothing."""
+    depth = torch.tensor([[[1.0, 7.0, 5.0]]], requires_grad=True)
+    truth = torch.tensor([[[2.0, 4.0, NAN]]])
+    batch = Batch(torch.empty(0), truth, torch.full(truth.shape, 255, dtype=torch.uint8))
+    output = Output(depth, None, NOTHING)
+    loss = losses(output, batch, squared_depth=0.5)["depth"]
+    assert loss.item() == pytest.approx((1 + 3) / 2 + 0.5 * 5)
+    loss.backward()
+    assert depth.grad[0, 0, 2].item() == 0
