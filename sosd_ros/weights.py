@@ -68,7 +68,8 @@ class Manifest:
         focal_length: sqrt(fx fy) of the training camera, in pixels at ``input_size``.
         input_size: (height, width) that the network was trained at.
         mean, std: of red, green and blue in 0..1, by which inputs are normalised.
-        metrics: results, with the data that they were measured on.
+        metrics: results, with the data that they were measured on; ``first``, those of its first
+            images alone.
         training: the resolved training configuration.
         licence: what may be done with the file.
     """

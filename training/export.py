@@ -18,10 +18,12 @@ from .imagenet import Normalisation
 from .model import Model
 
 
-def measured(result: Result, data: str) -> dict[str, object]:
+FIRST = 8  # images that are measured apart, so that the file can be checked in moments
+
+
+def numbers(result: Result) -> dict[str, float]:
     """Metrics for the manifest, to the digits that mean something."""
-    numbers = {name: round(value, 4) for name, value in result.pooled().items()}
-    return {"data": data, "depth": "pooled over pixels", **numbers}
+    return {name: round(value, 4) for name, value in result.pooled().items()}
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -155,10 +157,18 @@ def _measure(file: Model, arguments: argparse.Namespace) -> dict[str, object]:
     """Measure, print, and give the metrics for the manifest."""
     truth, note = data_set(file.data), arguments.data_note
     samples = truth.open(arguments.data or default_root(file.data.name), "val")
-    result = measure(file, samples, truth, device=checked_device(arguments.device))
+    device = checked_device(arguments.device)
+    result = measure(file, samples, truth, device=device)
     print(tables.text(result, file.data.name, tables.method(file.data.name, file.manifest)))
+    first = Part(samples, range(min(FIRST, len(samples))))
     conditions = f"{setting(file, file.data, samples, 'val')}, {Protocol()}"
-    return measured(result, f"{note}, {len(samples)} images" if note else conditions)
+    return {
+        "data": f"{note}, {len(samples)} images" if note else conditions,
+        "images": len(samples),
+        "depth": "pooled over pixels",
+        **numbers(result),
+        "first": {"images": len(first), **numbers(measure(file, first, truth, device=device))},
+    }
 
 
 if __name__ == "__main__":

@@ -195,6 +195,8 @@ def test_export_writes_measured_numbers_that_evaluate_confirms(trained, nyuv2_ro
     measured = json.loads(report.read_text())
     assert manifest.metrics["mIoU"] == round(measured["semantic"]["mIoU"], 4)
     assert manifest.metrics["rel"] == round(measured["depth"]["rel"], 4)
+    assert manifest.metrics["first"]["images"] == 2  # all that there are
+    assert manifest.metrics["first"]["rel"] == manifest.metrics["rel"]
 
 
 @pytest.mark.parametrize(
