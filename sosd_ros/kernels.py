@@ -6,6 +6,7 @@ reordering of sums, but NaN and infinity keep their meaning, as depth has both.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 from collections.abc import Callable, Sequence
@@ -16,17 +17,37 @@ from typing import Any
 import numba
 import numba.extending
 import numpy as np
+from numba.core.caching import FunctionCache
 
 _FLAGS = {"contract", "reassoc", "arcp", "nsz"}
 
 
 def _compiled(function: Callable) -> Any:
     """A function compiled when it is first called, by several threads at once if need be."""
-    options: dict[str, Any] = {"nogil": True, "fastmath": _FLAGS, "error_model": "numpy"}
-    try:
-        return numba.njit(cache=True, **options)(function)
-    except RuntimeError:  # no folder to keep the compiled code in: once more in each process
-        return numba.njit(**options)(function)
+    compiled: Any = numba.njit(nogil=True, fastmath=_FLAGS, error_model="numpy")(function)
+    with contextlib.suppress(RuntimeError):  # no folder for it: compiled once in each process
+        compiled._cache = _Kept(function)  # type: ignore[no-untyped-call]
+    return compiled
+
+
+class _Kept(FunctionCache):
+    """Compiled code beside its source; where that cannot be read or written, it is not kept.
+
+    A file that was cut short, or a full disk, would else be the end of every call.
+    """
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        try:
+            return super().load_overload(sig, target_context)  # type: ignore[no-untyped-call]
+        except Exception:
+            with contextlib.suppress(Exception):
+                # Else no new code would be kept either.
+                self.flush()  # type: ignore[no-untyped-call]
+            return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        with contextlib.suppress(Exception):
+            super().save_overload(sig, data)  # type: ignore[no-untyped-call]
 
 
 @cache

@@ -169,7 +169,7 @@ class PerceptionNode(LifecycleNode):
             tell=self._tell,
         )
         self._engine = engine  # to be closed, if anything fails from here on
-        engine.warm_up()
+        engine.warm_up(len(settings.cameras))
         self._misfits = {}
         for name in settings.cameras:
             self._cameras[name] = CameraTopics(self, name, engine.answers, self._on_incompatible)

@@ -1,5 +1,6 @@
 """The compiled kernels: the same numbers as torch, at all sizes."""
 
+import os
 import subprocess
 import sys
 import textwrap
@@ -205,10 +206,10 @@ def test_an_error_in_a_band_is_raised():
         kernels.in_bands(480, (fail,))
 
 
-def test_kernels_work_where_nothing_can_be_kept(tmp_path):
-    """On a file system that is read-only, code is compiled once more in each process."""
-    (tmp_path / "alone.py").write_text(Path(kernels.__file__).read_text())
-    (tmp_path / "__pycache__").write_text("a file, where the compiled code would be kept")
+def calls_a_kernel(folder):
+    """Call a copy of a kernel in a process of its own; whether it was found compiled."""
+    (folder / "alone.py").write_text(Path(kernels.__file__).read_text())
+    os.utime(folder / "alone.py", (0, 0))  # the same file each time
     program = """
         import numpy as np, alone
         depth, rgb = np.full((2, 2), 3, np.float32), np.zeros((2, 2, 3), np.uint8)
@@ -216,18 +217,38 @@ def test_kernels_work_where_nothing_can_be_kept(tmp_path):
         arguments = (depth, rays, rays, rgb, rgb[:0, :, 0], 1, points, points.view(np.uint32))
         alone.in_bands(2, (alone.cloud, *arguments))
         assert (points[..., :3] == 3).all()
-        assert alone.cloud._cache.cache_path is None
+        print(sum(alone.cloud.stats.cache_hits.values()))
     """
-    nowhere = str(tmp_path / "alone.py" / "home")  # below a file
+    nowhere = str(folder / "alone.py" / "home")  # below a file
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(program)],
-        cwd=tmp_path,
+        cwd=folder,
         env={"HOME": nowhere, "XDG_CACHE_HOME": nowhere, "PATH": "/usr/bin:/bin"},
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
+    return int(done.stdout) > 0
+
+
+def test_kernels_work_where_nothing_can_be_kept(tmp_path):
+    """On a file system that is read-only, code is compiled once more in each process."""
+    (tmp_path / "__pycache__").write_text("a file, where the compiled code would be kept")
+    assert not calls_a_kernel(tmp_path)
+
+
+def test_damaged_compiled_code_is_compiled_anew_and_kept(tmp_path):
+    """A full disk or a loss of power must not be the end of every frame."""
+    assert not calls_a_kernel(tmp_path)
+    assert calls_a_kernel(tmp_path)
+    kept = [*(tmp_path / "__pycache__").glob("*.nb?")]
+    assert {path.suffix for path in kept} == {".nbi", ".nbc"}
+    for suffix in (".nbi", ".nbc"):
+        for path in (path for path in kept if path.suffix == suffix):
+            path.write_bytes(path.read_bytes()[:20])
+        assert not calls_a_kernel(tmp_path)
+        assert calls_a_kernel(tmp_path)
 
 
 def test_certainty_does_not_wrap(random):

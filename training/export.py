@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 from sosd_ros import weights
+from sosd_ros.network import input_size
 
 from . import command, formats, model, quantise, tables
 from .data.sample import Part
@@ -16,7 +17,6 @@ from .device import checked_device
 from .evaluation import Protocol, Result, evaluate, measure, setting
 from .imagenet import Normalisation
 from .model import Model
-
 
 FIRST = 8  # images that are measured apart, so that the file can be checked in moments
 
@@ -69,7 +69,9 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="openvino: quantise on images of train.txt, and measure on val.txt what that costs",
     )
-    others.add_argument("--limit", type=int, metavar="N", help="--int8: measure on N images only")
+    others.add_argument(
+        "--limit", type=_count, metavar="N", help="--int8: measure on N images only"
+    )
     return parser
 
 
@@ -80,7 +82,14 @@ def _size(text: str) -> tuple[int, int]:
     return int(height), int(width)
 
 
+def _count(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of images, expected 1 or more")
+    return int(text)
+
+
 def run(arguments: argparse.Namespace) -> None:
+    _refuse_what_means_nothing(arguments)
     if arguments.format != "weights":
         _write_other(arguments)
         return
@@ -100,6 +109,17 @@ def run(arguments: argparse.Namespace) -> None:
         manifest = dataclasses.replace(manifest, metrics=metrics)
     weights.write(out, manifest, state)
     print(f"wrote {out}, {out.stat().st_size / 1e6:.1f} MB, {trained.origin}")
+
+
+def _refuse_what_means_nothing(arguments: argparse.Namespace) -> None:
+    if arguments.int8 and (arguments.format != "openvino" or arguments.dynamic_size):
+        raise ValueError("--int8 is for --format openvino and a fixed size")
+    if arguments.limit and not arguments.int8:
+        raise ValueError("--limit is for --int8")
+    if arguments.format == "weights" and (arguments.size or arguments.dynamic_size):
+        raise ValueError(
+            "--size and --dynamic-size are for another --format; a weights file fits any size"
+        )
 
 
 def _write_other(arguments: argparse.Namespace) -> None:
@@ -122,13 +142,17 @@ def _write_int8(
     trained: Model, file: weights.Weights, size: tuple[int, int], arguments: argparse.Namespace
 ) -> None:
     """Quantise, measure what it costs, say so, and write."""
-    if arguments.format != "openvino" or arguments.dynamic_size:
-        raise ValueError("--int8 is for --format openvino and a fixed size")
     quantise.require_nncf()
     formats.check_request("openvino", size, arguments.out)
     truth, root = data_set(trained.data), arguments.data or default_root(trained.data.name)
-    quantised = quantise.quantised(file, size, truth.open(root, "train"))
     samples = truth.open(root, "val")
+    seen = input_size(samples[0].labels.shape, size)
+    if seen != size:
+        raise ValueError(
+            f"--size is {size[0]}x{size[1]}, but what it costs is measured on images that the "
+            f"network sees at {seen[0]}x{seen[1]}; use that"
+        )
+    quantised = quantise.quantised(file, size, truth.open(root, "train"))
     if arguments.limit is not None:
         samples = Part(samples, range(min(arguments.limit, len(samples))))
     metrics = []

@@ -209,7 +209,7 @@ def _run_tensorrt(path: Path) -> Run:
     plan = Plan(path.read_bytes())
 
     def run(images: np.ndarray) -> list[np.ndarray]:
-        return [answer.cpu().numpy() for answer in plan(torch.from_numpy(images).cuda()).values()]
+        return [answer.cpu().numpy() for answer in plan(torch.from_numpy(images).cuda())]
 
     return run
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -77,12 +78,13 @@ def _input(image: np.ndarray, manifest: Manifest, size: tuple[int, int]) -> np.n
 
 
 def losses(before: dict[str, float], after: dict[str, float]) -> dict[str, Loss]:
-    """By how much mIoU and rel are worse; metrics by name."""
+    """By how much mIoU and rel, or px, are worse; metrics by name."""
     found = {}
-    for name, sign in (("mIoU", -1), ("rel", 1)):
+    for name, sign in (("mIoU", -1), ("rel", 1), ("px", 1)):
         if name in before:
-            worse = sign * (after[name] - before[name]) / before[name]
-            found[name] = Loss(before[name], after[name], worse)
+            worse = sign * (after[name] - before[name])
+            share = worse / before[name] if before[name] else math.copysign(math.inf, worse)
+            found[name] = Loss(before[name], after[name], share if worse else 0.0)
     return found
 
 

@@ -43,17 +43,19 @@ def main() -> None:
     path = arguments.weights or share("weights", DEFAULT_WEIGHTS)
     if arguments.json is not None and not arguments.json.parent.is_dir():
         sys.exit(f"error: --json is {arguments.json}, but its folder does not exist; make it first")
+    results: dict[str, Any] = {}
     try:
         device = checked_device(arguments.device)
         bench = Bench(weights.read(path), device, arguments.cache / "shipped", tell=_say)
-        results = _run(bench, path, arguments)
+        _run(bench, path, arguments, results)
     except (EngineError, weights.WeightsError) as error:
         sys.exit(f"error: {error}")
-    if arguments.json is not None:
-        partial = arguments.json.with_name(arguments.json.name + ".partial")
-        partial.write_text(json.dumps(_plain(results), indent=2))
-        os.replace(partial, arguments.json)
-        _say(f"\nsaved {arguments.json}")
+    finally:  # what has been measured before a failure as well
+        if arguments.json is not None and results:
+            partial = arguments.json.with_name(arguments.json.name + ".partial")
+            partial.write_text(json.dumps(_plain(results), indent=2))
+            os.replace(partial, arguments.json)
+            _say(f"\nsaved {arguments.json}")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -61,7 +63,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--weights", type=Path, help="a weights file instead of the shipped one")
     parser.add_argument("--device", default="cuda", help="cuda, cuda:N or cpu (default: cuda)")
     parser.add_argument("--json", type=Path, help="where to save all figures")
-    parser.add_argument("--rounds", type=int, default=30, help="of each comparison (default: 30)")
+    parser.add_argument(
+        "--rounds", type=_rounds, default=30, help="of each comparison (default: 30)"
+    )
     parser.add_argument("--ros", action="store_true", help="also the node over real DDS")
     parser.add_argument("--rivals", action="store_true", help="also other networks")
     parser.add_argument("--quick", action="store_true", help="only the engines and their targets")
@@ -74,10 +78,16 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _run(bench: Bench, path: Path, arguments: argparse.Namespace) -> dict[str, Any]:
-    """All sections in order; what each one gives is printed at once and returned."""
+def _rounds(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of rounds, expected 1 or more")
+    return int(text)
+
+
+def _run(bench: Bench, path: Path, arguments: argparse.Namespace, results: dict[str, Any]) -> None:
+    """All sections in order; what each one gives is printed at once and put into ``results``."""
     rounds = arguments.rounds
-    results: dict[str, Any] = {"machine": _machine(bench.device)}
+    results["machine"] = _machine(bench.device)
     _say("\n".join(f"{name}: {value}" for name, value in results["machine"].items()))
 
     own = input_size(SIZE, bench.file.manifest.input_size)
@@ -117,7 +127,6 @@ def _run(bench: Bench, path: Path, arguments: argparse.Namespace) -> dict[str, A
     _title("targets")
     for row in results["targets"]:
         _say(str(row))
-    return results
 
 
 def _machine(device: torch.device) -> dict[str, str]:
@@ -216,7 +225,8 @@ def _print_large(bench: Bench, results: dict[str, Any], folder: Path, rounds: in
 
 
 def _untrained(manifest: Manifest, network: SOSDNet) -> Weights:
-    return Weights(manifest, network.state_dict(), "untrained, seed 0")
+    what = f"untrained {manifest.backbone}, {len(manifest.labels.names)} classes, seed 0"
+    return Weights(manifest, network.state_dict(), what)
 
 
 def _print_rivals(bench: Bench, results: dict[str, Any], chosen: Candidate, rounds: int) -> None:
@@ -237,6 +247,7 @@ def _print_rivals(bench: Bench, results: dict[str, Any], chosen: Candidate, roun
 
 
 def _print_ros(bench: Bench, path: Path, results: dict[str, Any], best: str) -> None:
+    from ..process import NodeError
     from .ros import examine
 
     _title("camera stamp to last answer received, over DDS: depth, labels, confidence, points")
@@ -248,7 +259,10 @@ def _print_ros(bench: Bench, path: Path, results: dict[str, Any], best: str) -> 
         "precision": precision,
         "engine_cache": str(bench.folder),
     }
-    results["ros"] = {name: examine(name, parameters) for name in ("sosd", "textbook")}
+    try:
+        results["ros"] = {name: examine(name, parameters) for name in ("sosd", "textbook")}
+    except NodeError as error:
+        sys.exit(f"error: {error}")
     _say(f"{'node':10}{'offered':>9}{'p50':>8}{'p95':>8}{'p99':>8}{'answered':>12}{'Hz':>7}")
     for name, report in results["ros"].items():
         for run in (report.unhurried, *report.rates):
@@ -258,8 +272,9 @@ def _print_ros(bench: Bench, path: Path, results: dict[str, Any], best: str) -> 
             )
         _say(f"{name:10}highest rate held: {report.highest.rate_hz:.1f} Hz")
     ours = results["ros"]["sosd"]
-    stages = {**ours.stages, "on the way": ours.unhurried.p50_ms - ours.stages["total"]}
-    del stages["total"]
+    stages = dict(ours.stages)
+    if "total" in stages:  # the node's own report may have come too late
+        stages["on the way"] = ours.unhurried.p50_ms - stages.pop("total")
     _say(f"sosd at {LOW_RATE:g} Hz [ms]: {', '.join(f'{k} {v:.1f}' for k, v in stages.items())}")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import importlib.metadata
 import json
@@ -9,13 +11,14 @@ import os
 import platform
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
 _VERSION = 1  # of what the folders hold
+_LABEL = "key.json"  # written last
 
 
 def default_cache() -> Path:
@@ -52,14 +55,29 @@ def folder_of(cache: Path, key: dict[str, Any]) -> Path:
     return cache / f"{key['backend']}-{key['precision']}-{digest}"
 
 
+@contextlib.contextmanager
+def alone(cache: Path) -> Iterator[None]:
+    """Wait until nobody else stores in a cache, and let nobody else store meanwhile."""
+    cache.mkdir(parents=True, exist_ok=True)
+    with (cache / ".lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 def store(cache: Path, key: dict[str, Any], build: Callable[[Path], None]) -> Path:
-    """Have ``build`` fill the folder of a key, which appears whole or not at all."""
+    """Have ``build`` fill the folder of a key, which appears whole or not at all.
+
+    To be called by one at a time (:func:`alone`).
+    """
     cache.mkdir(parents=True, exist_ok=True)
     folder = folder_of(cache, key)
+    for killed in cache.glob(f"{folder.name}.*.partial"):
+        shutil.rmtree(killed, ignore_errors=True)
     partial = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", suffix=".partial", dir=cache))
     try:
         build(partial)
-        (partial / "key.json").write_text(json.dumps(key, indent=2, sort_keys=True))
+        label = {"key": key, "bytes": _sizes(partial)}
+        (partial / _LABEL).write_text(json.dumps(label, indent=2, sort_keys=True))
         partial.chmod(0o755)  # for the node, which may be another user's
         shutil.rmtree(folder, ignore_errors=True)
         partial.rename(folder)
@@ -69,9 +87,24 @@ def store(cache: Path, key: dict[str, Any], build: Callable[[Path], None]) -> Pa
 
 
 def find(cache: Path, key: dict[str, Any]) -> Path | None:
-    """The folder of a key, if it has been stored and may be read."""
+    """The folder of a key, if it has been stored, may be read, and is whole.
+
+    What a full disk or a loss of power has cut short is not there, and so will be built again.
+    """
     folder = folder_of(cache, key)
-    return folder if os.access(folder / "key.json", os.R_OK) else None
+    try:
+        stored = json.loads((folder / _LABEL).read_text())["bytes"]
+        return folder if stored == _sizes(folder) else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _sizes(folder: Path) -> dict[str, int]:
+    """Bytes of all files in a folder, but of the label itself."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {
+        str(path.relative_to(folder)): path.stat().st_size for path in files if path.name != _LABEL
+    }
 
 
 def _device_name(device: torch.device) -> list[str]:
@@ -80,7 +113,9 @@ def _device_name(device: torch.device) -> list[str]:
         driver = Path("/proc/driver/nvidia/version")
         version = driver.read_text().splitlines()[0] if driver.is_file() else ""
         return [torch.cuda.get_device_name(device), str(torch.version.cuda), version]
+    # Which instructions there are; a virtual machine may lack some of its CPU's.
+    capability = torch.backends.cpu.get_cpu_capability()
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         if line.startswith(("model name", "CPU part")):
-            return [platform.machine(), line.split(":")[1].strip()]
-    return [platform.machine()]
+            return [platform.machine(), line.split(":")[1].strip(), capability]
+    return [platform.machine(), capability]

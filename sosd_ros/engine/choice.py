@@ -121,6 +121,7 @@ def load(
     choices = candidates(place, backend, precision)
     judge = _Judge(file, place, folder, frame, _eager(file, place, depth_range, tell), tell, clock)
     if [str(choice) for choice in choices] == ["torch fp32"]:
+        judge.reference.why = "torch fp32: what all others are compared with"
         return judge.reference
     recorded = _recorded(file, place, folder) if backend == precision == AUTO else None
     trials = [judge.trial(recorded)] if recorded in choices else []
@@ -174,7 +175,8 @@ def build(
     if backend == precision == AUTO:
         record = {"backend": chosen.backend.name, "precision": chosen.precision}
         try:
-            cache.store(folder, _choice_key(file, place), partial(_write, json.dumps(record)))
+            with cache.alone(folder):
+                cache.store(folder, _choice_key(file, place), partial(_write, json.dumps(record)))
         except OSError as error:
             raise EngineError(
                 f"the choice cannot be recorded in {folder} ({error}); name another folder with "
@@ -196,17 +198,17 @@ def ensure_built(
         Exception: of a compiler, an exporter or the file system.
     """
     kind, key = candidate.backend, key_of(candidate, file, device)
-    there = cache.find(folder, key)
-    missing = sorted(set(sizes) - (built_files(there).keys() if there else set()))
-    if not missing:
-        return
+    with cache.alone(folder):
+        there = cache.find(folder, key)
+        missing = sorted(set(sizes) - (built_files(there).keys() if there else set()))
 
-    def fill(partial_folder: Path) -> None:
-        if there is not None:
-            shutil.copytree(there, partial_folder, dirs_exist_ok=True)
-        kind.build(file, device, candidate.precision, missing, partial_folder)
+        def fill(partial_folder: Path) -> None:
+            if there is not None:
+                shutil.copytree(there, partial_folder, dirs_exist_ok=True)
+            kind.build(file, device, candidate.precision, missing, partial_folder)
 
-    cache.store(folder, key, fill)
+        if missing:
+            cache.store(folder, key, fill)
 
 
 def candidates(device: torch.device, backend: str, precision: str) -> list[Candidate]:

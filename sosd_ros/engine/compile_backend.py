@@ -14,6 +14,7 @@ from ..network import tasks_of
 from ..weights import Weights
 from .backend import Answers, Backend, built_file, built_files
 from .exchange import Exported, answer_names, answers_of
+from .perception import EngineError
 from .torch_backend import DTYPES
 
 _CPU = torch.device("cpu")
@@ -32,8 +33,6 @@ class CompileBackend(Backend):
             return (
                 f"torch {torch.__version__} cannot compile ahead of time; pip install 'torch>=2.6'"
             )
-        if shutil.which("g++") is None:
-            return "g++ is not installed; apt install g++"
         return ""
 
     @classmethod
@@ -45,6 +44,8 @@ class CompileBackend(Backend):
         sizes: Sequence[tuple[int, int]],
         folder: Path,
     ) -> None:
+        if shutil.which("g++") is None:
+            raise EngineError("g++ is not installed; apt install g++")
         for size in sizes:
             package = built_file(folder, size, ".pt2")
             program = exported_program(weights, size, device, DTYPES[precision])

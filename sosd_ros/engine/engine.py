@@ -18,7 +18,7 @@ from .host import HostProgram, Range
 from .perception import TASK_OF, EngineError, Perception
 
 _OFFSETS = (0, -16, 16, -32, 32)  # pixels
-_MOST_PROGRAMS = 8  # shapes of batches whose buffers are kept
+_MOST_PROGRAMS = 32  # batches, by shape and what they are asked, whose buffers are kept
 
 
 class Engine:
@@ -82,12 +82,18 @@ class Engine:
         sizes += [(2 * h + y, 2 * w + x) for h, w in self.backend.sizes for y, x in offsets]
         return next(filter(self.accepts, sizes), sizes[0])
 
-    def warm_up(self) -> None:
-        """Answer black images, so that the first real one is not the one that waits."""
-        images = np.zeros((1, *self.usual_size(), 3), np.uint8)
+    def warm_up(self, most: int = 1) -> None:
+        """Answer black images, so that the first real ones are not those that wait.
+
+        Args:
+            most: images that may come as one batch.
+        """
+        images = np.zeros((most, *self.usual_size(), 3), np.uint8)
+        for count in range(most, 1, -1):  # some backends compile for each
+            self(images[:count], [1.0] * count, self.answers)
         for _ in range(3):
             for answers in (self.answers, *({task} for task in self.tasks)):
-                self(images, [1.0], answers)
+                self(images[:1], [1.0], answers)
 
     @torch.inference_mode()
     def __call__(

@@ -1,4 +1,4 @@
-"""ONNX Runtime, by its CPU, CUDA or TensorRT provider."""
+"""ONNX Runtime, by its CPU or CUDA provider."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class OnnxRuntimeBackend(OnnxBackend):
     """By the providers of ONNX Runtime that a device has."""
 
     name = module = "onnxruntime"
-    precisions: ClassVar = {"cuda": ("fp16", "fp32"), "cpu": ("fp32",)}
+    precisions: ClassVar = {"cuda": ("fp32",), "cpu": ("fp32",)}
     libraries = ("torch", "onnxruntime", "onnxruntime-gpu")
 
     def __init__(
@@ -63,9 +63,8 @@ class OnnxRuntimeBackend(OnnxBackend):
         options.log_severity_level = 3
         # Its threads would keep the cores busy for a while, which others need now.
         options.add_session_config_entry("session.force_spinning_stop", "1")
-        providers = _providers(device, precision, folder, onnxruntime.get_available_providers())
         self._sessions = {
-            size: onnxruntime.InferenceSession(path, options, providers=providers)
+            size: onnxruntime.InferenceSession(path, options, providers=[_provider(device)])
             for size, path in built_files(folder, ".onnx").items()
         }
 
@@ -94,21 +93,8 @@ class OnnxRuntimeBackend(OnnxBackend):
         return answers_of(names, tensors)
 
 
-def _providers(
-    device: torch.device, precision: str, folder: Path, available: Collection[str]
-) -> list:
-    """The providers for a device, the fastest that is there first."""
+def _provider(device: torch.device) -> tuple[str, dict[str, str]]:
+    """ONNX Runtime's own; its TensorRT would build engines when the first image comes."""
     if device.type == "cpu":
-        return ["CPUExecutionProvider"]
-    index = str(device.index or 0)
-    tensorrt = {
-        "device_id": index,
-        "trt_fp16_enable": str(precision == "fp16"),
-        "trt_engine_cache_enable": "True",
-        "trt_engine_cache_path": str(folder),
-    }
-    wanted = {
-        "TensorrtExecutionProvider": tensorrt,
-        "CUDAExecutionProvider": {"device_id": index},
-    }
-    return [(name, options) for name, options in wanted.items() if name in available]
+        return "CPUExecutionProvider", {}
+    return "CUDAExecutionProvider", {"device_id": str(device.index or 0)}

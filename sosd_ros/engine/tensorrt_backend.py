@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 
@@ -14,11 +14,11 @@ from .exchange import INPUT, answers_of
 from .onnx_backend import OnnxBackend
 from .perception import EngineError
 
-MAX_BATCH = 4
+MAX_BATCH = 4  # of a plan; longer batches go through it in parts
 
 
 class TensorRtBackend(OnnxBackend):
-    """One plan an input size, for batches of up to ``MAX_BATCH``, in torch's memory and stream."""
+    """One plan an input size, in torch's memory and stream."""
 
     name = module = "tensorrt"
     precisions: ClassVar = {"cuda": ("fp16", "fp32")}
@@ -54,12 +54,18 @@ class TensorRtBackend(OnnxBackend):
         return list(self._plans)
 
     def __call__(self, inputs: torch.Tensor, tasks: Collection[str]) -> Answers:
-        answers = self._plans[inputs.shape[2], inputs.shape[3]](inputs)
-        return answers_of(list(answers), list(answers.values()))
+        plan = self._plans[inputs.shape[2], inputs.shape[3]]
+        parts = [plan(part) for part in inputs.split(MAX_BATCH)]
+        return answers_of(
+            plan.answers, [torch.cat(tensors) for tensors in zip(*parts, strict=True)]
+        )
 
 
 class Plan:
-    """A plan at work: inputs (N, 3, h, w) on the GPU to answers by name, in torch's stream.
+    """A plan at work: inputs (N, 3, h, w) on the GPU to ``answers`` in their order.
+
+    Each length of batch has a context of its own, because what a CUDA graph has captured lasts no
+    longer than its context keeps its shapes.
 
     Raises:
         EngineError: if the plan is of another GPU or version.
@@ -72,20 +78,29 @@ class Plan:
         self._engine = runtime.deserialize_cuda_engine(plan)
         if self._engine is None:
             raise EngineError("TensorRT cannot read the plan; build it again on this machine")
-        self._context = self._engine.create_execution_context()
+        self._contexts: dict[int, Any] = {}
         names = [self._engine.get_tensor_name(i) for i in range(self._engine.num_io_tensors)]
-        self._answers = [name for name in names if name != INPUT]
+        self.answers = [name for name in names if name != INPUT]
 
-    def __call__(self, inputs: torch.Tensor) -> dict[str, torch.Tensor]:
-        context, inputs = self._context, inputs.contiguous()
-        context.set_input_shape(INPUT, tuple(inputs.shape))
+    def __call__(self, inputs: torch.Tensor) -> list[torch.Tensor]:
+        context, inputs = self._context(inputs), inputs.contiguous()
         context.set_tensor_address(INPUT, inputs.data_ptr())
-        answers = {}
-        for name in self._answers:
-            answers[name] = inputs.new_empty(tuple(context.get_tensor_shape(name)))
-            context.set_tensor_address(name, answers[name].data_ptr())
-        context.execute_async_v3(torch.cuda.current_stream().cuda_stream)
+        answers = [inputs.new_empty(tuple(context.get_tensor_shape(n))) for n in self.answers]
+        for name, tensor in zip(self.answers, answers, strict=True):
+            context.set_tensor_address(name, tensor.data_ptr())
+        if not context.execute_async_v3(torch.cuda.current_stream().cuda_stream):
+            raise RuntimeError(f"TensorRT failed on inputs of {tuple(inputs.shape)}")
         return answers
+
+    def _context(self, inputs: torch.Tensor) -> Any:
+        """The context of a length of batch."""
+        shape = tuple(inputs.shape)
+        if len(inputs) not in self._contexts:
+            context = self._engine.create_execution_context()
+            if context is None or not context.set_input_shape(INPUT, shape):
+                raise RuntimeError(f"TensorRT does not take inputs of {shape}")
+            self._contexts[len(inputs)] = context
+        return self._contexts[len(inputs)]
 
 
 def plan(onnx: Path, size: tuple[int, int], precision: str) -> bytes:

@@ -99,7 +99,7 @@ def test_a_quick_run_prints_and_saves_the_table(tmp_path, small_weights):
         text=True,
     )
     assert finished.returncode == 0, finished.stderr
-    assert "compile fp32: left out, g++ is not installed" in finished.stdout
+    assert "compile fp32: left out, EngineError: g++ is not installed" in finished.stdout
     figures = json.loads(saved.read_text())
     names = [e["name"] for e in figures["engines"]]
     assert "torch fp32" in names and all(f"\n{name} " in finished.stdout for name in names)

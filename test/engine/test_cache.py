@@ -4,6 +4,7 @@ import importlib.metadata
 import subprocess
 import sys
 import textwrap
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -117,8 +118,44 @@ def test_a_build_that_is_killed_is_not_found(tmp_path):
     assert killed.returncode == -9
     assert [path.suffix for path in tmp_path.iterdir()] == [".partial"]
     assert cache.find(tmp_path, key()) is None
-    cache.store(tmp_path, key(), write("whole"))
-    assert (cache.find(tmp_path, key()) / "engine").read_text() == "whole"
+    folder = cache.store(tmp_path, key(), write("whole"))
+    assert (folder / "engine").read_text() == "whole"
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+@pytest.mark.parametrize("left", [0, 2])
+def test_a_file_that_was_cut_short_is_not_found(tmp_path, left):
+    """By a full disk, or a loss of power: it has to be built again."""
+    folder = cache.store(tmp_path, key(), write("one"))
+    assert cache.find(tmp_path, key()) == folder
+    (folder / "engine").write_text("one"[:left])
+    assert cache.find(tmp_path, key()) is None
+    (folder / "engine").unlink()
+    assert cache.find(tmp_path, key()) is None
+
+
+@pytest.mark.parametrize("label", ["", "[]", "{}", "{"])
+def test_a_damaged_label_is_none(tmp_path, label):
+    """What it says cannot be compared."""
+    (cache.store(tmp_path, key(), write("one")) / "key.json").write_text(label)
+    assert cache.find(tmp_path, key()) is None
+
+
+def test_one_stores_at_a_time(tmp_path):
+    """All who want to have their turn, and nobody is disturbed."""
+    inside, most = [], []
+
+    def store(number):
+        with cache.alone(tmp_path / "new"):
+            inside.append(number)
+            most.append(len(inside))
+            cache.store(tmp_path / "new", key(), write(str(number)))
+            inside.remove(number)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(store, range(40)))
+    assert max(most) == 1 and len(most) == 40
+    assert (cache.find(tmp_path / "new", key()) / "engine").read_text() in map(str, range(40))
 
 
 def test_a_folder_without_its_key_is_none(tmp_path):

@@ -241,7 +241,7 @@ def test_a_build_that_fails_does_not_stop_the_others(stand_in, ask, tmp_path):
     assert ask(build, tell=told.append).name == "built fp32"
     assert "    failed with ValueError: no kernel image" in told
     assert "[2/3] absent fp32: skipped, pip install gizmo" in told
-    assert {path.name.split("-")[0] for path in tmp_path.iterdir()} == {"built", "auto"}
+    assert {path.name.split("-")[0] for path in tmp_path.iterdir()} == {".lock", "built", "auto"}
 
 
 def test_the_recorded_choice_is_taken(stand_in, ask):
@@ -270,7 +270,7 @@ def test_building_one_backend_records_no_choice(stand_in, ask, tmp_path):
     """It has not been compared with the others."""
     stand_in("built", 0.001, is_built=True)
     ask(build, backend="built")
-    assert {path.name.split("-")[0] for path in tmp_path.iterdir()} == {"built"}
+    assert {path.name.split("-")[0] for path in tmp_path.iterdir()} == {".lock", "built"}
 
 
 @pytest.mark.parametrize(

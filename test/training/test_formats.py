@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import math
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import torch
 from sosd_ros import weights
 from sosd_ros.engine.exchange import Exported
 from sosd_ros.weights import Weights
-from training import formats, quantise
+from training import export, formats, quantise
 
 SIZE = (64, 96)
 
@@ -117,3 +118,25 @@ def test_losses_are_relative_and_positive_where_it_is_worse():
     assert lost["mIoU"] == pytest.approx((0.5, 0.4, 0.2))
     assert lost["rel"] == pytest.approx((0.2, 0.19, -0.05))
     assert quantise.losses({"rel": 0.2}, {"rel": 0.2}) == {"rel": (0.2, 0.2, 0.0)}
+    assert quantise.losses({"px": 2.0}, {"px": 3.0}) == {"px": (2.0, 3.0, 0.5)}
+    assert quantise.losses({"mIoU": 0.0}, {"mIoU": 0.0}) == {"mIoU": (0.0, 0.0, 0.0)}
+    assert quantise.losses({"rel": 0.0}, {"rel": 0.1})["rel"].worse == math.inf
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--int8"], "--int8 is for --format openvino and a fixed size"),
+        (["--int8", "--format", "openvino", "--dynamic-size"], "--int8 is for --format openvino"),
+        (["--format", "openvino", "--limit", "3"], "--limit is for --int8"),
+        (["--size", "64x96"], "--size and --dynamic-size are for another --format"),
+        (["--dynamic-size"], "--size and --dynamic-size are for another --format"),
+    ],
+)
+def test_options_that_would_mean_nothing_are_refused(arguments, sentence, small_weights, tmp_path):
+    """Rather than ignored."""
+    out = tmp_path / "x.safetensors"
+    given = [str(small_weights), "--out", str(out), *arguments]
+    with pytest.raises(ValueError, match=sentence):
+        export.run(export._parser().parse_args(given))
+    assert not out.exists()
