@@ -12,6 +12,7 @@ from typing import Any
 
 from . import atomic, command, model, tables
 from .config import Data
+from .cues import flatten_cues
 from .data.sets import data_set, default_root
 from .device import checked_device
 from .evaluation import Protocol, Result, measure, setting
@@ -29,6 +30,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--batch-size", type=int, default=4, help="(%(default)s)")
     parser.add_argument("--workers", type=int, default=1, help="decoding processes (%(default)s)")
     parser.add_argument("--by-class", action="store_true", help="print the IoU of every class")
+    parser.add_argument(
+        "--flat-cues",
+        action="store_true",
+        help="have the units' cues say the same at every position, to see what they are worth",
+    )
     parser.add_argument("--json", type=Path, help="write all numbers into this file")
 
     protocol = parser.add_argument_group("protocol", "The defaults are those of the comparison.")
@@ -69,10 +75,15 @@ def run(arguments: argparse.Namespace) -> None:
     conditions = setting(measured, data, samples, arguments.split)
     manifest = measured.manifest
     method = tables.method(data.name, manifest)
+    if arguments.flat_cues:
+        flatten_cues(measured.network)
 
     height, width = manifest.input_size
     print(f"file      {arguments.file}, {measured.origin}")
-    print(f"network   {manifest.variant} on {manifest.backbone}, input near {height}x{width}")
+    print(
+        f"network   {manifest.variant} on {manifest.backbone}, input near {height}x{width}"
+        + ", flat cues" * arguments.flat_cues
+    )
     print(f"data      {conditions}")
     print(f"protocol  {protocol}\n", flush=True)
     result = measure(
@@ -97,6 +108,7 @@ def run(arguments: argparse.Namespace) -> None:
             "images": len(samples),
             "data": data.model_dump(mode="json"),
             "protocol": dataclasses.asdict(protocol),
+            "flat_cues": arguments.flat_cues,
             **_numbers(result, truth.labels.names),
             "paper": {"method": method, **tables.PAPER[data.name][method]},
         }

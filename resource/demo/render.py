@@ -922,4 +922,5 @@ def shoot(scene, args, index):
             np.save(args.depth / f"{index:02d}.npy", read(exr, 1)[..., 0])
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -5,10 +5,13 @@ import json
 import math
 
 import pytest
+import torch
 from support import SMALL, write_small_weights
 
+from sosd_ros.network import SOSDNet
 from training import evaluate, model, tables
 from training.config import Config
+from training.cues import flatten_cues
 from training.data import nyuv2
 from training.evaluation import Result, measure
 
@@ -52,6 +55,39 @@ def test_what_is_printed_says_what_was_measured_and_how(run, small_weights, nyuv
         f"{result.depth['rms']:8.3f}" in plain and f"{result.depth_per_image['rms']:8.3f}" in plain
     )
     assert "full frame, single scale" in plain
+
+
+def test_flat_cues_are_said_with_the_network(run, small_weights, nyuv2_root):
+    """What is measured is another network than the file's."""
+    plain = run(small_weights, "--data", nyuv2_root)
+    flat = run(small_weights, "--data", nyuv2_root, "--flat-cues")
+    assert "input near 64x96, flat cues" in flat and "flat" not in plain
+
+
+def test_flat_cues_change_what_the_cues_say_and_nothing_else():
+    """With a cue that is the same everywhere already, the answers stay; else they do not."""
+    torch.manual_seed(0)
+    network = SOSDNet("sosd", SMALL.backbone).eval()
+    images = torch.rand(1, 3, 64, 96)
+    with torch.inference_mode():
+        before = network(images)
+        flatten_cues(network)
+        after = network(images)
+        assert not torch.equal(before.depth, after.depth)
+        assert not torch.equal(before.logits, after.logits)
+        for unit in (network.depth_head.area_3d, network.semantic_head.cue):
+            unit.register_forward_hook(lambda _, __, maps: torch.ones_like(maps))
+        network.depth_head.area_2d.register_forward_hook(lambda _, __, maps: torch.ones_like(maps))
+        flat = network(images)
+        for hooks in (network.depth_head.depth, network.semantic_head.semantic):
+            hooks._forward_pre_hooks.clear()
+        torch.testing.assert_close(network(images)[:2], flat[:2])
+
+
+def test_a_network_without_units_has_no_cues():
+    """In a sentence."""
+    with pytest.raises(ValueError, match="variant 'mtl' has no units, and so no cues"):
+        flatten_cues(SOSDNet("mtl", SMALL.backbone))
 
 
 def test_json_holds_every_number(run, small_weights, nyuv2_root, tmp_path):
