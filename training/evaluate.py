@@ -31,6 +31,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--workers", type=int, default=1, help="decoding processes (%(default)s)")
     parser.add_argument("--by-class", action="store_true", help="print the IoU of every class")
     parser.add_argument(
+        "--by-distance", action="store_true", help="print how depth errs at each distance"
+    )
+    parser.add_argument(
         "--flat-cues",
         action="store_true",
         help="have the units' cues say the same at every position, to see what they are worth",
@@ -99,6 +102,8 @@ def run(arguments: argparse.Namespace) -> None:
     print(f"\n{tables.SOURCE[data.name]}")
     if arguments.by_class and result.iou:
         print(f"\nIoU by class\n{tables.by_class(result, truth.labels.names)}")
+    if arguments.by_distance and result.by_distance:
+        print(f"\nDepth by distance\n{tables.by_distance(result)}")
     if arguments.json:
         content = {
             "file": str(arguments.file),
@@ -140,6 +145,7 @@ def _numbers(result: Result, classes: Sequence[str]) -> dict[str, Any]:
         "semantic": finite(result.semantic),
         "depth": finite(result.depth),
         "depth_per_image": finite(result.depth_per_image),
+        "by_distance": [finite(row) for row in result.by_distance],
         "iou": finite(dict(zip(classes, result.iou, strict=False))),
         "confusion": result.confusion.tolist(),
     }

@@ -24,7 +24,7 @@ from .data.loader import Batch, evaluation_batches
 from .data.sample import DataSet, Part, Samples
 from .data.sets import data_set as data_set_of
 from .imagenet import Normalisation
-from .metrics import ConfusionMatrix, DepthErrors
+from .metrics import ConfusionMatrix, DepthErrors, ErrorsByDistance
 from .model import Model
 
 # Where Eigen et al. (NIPS 2014) measure in the 480x640 pixels of NYU Depth v2.
@@ -100,6 +100,7 @@ class Result(NamedTuple):
         semantic: ``mIoU``, ``mAcc``, ``pAcc``.
         depth: those of ``metrics.DEPTH_METRICS``, pooled over all valid pixels of the set.
         depth_per_image: the same as the mean over the images.
+        by_distance: those of ``metrics.ErrorsByDistance``; none for disparity.
         iou: of each class, NaN for one that does not occur.
         confusion: (classes, classes) int64 pixels by true and predicted class.
     """
@@ -107,6 +108,7 @@ class Result(NamedTuple):
     semantic: dict[str, float]
     depth: dict[str, float]
     depth_per_image: dict[str, float]
+    by_distance: list[dict[str, float]]
     iou: list[float]
     confusion: np.ndarray
 
@@ -159,7 +161,8 @@ def evaluate(
     """
     network.eval()
     classes = len(data_set.labels.names) if "semantic" in network.tasks else 0
-    confusion, errors = ConfusionMatrix(classes), DepthErrors(data_set.depth.kind)
+    kind = data_set.depth.kind
+    confusion, errors, by_distance = ConfusionMatrix(classes), DepthErrors(kind), ErrorsByDistance()
     part = Part(samples, range(distributed.rank(), len(samples), distributed.processes()))
     with tqdm(
         desc="evaluate",
@@ -177,14 +180,18 @@ def evaluate(
             if "depth" in answers:
                 for predicted, known in zip(answers["depth"].cpu(), truth.depth, strict=True):
                     errors.add(predicted.numpy(), known.numpy())
+                    if kind == "metres":
+                        by_distance.add(predicted.numpy(), known.numpy())
             bar.update(len(images))
             after_batch()
     confusion = sum(distributed.gather(confusion), ConfusionMatrix(classes))
-    errors = sum(distributed.gather(errors), DepthErrors(data_set.depth.kind))
+    errors = sum(distributed.gather(errors), DepthErrors(kind))
+    by_distance = sum(distributed.gather(by_distance), ErrorsByDistance())
     return Result(
         semantic=confusion.summary() if "semantic" in network.tasks else {},
         depth=errors.pooled() if "depth" in network.tasks else {},
         depth_per_image=errors.per_image() if "depth" in network.tasks else {},
+        by_distance=by_distance.summary(),
         iou=confusion.iou().tolist(),
         confusion=confusion.counts,
     )

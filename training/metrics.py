@@ -117,6 +117,59 @@ class DepthErrors:
         return dict.fromkeys(DEPTH_METRICS[self.kind], math.nan)
 
 
+class ErrorsByDistance:
+    """How depth in metres errs at each distance, over all pixels of a set.
+
+    Parts of a set add up to exactly the whole, as with ``DepthErrors``.
+    """
+
+    EDGES = (0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, math.inf)  # metres
+
+    def __init__(self) -> None:
+        # Of each image, (distances, 5): how many pixels have their truth between two edges, and
+        # over them the sums of |error| / truth, error^2, error, and of ratios within 1.25.
+        self.rows: list[np.ndarray] = []
+
+    def add(self, predicted: np.ndarray, truth: np.ndarray) -> None:
+        """Add one image: two arrays of one shape, truth NaN where it is unknown."""
+        valid = np.isfinite(truth) & (truth > 0)
+        y_true = truth[valid].astype(np.float64)
+        y = np.maximum(predicted[valid].astype(np.float64), _LEAST_DEPTH)
+        place = np.digitize(y_true, self.EDGES[1:])
+        error = y - y_true
+        near = np.maximum(y / y_true, y_true / y) < 1.25
+        columns = (np.ones_like(y), np.abs(error) / y_true, error**2, error, near)
+        distances = len(self.EDGES) - 1
+        self.rows.append(np.stack([np.bincount(place, v, distances) for v in columns], axis=1))
+
+    def __add__(self, other: ErrorsByDistance) -> ErrorsByDistance:
+        both = ErrorsByDistance()
+        both.rows = self.rows + other.rows
+        return both
+
+    def summary(self) -> list[dict[str, float]]:
+        """For each distance that occurs, nearest first: ``from``, ``to``, ``share`` of the pixels,
+        ``rel``, ``rms``, ``bias`` (metres, positive where answers are too far) and ``d1``.
+        """
+        if not self.rows:
+            return []
+        sums = np.apply_along_axis(math.fsum, 0, np.stack(self.rows))
+        total = float(sums[:, 0].sum())
+        return [
+            {
+                "from": self.EDGES[index],
+                "to": self.EDGES[index + 1],
+                "share": pixels / total,
+                "rel": relative / pixels,
+                "rms": math.sqrt(squared / pixels),
+                "bias": signed / pixels,
+                "d1": near / pixels,
+            }
+            for index, (pixels, relative, squared, signed, near) in enumerate(sums.tolist())
+            if pixels
+        ]
+
+
 def _metre_sums(y: np.ndarray, y_true: np.ndarray) -> list[float]:
     """The sums behind rel, rms (squared), log10 and the three thresholds."""
     y = np.maximum(y, _LEAST_DEPTH)

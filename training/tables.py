@@ -90,6 +90,19 @@ def by_class(result: Result, names: Sequence[str]) -> str:
     return "\n".join(map(str.rstrip, lines))
 
 
+def by_distance(result: Result) -> str:
+    """Depth's errors at each distance that occurs, nearest first."""
+    columns = ("share", "rel", "rms", "bias", "d1")
+    lines = [f"{'metres':>8}" + "".join(f"{name:>8}" for name in columns)]
+    for row in result.by_distance:
+        far = f"{row['from']:g} to {row['to']:g}"
+        if math.isinf(row["to"]):
+            far = f"over {row['from']:g}"
+        numbers = (f"{row[name]:8.{2 if name == 'share' else 3}f}" for name in columns)
+        lines.append(f"{far:>8}" + "".join(numbers))
+    return "\n".join(lines)
+
+
 def _cell(name: str, row: dict[str, float]) -> str:
     if name not in row:
         return f"{'':>8}"

@@ -123,6 +123,18 @@ def test_40_classes_are_measured_as_13(run, small_weights, nyuv2_root):
     assert "furniture" in printed and "night stand" not in printed
 
 
+def test_errors_are_told_by_distance(run, small_weights, nyuv2_root, tmp_path):
+    """The ramp of 1 to 5 m has a fifth of its pixels in each metre; JSON has the same rows."""
+    path = tmp_path / "report.json"
+    printed = run(small_weights, "--data", nyuv2_root, "--by-distance", "--json", path)
+    table = printed.split("Depth by distance\n")[1].splitlines()
+    assert table[0].split() == ["metres", "share", "rel", "rms", "bias", "d1"]
+    assert [line[:8].strip() for line in table[1:5]] == ["1 to 2", "2 to 3", "3 to 4", "4 to 5"]
+    rows = json.loads(path.read_text())["by_distance"]
+    assert [(row["from"], row["to"]) for row in rows[:4]] == [(1, 2), (2, 3), (3, 4), (4, 5)]
+    assert all(row["share"] == pytest.approx(0.25, abs=0.02) for row in rows[:4])
+
+
 def test_cityscapes_is_measured_in_pixels_beside_table_1(run, cityscapes_root, tmp_path):
     """The data set comes from the file; the disparity error has the paper's two decimals."""
     data = {"name": "cityscapes", "size": (64, 128)}
@@ -173,7 +185,7 @@ def test_the_tables_are_the_papers():
 
 def test_classes_are_listed_best_first():
     """With a bar each; one that does not occur is left out."""
-    result = Result({}, {}, {}, [0.25, math.nan, 0.5], None)
+    result = Result({}, {}, {}, [], [0.25, math.nan, 0.5], None)
     assert tables.by_class(result, ("floor", "cat", "door")) == (
         "  door   0.500  ####################\n  floor  0.250  ##########"
     )

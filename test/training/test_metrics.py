@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from training.metrics import ConfusionMatrix, DepthErrors
+from training.metrics import ConfusionMatrix, DepthErrors, ErrorsByDistance
 
 
 def random_labels(random, classes=7):
@@ -237,3 +237,21 @@ def test_nothing_counted_is_nan_and_not_zero():
         ConfusionMatrix(3).summary(),
     ):
         assert metrics and all(math.isnan(value) for value in metrics.values())
+
+
+def test_errors_by_distance_by_hand():
+    """Truth on an edge belongs to what lies beyond it; unknown truth to nothing."""
+    truth = np.float32([[0.5, 1.0, 1.5, 9.0, np.nan, 0.0]])
+    predicted = np.float32([[0.6, 1.5, 1.5, 6.0, 1.0, 1.0]])
+    errors = ErrorsByDistance()
+    errors.add(predicted[:, :2], truth[:, :2])
+    other = ErrorsByDistance()
+    other.add(predicted[:, 2:], truth[:, 2:])
+    near, middle, far = (errors + other).summary()
+    assert (near["from"], near["to"], near["share"]) == (0, 1, 0.25)
+    assert (near["rel"], near["bias"], near["d1"]) == pytest.approx((0.2, 0.1, 1), abs=1e-6)
+    assert (middle["from"], middle["to"], middle["share"]) == (1, 2, 0.5)
+    assert (middle["rel"], middle["rms"]) == pytest.approx((0.25, math.sqrt(0.125)))
+    assert (middle["bias"], middle["d1"]) == (0.25, 0.5)
+    assert (far["from"], far["to"], far["bias"], far["d1"]) == (8, math.inf, -3, 0)
+    assert ErrorsByDistance().summary() == []
