@@ -2,6 +2,7 @@
 
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -182,6 +183,27 @@ def test_figures_9_and_10_show_each_task_beside_its_truth(depth, labels, expecte
         None,
     )
     assert "|".join(titles(figures.answers(sample, said, NYU))) == expected
+
+
+def test_unknown_truth_has_no_panel():
+    """As in the hard views, of which nobody knows the labels; nor does the legend speak of it."""
+    shape = (4, 6)
+    unlabelled = np.full(shape, UNLABELLED, np.uint8)
+    sample = Sample(np.zeros((*shape, 3), np.uint8), np.ones(shape), unlabelled)
+    said = Answer(np.ones(shape, np.float32), np.zeros(shape, np.uint8), None)
+    cells = figures.answers(sample, said, NYU)
+    assert "|".join(titles(cells)) == "image|semantics, answer|legend|depth, answer|depth, truth"
+    assert [name for name, _ in cells[2].entries] == ["wall"]
+
+
+def test_the_hard_views_are_read_as_a_prepared_data_set():
+    """With depth at every pixel, the corridor's 23 m as well, and no labels."""
+    views = nyuv2.NYUv2(Path(__file__).parents[2] / "resource" / "hard", "val")
+    assert list(views.names) == ["mirror", "glass", "corridor", "unknown", "low"]
+    for view in map(views.__getitem__, range(len(views))):
+        assert view.image.shape == (480, 640, 3)
+        assert np.isfinite(view.depth).all() and (view.labels == UNLABELLED).all()
+    assert views[2].depth.max() == pytest.approx(23.4, abs=0.1)
     assert figures.unit(sample, said, NYU) == []
 
 

@@ -71,11 +71,12 @@ def answers(sample: Sample, answer: Answer, data: DataSet) -> list[Cell]:
     """Fig. 9 and 10: the image, and for each task the answer beside the truth."""
     cells: list[Cell] = [Panel("image", sample.image, is_photograph=True)]
     if answer.labels is not None:
-        cells += [
-            Panel("semantics, answer", data.labels.colours(answer.labels)),
-            Panel("semantics, truth", data.labels.colours(sample.labels)),
-            _legend(answer.labels, sample.labels, data.labels),
-        ]
+        cells.append(Panel("semantics, answer", data.labels.colours(answer.labels)))
+        shown = [answer.labels]
+        if (sample.labels != UNLABELLED).any():
+            cells.append(Panel("semantics, truth", data.labels.colours(sample.labels)))
+            shown.append(sample.labels)
+        cells.append(_legend(np.stack(shown), data.labels))
     if answer.depth is not None:
         name, scale = _depth(answer.depth, sample.depth, data)
         cells += [
@@ -167,9 +168,9 @@ def _ends(*maps: np.ndarray) -> tuple[float, float]:
     return float(low), max(float(high), float(low) + _LEAST_RANGE)
 
 
-def _legend(answer: np.ndarray, truth: np.ndarray, labels: LabelSet) -> Legend:
-    """The classes of either, the most frequent first."""
-    counts = np.bincount(np.concatenate([answer.ravel(), truth.ravel()]), minlength=UNLABELLED + 1)
+def _legend(shown: np.ndarray, labels: LabelSet) -> Legend:
+    """The classes that are shown, the most frequent first."""
+    counts = np.bincount(shown.ravel(), minlength=UNLABELLED + 1)
     order = np.argsort(-counts[: len(labels.names)], kind="stable")
     entries = [(labels.names[i], labels.palette[i]) for i in order if counts[i]]
     return Legend(entries + [("unlabelled", (0, 0, 0))] * bool(counts[UNLABELLED]))
