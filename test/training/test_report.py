@@ -183,6 +183,7 @@ def test_figures_9_and_10_show_each_task_beside_its_truth(depth, labels, expecte
         None,
     )
     assert "|".join(titles(figures.answers(sample, said, NYU))) == expected
+    assert figures.unit(sample, said, NYU) == []
 
 
 def test_unknown_truth_has_no_panel():
@@ -204,7 +205,6 @@ def test_the_hard_views_are_read_as_a_prepared_data_set():
         assert view.image.shape == (480, 640, 3)
         assert np.isfinite(view.depth).all() and (view.labels == UNLABELLED).all()
     assert views[2].depth.max() == pytest.approx(23.4, abs=0.1)
-    assert figures.unit(sample, said, NYU) == []
 
 
 def test_the_legend_has_the_classes_that_occur_most_frequent_first():
