@@ -241,14 +241,11 @@ def test_kernels_work_where_nothing_can_be_kept(tmp_path):
 def test_damaged_compiled_code_is_compiled_anew_and_kept(tmp_path):
     """A full disk or a loss of power must not be the end of every frame."""
     assert not calls_a_kernel(tmp_path)
-    assert calls_a_kernel(tmp_path)
-    kept = [*(tmp_path / "__pycache__").glob("*.nb?")]
-    assert {path.suffix for path in kept} == {".nbi", ".nbc"}
-    for suffix in (".nbi", ".nbc"):
-        for path in (path for path in kept if path.suffix == suffix):
+    for suffix in (".nbc", ".nbi"):
+        for path in (tmp_path / "__pycache__").glob(f"*{suffix}"):
             path.write_bytes(path.read_bytes()[:20])
         assert not calls_a_kernel(tmp_path)
-        assert calls_a_kernel(tmp_path)
+    assert calls_a_kernel(tmp_path)
 
 
 def test_certainty_does_not_wrap(random):
