@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, cast
 
 import torch
@@ -19,6 +19,7 @@ from sosd_ros.network import Output, SOSDNet, prepare
 from . import distributed, strategies
 from .config import Config
 from .data.loader import Batch
+from .depthwise import DepthwiseInFloat32
 from .imagenet import Normalisation
 from .losses import known_pixels, losses
 from .strategies.base import Strategy
@@ -126,14 +127,20 @@ class Trainer:
 
     def _losses(self, part: Batch, pixels: dict[str, torch.Tensor]) -> tuple[Any, Any]:
         images = prepare(part.images, self.config.data.size, *self.normalisation)
-        with torch.autocast(
-            torch.device(self.device).type,
-            _DTYPES[self.config.precision],
-            enabled=self.config.precision != "float32",
-        ):
+        with self._in_precision():
             output = self.model(images, tasks=self.strategy.tasks)
         by_task = losses(output, part, pixels, **self.config.loss.model_dump())
         return by_task, output.shared
+
+    @contextmanager
+    def _in_precision(self) -> Iterator[None]:
+        device, precision = torch.device(self.device).type, self.config.precision
+        is_slow = device == "cpu" and precision == "bfloat16" and not self.config.compile
+        with (
+            torch.autocast(device, _DTYPES[precision], enabled=precision != "float32"),
+            DepthwiseInFloat32() if is_slow else nullcontext(),
+        ):
+            yield
 
     def _update(self, rate: float) -> None:
         for parameter in self.strategy.own:
