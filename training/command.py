@@ -39,6 +39,13 @@ def add_device_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def positive(text: str) -> int:
+    """An option's value that counts something."""
+    if not (text.isdecimal() and int(text) > 0):
+        raise argparse.ArgumentTypeError(f"is {text!r}, expected a whole number from 1")
+    return int(text)
+
+
 def main(parser: argparse.ArgumentParser, run: Callable[[argparse.Namespace], None]) -> None:
     """Run a command; what the user can mend ends in a sentence and exit status 1."""
     try:

@@ -70,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
         help="openvino: quantise on images of train.txt, and measure on val.txt what that costs",
     )
     others.add_argument(
-        "--limit", type=_count, metavar="N", help="--int8: measure on N images only"
+        "--limit", type=command.positive, metavar="N", help="--int8: measure on N images only"
     )
     return parser
 
@@ -80,12 +80,6 @@ def _size(text: str) -> tuple[int, int]:
     if not (cross and height.isdigit() and width.isdigit()):
         raise argparse.ArgumentTypeError(f"{text!r} is not like 288x384")
     return int(height), int(width)
-
-
-def _count(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of images, expected 1 or more")
-    return int(text)
 
 
 def run(arguments: argparse.Namespace) -> None:

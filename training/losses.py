@@ -35,8 +35,7 @@ def depth_sum(depth: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
     Args:
         depth, truth: (N, H, W) in the same unit, truth NaN where unknown.
     """
-    known = truth.isfinite()
-    return torch.where(known, depth - truth.nan_to_num(0, 0, 0), 0).abs().sum()
+    return _errors(depth, truth).abs().sum()
 
 
 def log_depth_sum(depth: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
@@ -52,8 +51,12 @@ def log_depth_sum(depth: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
 
 def squared_depth_sum(depth: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
     """(depth - truth)^2 summed over the pixels whose truth is finite."""
-    known = truth.isfinite()
-    return torch.where(known, depth - truth.nan_to_num(0, 0, 0), 0).square().sum()
+    return _errors(depth, truth).square().sum()
+
+
+def _errors(depth: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    """depth - truth, and 0 where the truth is not finite."""
+    return torch.where(truth.isfinite(), depth - truth.nan_to_num(0, 0, 0), 0)
 
 
 def known_pixels(truth: Batch) -> dict[str, torch.Tensor]:

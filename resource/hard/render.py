@@ -105,7 +105,6 @@ def main():
         render.aim(scene.camera, eye, target)
         shoot(scene, args.output, name, number)
     (args.output / "val.txt").write_text("".join(f"{name}\n" for name in SCENES))
-    (args.output / "train.txt").write_text("")
 
 
 def shoot(scene, output, name, number):

@@ -130,6 +130,7 @@ def network_stage(config: Config, data: DataSet, samples: Samples, device: str) 
         len(data.labels.names),
         config.network.rates,
         imagenet=False,
+        drop_path=config.network.drop_path,
     )
     trainer = Trainer(config, network, normalisation(config.network.backbone), device)
     iterations = count()
@@ -200,21 +201,18 @@ def _parser() -> argparse.ArgumentParser:
     command.add_config_options(parser)
     command.add_data_option(parser)
     parser.add_argument(
-        "--batches", type=_positive, default=4, help="mini-batches in a repetition (%(default)s)"
+        "--batches",
+        type=command.positive,
+        default=4,
+        help="mini-batches in a repetition (%(default)s)",
     )
-    parser.add_argument("--repetitions", type=_positive, default=5, help="(%(default)s)")
+    parser.add_argument("--repetitions", type=command.positive, default=5, help="(%(default)s)")
     parser.add_argument(
         "--no-network", action="store_true", help="leave the network's training steps out"
     )
     command.add_device_option(parser)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     return parser
-
-
-def _positive(text: str) -> int:
-    if not (text.isdecimal() and int(text) > 0):
-        raise argparse.ArgumentTypeError(f"is {text!r}, expected a whole number from 1")
-    return int(text)
 
 
 def run(arguments: argparse.Namespace) -> None:
