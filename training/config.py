@@ -46,6 +46,19 @@ class Data(_Section):
     disparity_divisor: PositiveFloat = 1.0
     # What augmentation scales images by; the paper's for the data set if empty.
     scales: tuple[PositiveFloat, ...] | None = Field(None, min_length=1)
+    # What the paper does not do: see ``training.data.sample.DataSet``.
+    rotation: float = Field(0.0, ge=0, le=90)
+    tint: float = Field(0.0, ge=0, lt=1)
+    truth_stride: PositiveInt = 1
+
+    @model_validator(mode="after")
+    def _truth_divides_the_size(self) -> Data:
+        if any(side % self.truth_stride for side in self.size):
+            raise ValueError(
+                f"truth_stride {self.truth_stride} does not divide size {[*self.size]}; choose a "
+                "divisor of both sides"
+            )
+        return self
 
     @model_validator(mode="after")
     def _options_fit_the_data_set(self) -> Data:
@@ -65,6 +78,7 @@ class Network(_Section):
     Attributes:
         imagenet: start the backbone from ImageNet weights.
         start: a weights file or checkpoint of a network of this kind, to start all of it from.
+        frozen_stride: the backbone is held as it starts up to its features at this stride.
     """
 
     variant: Literal["semantic", "depth", "mtl", "sosd", "esosd"] = "esosd"
@@ -73,6 +87,7 @@ class Network(_Section):
     drop_path: float = Field(0.0, ge=0, lt=1)
     imagenet: bool = True
     start: Path | None = None
+    frozen_stride: Literal[2, 4, 8, 16, 32] | None = None
 
 
 class Optimiser(_Section):

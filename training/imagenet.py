@@ -11,6 +11,8 @@ import torch
 
 from sosd_ros.network import SOSDNet
 
+from .config import Network
+
 
 class Normalisation(NamedTuple):
     """Mean and deviation of red, green and blue, for pixel values in 0..1."""
@@ -39,15 +41,7 @@ def normalisation(backbone: str) -> Normalisation:
     return Normalisation(config.mean, config.std) if config else _PACKAGED_NORMALISATION
 
 
-def create_network(
-    variant: str,
-    backbone: str,
-    classes: int,
-    rates: tuple[int, ...],
-    *,
-    imagenet: bool,
-    drop_path: float = 0.0,
-) -> SOSDNet:
+def create_network(settings: Network, classes: int, *, imagenet: bool) -> SOSDNet:
     """A network to train; with ``imagenet``, its backbone starts from ImageNet weights.
 
     Those of ``tf_efficientnet_lite0`` and ``lite2`` come from an installed package, all others are
@@ -56,10 +50,17 @@ def create_network(
     Raises:
         ValueError: if the network cannot be built, the package is missing, or the download fails.
     """
+    backbone = settings.backbone
     packaged = packaged_weights(backbone) if imagenet and backbone in _PACKAGED else None
     try:
-        downloaded = imagenet and packaged is None
-        network = SOSDNet(variant, backbone, classes, downloaded, rates, drop_path)
+        network = SOSDNet(
+            settings.variant,
+            backbone,
+            classes,
+            pretrained=imagenet and packaged is None,
+            rates=settings.rates,
+            drop_path=settings.drop_path,
+        )
     except OSError as error:
         raise ValueError(
             f"the ImageNet weights of {backbone} could not be downloaded ({error}); check the "
@@ -68,6 +69,8 @@ def create_network(
     if packaged is not None:
         features = network.backbone.features
         features.load_state_dict({name: packaged[name] for name in features.state_dict()})
+    if settings.frozen_stride is not None:
+        network.backbone.freeze(settings.frozen_stride)
     return network
 
 

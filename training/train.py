@@ -63,12 +63,9 @@ def _train(config: Config, arguments: argparse.Namespace, device: str, signals: 
 
     torch.manual_seed(config.seed)
     network = create_network(
-        config.network.variant,
-        config.network.backbone,
+        config.network,
         len(data.labels.names),
-        config.network.rates,
         imagenet=config.network.imagenet and config.network.start is None and state is None,
-        drop_path=config.network.drop_path,
     )
     if config.network.start is not None and state is None:
         copy_into(network, config.network.start)

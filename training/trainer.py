@@ -128,7 +128,8 @@ class Trainer:
     def _losses(self, part: Batch, pixels: dict[str, torch.Tensor]) -> tuple[Any, Any]:
         images = prepare(part.images, self.config.data.size, *self.normalisation)
         with self._in_precision():
-            output = self.model(images, tasks=self.strategy.tasks)
+            truth_size = (part.labels.shape[1], part.labels.shape[2])
+            output = self.model(images, tasks=self.strategy.tasks, size=truth_size)
         by_task = losses(output, part, pixels, **self.config.loss.model_dump())
         return by_task, output.shared
 

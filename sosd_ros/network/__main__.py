@@ -12,6 +12,7 @@ BACKBONES = (
     "xception65",
     "legacy_xception",
     "tf_efficientnet_lite0",
+    "tf_efficientnet_lite2",
     "mobilenetv4_conv_small",
 )
 TABLE_1 = {"semantic": 23.4, "depth": 23.4, "mtl": 23.6, "sosd": 24.0, "esosd": 24.0}

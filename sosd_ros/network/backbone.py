@@ -52,6 +52,36 @@ class Backbone(nn.Module):
                 f"backbone {name!r} cannot be built with drop_path {drop_path:g} ({error}); use 0"
             ) from error
         self.refined_channels, self.out_channels = self.features.feature_info.channels()
+        self._frozen: list[nn.Module] = []
+
+    def freeze(self, stride: int) -> None:
+        """Hold all layers up to the features at ``stride``: parameters, and batch norm statistics.
+
+        Raises:
+            ValueError: if the backbone has no features at that stride.
+        """
+        info = self.features.feature_info.info
+        last = {tap["reduction"]: tap["module"].replace(".", "_") for tap in info}.get(stride)
+        if last is None:
+            raise ValueError(f"the backbone has no features at stride {stride} to freeze")
+        reached = False
+        for name, module in self.features.named_modules():
+            # Named as in the whole model, but for what timm wraps around it.
+            inside = f"{name.replace('.', '_')}_".removeprefix("body_").startswith(f"{last}_")
+            if reached and not inside:
+                break
+            reached = reached or inside
+            own = [*module.parameters(recurse=False)]
+            if own or not [*module.children()]:  # what holds others holds later ones, too
+                self._frozen.append(module)
+            for parameter in own:
+                parameter.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> Backbone:
+        super().train(mode)
+        for module in self._frozen:
+            module.training = False
+        return self
 
     def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """(N, 3, H, W) normalised images to (N, C8, H/8, W/8) and (N, C32, H/32, W/32)."""

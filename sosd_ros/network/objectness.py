@@ -68,4 +68,5 @@ class DepthToSemantic(nn.Module):
         area_3d = self.area_3d(common)  # ~ dX dY
         depth_inv2 = self.depth_inv2(depth_feature)  # ~ d^-2
         cue = self.cue(area_3d * depth_inv2)
-        return upsample(self.semantic(torch.cat([semantic_feature, cue], dim=1)), size)
+        logits = self.semantic(torch.cat([semantic_feature, cue], dim=1))
+        return upsample(logits.float(), size)  # before there are 64 times as many

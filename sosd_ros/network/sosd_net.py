@@ -52,7 +52,7 @@ class _PlainHead(nn.Module):
         self.conv = output_conv(in_channels, out_channels, 3)
 
     def forward(self, feature: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
-        return upsample(self.conv(feature), size)
+        return upsample(self.conv(feature).float(), size)
 
 
 class SOSDNet(nn.Module):

@@ -154,3 +154,36 @@ def test_a_backbone_whose_blocks_cannot_be_left_out_is_refused():
     """With the sentence of timm's model."""
     with pytest.raises(ValueError, match=r"legacy_xception' cannot be built with drop_path 0\.2"):
         SOSDNet("esosd", "legacy_xception", drop_path=0.2)
+
+
+@pytest.mark.parametrize(
+    ("backbone", "first"),
+    [
+        (COMPACT, "blocks.1.0.conv"),
+        ("tf_efficientnet_lite0", "blocks.2.0.conv_pw"),
+        ("xception65", "blocks_1.stack.conv3.conv_dw"),
+        ("legacy_xception", "body.block2.rep.1.conv1"),
+    ],
+)
+def test_frozen_layers_stay_and_all_others_learn(backbone, first):
+    """Parameters and batch norm statistics, up to the features at stride 4 and no further."""
+    torch.manual_seed(0)
+    net = SOSDNet("sosd", backbone)
+    net.backbone.freeze(4)
+    net.train()
+    before = {name: value.clone() for name, value in net.backbone.features.state_dict().items()}
+    optimiser = torch.optim.SGD(net.parameters(), lr=1.0)
+    answer = net(torch.rand(2, 3, 64, 64))
+    (answer.depth.square().sum() + answer.logits.square().sum()).backward()
+    optimiser.step()
+    names = [name for name in before if name.endswith(("weight", "bias", "running_mean"))]
+    after = net.backbone.features.state_dict()
+    moved = [not torch.equal(before[name], after[name]) for name in names]
+    [start] = {number for number, name in enumerate(names) if name == f"{first}.weight"}
+    assert not any(moved[:start]) and all(moved[start:])
+
+
+def test_only_strides_that_the_backbone_has_are_frozen():
+    """Others are refused."""
+    with pytest.raises(ValueError, match="no features at stride 3"):
+        SOSDNet("sosd", COMPACT).backbone.freeze(3)

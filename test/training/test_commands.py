@@ -17,7 +17,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from sosd_ros import weights
 from training import checkpoint
 
-CONFIG = "config/training/nyuv2_esosd_lite0.yaml"
+CONFIG = "config/training/nyuv2_sosd_lite2_stage1.yaml"
 SMALL = {
     "data": {"name": "nyuv2", "size": [32, 64], "workers": 0},
     "network": {"backbone": "mobilenetv4_conv_small", "imagenet": False},

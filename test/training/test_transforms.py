@@ -170,6 +170,63 @@ def test_jitter_by_hand():
     assert (transforms.jitter(image, 1, 0, 1) == round(luma.mean())).all()
     assert (transforms.jitter(image, 1, 1, 0)[0] == np.rint(luma)[:, None]).all()
     assert (transforms.jitter(np.full_like(image, 200), 2, 1, 1) == 255).all()
+    tinted = transforms.jitter(image, 2, 1, 1, (0.5, 1, 1.5))
+    np.testing.assert_array_equal(tinted, image * np.array([1, 2, 3]))
+
+
+def test_turning_moves_a_point_around_the_centre():
+    """30 degrees to the left, about the middle; metres stay, and what comes in is unknown."""
+    rows, columns = np.indices((101, 121))
+    spot = np.hypot(rows - 50, columns - 100) < 5  # 40 pixels to the right of the centre
+    sample = Sample(
+        np.where(spot[..., None], 255, 0).astype(np.uint8).repeat(3, axis=2),
+        np.where(spot, 2, 1).astype(np.float32),
+        spot.astype(np.uint8),
+    )
+    image, depth, labels = transforms.rotate(sample, 30)
+    expected = 50 - 40 * np.sin(np.pi / 6), 60 + 40 * np.cos(np.pi / 6)
+    for mask in (image[..., 0] > 200, depth == 2, labels == 1):
+        np.testing.assert_allclose(np.argwhere(mask).mean(0), expected, atol=0.5)
+    assert np.isnan(depth[0, 0]) and labels[0, 0] == UNLABELLED
+    assert set(np.unique(depth[np.isfinite(depth)])) == {1, 2}
+
+
+def test_what_is_done_beyond_the_paper_happens_half_of_the_time(monkeypatch):
+    """Turns within their range, tints within theirs; and where neither is asked for, neither is."""
+    angles, tints = [], []
+    monkeypatch.setattr(transforms, "rotate", lambda sample, angle: angles.append(angle) or sample)
+    monkeypatch.setattr(
+        transforms, "jitter", lambda image, *factors: tints.append(factors[3]) or image
+    )
+    random, sample, draws = np.random.default_rng(6), random_sample(size=(4, 6)), 1000
+    for _ in range(draws):
+        transforms.augment(sample, (4, 6), NYU, random)
+    assert not angles and np.all(np.array(tints) == 1)
+
+    tints.clear()
+    data = dataclasses.replace(NYU, rotation=5.0, tint=0.2)
+    for _ in range(draws):
+        transforms.augment(sample, (4, 6), data, random)
+    for times in map(len, (angles, tints)):
+        assert abs(times - draws / 2) < 4 * np.sqrt(draws / 4)
+    for values, low, high in ((angles, -5, 5), (np.ravel(tints), 0.8, 1.2)):
+        margin = 0.02 * (high - low)
+        assert low <= min(values) < low + margin and high - margin < max(values) <= high
+
+
+@pytest.mark.parametrize("stride", [2, 4])
+def test_truth_of_fewer_pixels_is_that_at_their_centres(stride):
+    """A ramp of coordinates: a pixel of the truth lies where so many of the image's are centred."""
+    size = (240, 320)
+    coordinates = np.tile(np.arange(640, dtype=np.float32), (480, 1))
+    sample = Sample(np.zeros((480, 640, 3), np.uint8), coordinates, np.zeros((480, 640), np.uint8))
+    image, depth, labels = transforms.resize(sample, size, stride)
+    assert image.shape == (*size, 3) and depth.shape == labels.shape == (
+        240 // stride,
+        320 // stride,
+    )
+    centres = (np.arange(320 // stride) + 0.5) * 2 * stride - 0.5
+    assert abs(depth[0] - centres).max() <= 0.5
 
 
 @pytest.mark.parametrize("size", [(36, 40), (60, 80), (48, 96)])
@@ -254,7 +311,10 @@ def test_each_transform_happens_half_of_the_time(data, monkeypatch):
     for values, (low, high) in (
         (tops, (0, 1)),
         (lefts, (0, 1)),
-        *((factor, transforms.JITTER) for factor in zip(*drawn["jitter"], strict=True)),
+        *(
+            (f, transforms.JITTER)
+            for f in zip(*(three for *three, _ in drawn["jitter"]), strict=True)
+        ),
     ):
         assert low <= min(values) < low + 0.02 and high - 0.02 < max(values) <= high
 

@@ -124,14 +124,7 @@ def _batches(config: Config, data: DataSet, samples: Samples, workers: int) -> T
 def network_stage(config: Config, data: DataSet, samples: Samples, device: str) -> Stage:
     """Training steps on one batch: what the input has to keep up with."""
     batch = next(_batches(config, data, samples, workers=0).epoch(0))
-    network = create_network(
-        config.network.variant,
-        config.network.backbone,
-        len(data.labels.names),
-        config.network.rates,
-        imagenet=False,
-        drop_path=config.network.drop_path,
-    )
+    network = create_network(config.network, len(data.labels.names), imagenet=False)
     trainer = Trainer(config, network, normalisation(config.network.backbone), device)
     iterations = count()
     steps = 2  # Algorithm 1 alternates between two kinds
@@ -196,7 +189,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Measure decoding, augmentation and batches in images/s beside what the "
         "network of a configuration consumes in training, on this machine. Without the data set, "
         "frames are generated.",
-        epilog="Example: python -m training.data.benchmark config/training/nyuv2_esosd_lite0.yaml",
+        epilog="Example: python -m training.data.benchmark config/training/nyuv2_esosd.yaml",
     )
     command.add_config_options(parser)
     command.add_data_option(parser)

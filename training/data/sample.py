@@ -65,6 +65,9 @@ class DataSet:
         depth: what ``Sample.depth`` means.
         camera: of the images as they are distributed.
         scales: by which training may scale a sample before it is cropped or padded back.
+        rotation: by how many degrees at most training may turn a sample; 0 for never.
+        tint: by how much at most, relatively, colour jitter may change a channel; 0 for never.
+        truth_stride: training has the truth of one pixel out of so many, in rows and in columns.
         licence: what may be done with weights that were trained on it.
         open: ``open(root, split)`` with split ``train`` or ``val``; raises DataError.
     """
@@ -76,6 +79,9 @@ class DataSet:
     scales: tuple[float, ...]
     licence: str
     open: Callable[[Path, str], Samples]
+    rotation: float = 0.0
+    tint: float = 0.0
+    truth_stride: int = 1
 
     def focal(self, size: tuple[int, int]) -> float:
         """The focal length sqrt(fx fy) in pixels of an image of (height, width)."""

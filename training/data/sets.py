@@ -22,7 +22,13 @@ def data_set(data: Data) -> DataSet:
         chosen = cityscapes.data_set(data.size, data.disparity_divisor)
     else:
         chosen = nyuv2.data_set(data.classes or 40, raw_depth=data.raw_depth)
-    return chosen if data.scales is None else dataclasses.replace(chosen, scales=data.scales)
+    return dataclasses.replace(
+        chosen,
+        scales=data.scales or chosen.scales,
+        rotation=data.rotation,
+        tint=data.tint,
+        truth_stride=data.truth_stride,
+    )
 
 
 def default_root(name: str) -> Path:

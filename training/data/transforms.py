@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
+from numpy.typing import ArrayLike
 
 from sosd_ros.labels import UNLABELLED
 from sosd_ros.weights import DepthKind
@@ -27,19 +28,40 @@ def augment(
 
     Args:
         sample: of any size.
-        size: (height, width) of the result.
-        data: whose scales are drawn from, and what its depth means.
+        size: (height, width) of the result's image; its truth is smaller by ``data.truth_stride``.
+        data: whose scales are drawn from, what its depth means, and what is done beyond the paper.
         random: draws everything; in the same state, it gives the same result.
     """
+    if data.rotation and random.random() < 0.5:
+        sample = rotate(sample, random.uniform(-data.rotation, data.rotation))
     if random.random() < 0.5:
         factor, top, left = random.choice(data.scales), random.random(), random.random()
         sample = scale(sample, factor, top, left, data.depth)
-    sample = resize(sample, size)
+    sample = resize(sample, size, data.truth_stride)
     if random.random() < 0.5:
-        sample = sample._replace(image=jitter(sample.image, *random.uniform(*JITTER, size=3)))
+        brightness, contrast, saturation = random.uniform(*JITTER, size=3)
+        tint = 1 + data.tint * random.uniform(-1, 1, size=3) if data.tint else np.ones(3)
+        image = jitter(sample.image, brightness, contrast, saturation, tint)
+        sample = sample._replace(image=image)
     if random.random() < 0.5:
         sample = flip(sample)
     return sample
+
+
+def rotate(sample: Sample, angle: float) -> Sample:
+    """Turn by ``angle`` degrees about the image's centre, as a camera rolls.
+
+    Depth is along the axis of this turn, and stays. What comes into the frame is unknown.
+    """
+    height, width = sample.depth.shape
+    turn = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), angle, 1.0)
+    image, depth, labels = (
+        cv2.warpAffine(part, turn, (width, height), flags=flags, borderValue=value)
+        for part, flags, value in zip(
+            sample, (cv2.INTER_LINEAR, cv2.INTER_NEAREST, cv2.INTER_NEAREST), PADDING, strict=True
+        )
+    )
+    return Sample(image, depth, labels)
 
 
 def scale(sample: Sample, factor: float, top: float, left: float, depth: DepthKind) -> Sample:
@@ -81,33 +103,47 @@ def frame(
     return rows, columns, round(top * (height - rows)), round(left * (width - columns))
 
 
-def resize(sample: Sample, size: tuple[int, int]) -> Sample:
-    """To (height, width). Truth by nearest neighbour, so that no value is made up at an edge."""
+def resize(sample: Sample, size: tuple[int, int], truth_stride: int = 1) -> Sample:
+    """To (height, width), and the truth to ``1 / truth_stride`` of that.
+
+    Truth by nearest neighbour, so that no value is made up at an edge.
+    """
     height, width = sample.depth.shape
-    if (height, width) == size:
+    truth_size = size[0] // truth_stride, size[1] // truth_stride
+    if (height, width) == size == truth_size:
         return sample
     shrinks = size[0] <= height and size[1] <= width
     smooth = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     # The plain INTER_NEAREST would shift the truth by half a pixel against the image.
     image, truth, labels = (
-        cv2.resize(part, size[::-1], interpolation=interpolation)
-        for part, interpolation in zip(
-            sample, (smooth, cv2.INTER_NEAREST_EXACT, cv2.INTER_NEAREST_EXACT), strict=True
+        cv2.resize(part, target[::-1], interpolation=interpolation)
+        for part, target, interpolation in zip(
+            sample,
+            (size, truth_size, truth_size),
+            (smooth, cv2.INTER_NEAREST_EXACT, cv2.INTER_NEAREST_EXACT),
+            strict=True,
         )
     )
     return Sample(image, truth, labels)
 
 
-def jitter(image: np.ndarray, brightness: float, contrast: float, saturation: float) -> np.ndarray:
-    """Colour jitter of (H, W, 3) uint8 RGB by three factors, each 1 for no change.
+def jitter(
+    image: np.ndarray,
+    brightness: float,
+    contrast: float,
+    saturation: float,
+    tint: ArrayLike = (1, 1, 1),
+) -> np.ndarray:
+    """Colour jitter of (H, W, 3) uint8 RGB by factors, each 1 for no change.
 
     Brightness scales towards black, contrast towards the mean grey of the image, saturation
-    towards the grey of each pixel. All are linear in the pixel, and so they are one 3x4 matrix.
+    towards the grey of each pixel, and tint the channels, as another white balance does. All are
+    linear in the pixel, and so they are one 3x4 matrix.
     """
     grey = np.full((3, 3), (0.299, 0.587, 0.114))
     mix = brightness * contrast * (saturation * np.eye(3) + (1 - saturation) * grey)
     shift = brightness * (1 - contrast) * grey @ cv2.mean(image)[:3]
-    return cv2.transform(image, np.column_stack([mix, shift]))
+    return cv2.transform(image, np.reshape(tint, (3, 1)) * np.column_stack([mix, shift]))
 
 
 def flip(sample: Sample) -> Sample:

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from sosd_ros.network import prepare
-from training.config import Data
+from training.config import Data, Network
 from training.data.loader import Batch
 from training.data.sets import data_set, default_root
 from training.data.transforms import resize
@@ -39,7 +39,7 @@ def images():
 def test_both_losses_fall_by_the_factor(name, variant, images, make_strategy, step):
     """Within a bounded number of steps, from ImageNet weights."""
     torch.manual_seed(0)
-    network = create_network(variant, BACKBONE, 40, (3, 6, 9), imagenet=True)
+    network = create_network(Network(variant=variant, backbone=BACKBONE), 40, imagenet=True)
     strategy = make_strategy(network, name, learning_rate=1e-3)
     first, last = {}, {}
     for iteration in range(STEPS):
