@@ -59,8 +59,10 @@ class Trainer:
         self.scaler = torch.amp.GradScaler(
             torch.device(device).type, enabled=config.precision == "float16"
         )
+        # Batch norm's statistics are averaged, too: those of one network do not fit the average of
+        # many.
         self.average = (
-            AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(config.ema))
+            AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(config.ema), use_buffers=True)
             if config.ema
             else None
         )
