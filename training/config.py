@@ -87,7 +87,7 @@ class Network(_Section):
     drop_path: float = Field(0.0, ge=0, lt=1)
     imagenet: bool = True
     start: Path | None = None
-    frozen_stride: Literal[2, 4, 8, 16, 32] | None = None
+    frozen_stride: Literal[2, 4] | None = None
 
 
 class Optimiser(_Section):
@@ -127,7 +127,8 @@ class Config(_Section):
         strategy: a module of ``training.strategies`` by its name, with that module's options.
         batch_size: images in a mini-batch, over all processes and all of its parts.
         accumulate: parts that a process computes one after the other, to save memory.
-        ema: decay of the parameters' moving average, which is then what is measured and exported.
+        ema: decay of the moving average of parameters and batch norm statistics, which is then what
+            is measured and exported.
         keep: how many of the last epochs' checkpoints stay, besides ``last.pt``.
         best: the metric by which ``best.pt`` is chosen; the variant's first if empty.
     """

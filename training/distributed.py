@@ -61,6 +61,13 @@ def largest(number: int, device: str) -> int:
     return int(values)
 
 
+def share_buffers(network: nn.Module) -> None:
+    """Give every process the first one's batch norm statistics; in place."""
+    if _together():
+        for buffer in network.buffers():
+            distributed.broadcast(buffer, 0)
+
+
 def synchronise_batch_norm(network: nn.Module) -> None:
     """Let batch norms normalise by the samples of all processes; in place.
 

@@ -44,6 +44,8 @@ def normalisation(backbone: str) -> Normalisation:
 def create_network(settings: Network, classes: int, *, imagenet: bool) -> SOSDNet:
     """A network to train; with ``imagenet``, its backbone starts from ImageNet weights.
 
+    What is to be frozen is; the weights of another network may be loaded into it later.
+
     Those of ``tf_efficientnet_lite0`` and ``lite2`` come from an installed package, all others are
     downloaded by timm.
 

@@ -210,6 +210,7 @@ def _measure(run: Run, log: Log, signals: Signals) -> dict[str, float]:
         if signals.number:
             raise Interrupted(signals.number)
 
+    distributed.share_buffers(trainer.measured)  # all measure the network that is saved
     result = evaluate(
         trainer.measured,
         run.validation,

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils import clip_grad_norm_
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 from sosd_ros.network import Output, SOSDNet, prepare
 
@@ -62,7 +62,7 @@ class Trainer:
         # Batch norm's statistics are averaged, too: those of one network do not fit the average of
         # many.
         self.average = (
-            AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(config.ema), use_buffers=True)
+            AveragedModel(network, multi_avg_fn=_decayed_mean(config.ema), use_buffers=True)
             if config.ema
             else None
         )
@@ -208,6 +208,19 @@ class Trainer:
         for optimiser, content in zip(self.strategy.optimisers, state["optimisers"], strict=True):
             optimiser.load_state_dict(content)
         self.scaler.load_state_dict(state["scaler"])
+
+
+def _decayed_mean(decay: float) -> Callable[[Any, Any, Any], None]:
+    """Moves averages towards a network's numbers, and sets counts and indices to its own."""
+
+    @torch.no_grad()
+    def update(averages: Any, values: Any, _count: Any) -> None:
+        if averages[0].is_floating_point():
+            torch._foreach_lerp_(averages, values, 1 - decay)
+        else:
+            torch._foreach_copy_(averages, values)
+
+    return update
 
 
 def _refuse_what_excludes_itself(config: Config, strategy: Strategy, device: str) -> None:

@@ -27,6 +27,7 @@ class Backbone(nn.Module):
 
     def __init__(self, name: str, pretrained: bool = False, drop_path: float = 0.0) -> None:
         super().__init__()
+        self.name = name
         if not timm.is_model(name):
             raise ValueError(
                 f"backbone {name!r} is not a model that timm {timm.__version__} knows; "
@@ -52,35 +53,47 @@ class Backbone(nn.Module):
                 f"backbone {name!r} cannot be built with drop_path {drop_path:g} ({error}); use 0"
             ) from error
         self.refined_channels, self.out_channels = self.features.feature_info.channels()
-        self._frozen: list[nn.Module] = []
+        self._frozen: list[str] = []  # names, as synchronised batch norms take others' places
 
     def freeze(self, stride: int) -> None:
-        """Hold all layers up to the features at ``stride``: parameters, and batch norm statistics.
+        """Hold all layers that timm lists up to those of the features at ``stride``.
+
+        Parameters and batch norm statistics stay, and no block is left out.
 
         Raises:
-            ValueError: if the backbone has no features at that stride.
+            ValueError: if the backbone has no features at that stride, or hides where they end.
         """
-        info = self.features.feature_info.info
-        last = {tap["reduction"]: tap["module"].replace(".", "_") for tap in info}.get(stride)
-        if last is None:
-            raise ValueError(f"the backbone has no features at stride {stride} to freeze")
-        reached = False
-        for name, module in self.features.named_modules():
-            # Named as in the whole model, but for what timm wraps around it.
-            inside = f"{name.replace('.', '_')}_".removeprefix("body_").startswith(f"{last}_")
-            if reached and not inside:
-                break
-            reached = reached or inside
+        taps = {tap["reduction"]: tap["module"] for tap in self.features.feature_info.info}
+        if stride not in taps:
+            raise ValueError(
+                f"backbone {self.name!r} gives features at strides {[*taps]}, but what is to be "
+                f"frozen ends at stride {stride}; choose one of these"
+            )
+        for name in self._names_up_to(taps[stride]):
+            module = self.features.get_submodule(name)
             own = [*module.parameters(recurse=False)]
-            if own or not [*module.children()]:  # what holds others holds later ones, too
-                self._frozen.append(module)
             for parameter in own:
                 parameter.requires_grad_(False)
+            if own or not [*module.children()]:  # what holds others holds later ones, too
+                self._frozen.append(name)
+
+    def _names_up_to(self, tap: str) -> list[str]:
+        """The names of all modules from the first to the last within ``tap``."""
+        names = [name for name, _ in self.features.named_modules()]
+        # As in the whole model, but for what timm wraps around it, and how it joins names.
+        plain = [f"{name.replace('.', '_')}_".removeprefix("body_") for name in names]
+        within = [n for n, name in enumerate(plain) if name.startswith(f"{tap.replace('.', '_')}_")]
+        if not within:
+            raise ValueError(
+                f"backbone {self.name!r} does not say which of its modules is {tap!r}, where what "
+                "is to be frozen ends; freeze nothing, or choose another backbone"
+            )
+        return names[: within[-1] + 1]
 
     def train(self, mode: bool = True) -> Backbone:
         super().train(mode)
-        for module in self._frozen:
-            module.training = False
+        for name in self._frozen:
+            self.features.get_submodule(name).training = False
         return self
 
     def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -69,4 +69,4 @@ class DepthToSemantic(nn.Module):
         depth_inv2 = self.depth_inv2(depth_feature)  # ~ d^-2
         cue = self.cue(area_3d * depth_inv2)
         logits = self.semantic(torch.cat([semantic_feature, cue], dim=1))
-        return upsample(logits.float(), size)  # before there are 64 times as many
+        return upsample(logits.float(), size)  # before they are many, when the copy is small

@@ -144,8 +144,8 @@ class SOSDNet(nn.Module):
             if "semantic" in wanted:
                 logits = self.semantic_head(self.semantic_feature(common, refined), size)
         return Output(
-            depth=None if depth is None else depth[:, 0].float(),
-            logits=None if logits is None else logits.float(),
+            depth=None if depth is None else depth[:, 0],
+            logits=logits,
             shared=(common, refined),
         )
 

@@ -166,7 +166,7 @@ def test_a_backbone_whose_blocks_cannot_be_left_out_is_refused():
     ],
 )
 def test_frozen_layers_stay_and_all_others_learn(backbone, first):
-    """Parameters and batch norm statistics, up to the features at stride 4 and no further."""
+    """Parameters and batch norm statistics, up to the features at stride 4 as timm lists layers."""
     torch.manual_seed(0)
     net = SOSDNet("sosd", backbone)
     net.backbone.freeze(4)
@@ -184,6 +184,11 @@ def test_frozen_layers_stay_and_all_others_learn(backbone, first):
 
 
 def test_only_strides_that_the_backbone_has_are_frozen():
-    """Others are refused."""
-    with pytest.raises(ValueError, match="no features at stride 3"):
+    """Others are refused with those, and so is a backbone whose taps are no modules of its."""
+    with pytest.raises(ValueError, match=r"strides \[2, 4, 8, 16, 32\], but .* ends at stride 3"):
         SOSDNet("sosd", COMPACT).backbone.freeze(3)
+    net = SOSDNet("sosd", COMPACT)
+    net.backbone.features.feature_info.info[1]["module"] = "stage1"
+    with pytest.raises(ValueError, match="does not say which of its modules is 'stage1'"):
+        net.backbone.freeze(4)
+    assert all(parameter.requires_grad for parameter in net.parameters())

@@ -53,3 +53,13 @@ def test_pixels_are_normalised_as_the_weights_expect(backbone):
     pixel = 200
     assert np.isclose((pixel / 255 - mean[0]) / std[0], (pixel - 127) / 128)
     assert normalisation("xception65").mean == timm.get_pretrained_cfg("xception65").mean
+
+
+def test_what_is_to_be_frozen_is():
+    """With ImageNet weights or without, and nothing unless it is asked for."""
+    for settings, frozen in (({}, False), ({"frozen_stride": 4}, True)):
+        network = create_network(
+            Network(backbone="tf_efficientnet_lite0", **settings), 40, imagenet=False
+        )
+        assert network.backbone.features.conv_stem.weight.requires_grad is not frozen
+        assert network.context.cross_channel.conv.weight.requires_grad

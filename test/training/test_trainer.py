@@ -10,7 +10,7 @@ from torch import nn
 from sosd_ros.network import prepare
 from training import distributed
 from training.losses import losses
-from training.trainer import NotFiniteError
+from training.trainer import NotFiniteError, _decayed_mean
 
 
 def steps(learner, count=3, rate=1e-2):
@@ -57,6 +57,13 @@ def test_gradients_are_clipped_to_the_norm():
     learner.step(batch(), 0, 0, 1e-2)
     gradients = [p.grad for p in learner.network.parameters() if p.grad is not None]
     assert torch.nn.utils.get_total_norm(gradients) == pytest.approx(0.5, rel=1e-3)
+
+
+def test_a_moving_average_has_the_counts_and_indices_of_the_network():
+    """Whole numbers have no mean; 0.9 x 3 + 0.1 x 3 is 2 when it is cut off."""
+    averages, values = [torch.tensor([3, 0])], [torch.tensor([3, 5])]
+    _decayed_mean(0.9)(averages, values, torch.tensor(1))
+    assert averages[0].tolist() == [3, 5]
 
 
 def test_the_moving_average_is_what_is_measured():
@@ -152,6 +159,15 @@ def test_batch_norm_over_all_processes_keeps_the_activations():
     assert norms and all(isinstance(norm, nn.SyncBatchNorm) for norm in norms)
     after = net(images)
     assert torch.equal(before.depth, after.depth) and torch.equal(before.logits, after.logits)
+
+
+def test_frozen_batch_norms_stay_so_over_all_processes():
+    """Those that take their places do not learn from batches, either."""
+    net = trainer().network
+    net.backbone.freeze(4)
+    distributed.synchronise_batch_norm(net)
+    first, *_, last = (m for m in net.train().modules() if isinstance(m, nn.SyncBatchNorm))
+    assert not first.training and last.training
 
 
 def test_state_goes_from_one_trainer_to_another():

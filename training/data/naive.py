@@ -17,7 +17,7 @@ from .transforms import JITTER, PADDING, frame
 def augment(
     sample: Sample, size: tuple[int, int], data: DataSet, random: np.random.Generator
 ) -> Sample:
-    """See :func:`.transforms.augment`, of which this is the same to rounding."""
+    """The paper's part of :func:`.transforms.augment`, and the same to rounding."""
     factor, top, left = 1.0, 0.0, 0.0
     if random.random() < 0.5:
         factor, top, left = random.choice(data.scales), random.random(), random.random()

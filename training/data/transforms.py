@@ -26,12 +26,15 @@ def augment(
 ) -> Sample:
     """What the paper does in training: scale, colour jitter and flip, each with a chance of 0.5.
 
+    Beyond the paper, if ``data`` says so: turn, with that chance, and tint, with colour jitter.
+
     Args:
         sample: of any size.
         size: (height, width) of the result's image; its truth is smaller by ``data.truth_stride``.
-        data: whose scales are drawn from, what its depth means, and what is done beyond the paper.
+        data: whose scales are drawn from, and what its depth means.
         random: draws everything; in the same state, it gives the same result.
     """
+    # What is off draws nothing, so that the same seed goes on to give the same result.
     if data.rotation and random.random() < 0.5:
         sample = rotate(sample, random.uniform(-data.rotation, data.rotation))
     if random.random() < 0.5:
