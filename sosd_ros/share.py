@@ -21,4 +21,4 @@ def share(*parts: str) -> Path:
     return Path(get_package_share_directory("sosd_ros"), *parts)
 
 
-DEFAULT_WEIGHTS = "nyuv2_esosd_lite0.safetensors"
+DEFAULT_WEIGHTS = "nyuv2_sosd_lite2.safetensors"

@@ -9,10 +9,13 @@ import torch
 from support import SMALL, write_small_weights
 
 from sosd_ros.network import SOSDNet
-from training import evaluate, model, tables
+from sosd_ros.share import DEFAULT_WEIGHTS, share
+from training import evaluate, export, model, tables
 from training.config import Config
 from training.cues import flatten_cues
 from training.data import nyuv2
+from training.data.sample import Part
+from training.data.sets import default_root
 from training.evaluation import Result, measure
 
 PAPER_ROWS = [
@@ -189,3 +192,18 @@ def test_classes_are_listed_best_first():
     assert tables.by_class(result, ("floor", "cat", "door")) == (
         "  door   0.500  ####################\n  floor  0.250  ##########"
     )
+
+
+def test_the_shipped_file_says_of_itself_what_is_measured():
+    """Its first images, measured again; the whole set is the command's, not a test's."""
+    root = default_root("nyuv2")
+    if not (root / "val.txt").is_file():
+        pytest.skip(f"NYU Depth v2 is not in {root}; name its folder in SOSD_NYUV2")
+    file = model.load(share("weights", DEFAULT_WEIGHTS))
+    samples = nyuv2.NYUv2(root, "val")
+    if len(samples) != file.manifest.metrics["images"]:
+        pytest.skip(f"{root} has another val.txt than the one that the file was measured on")
+    said = dict(file.manifest.metrics["first"])
+    first = Part(samples, range(said.pop("images")))
+    result = measure(file, first, nyuv2.data_set(), workers=0)
+    assert export.numbers(result) == pytest.approx(said, abs=5e-4)
