@@ -25,6 +25,7 @@ _COLUMNS = {
 class Run(NamedTuple):
     """What came of a training: its configuration, and the metrics after its last epoch."""
 
+    name: str
     config: Config
     metrics: dict[str, float]
 
@@ -44,14 +45,15 @@ def read(folder: Path) -> Run:
             f"run {folder} has done {done} of {config.epochs} epochs; go on with --resume"
         )
     columns = _COLUMNS[config.data.name]
-    return Run(config, {name: float(rows[-1][name]) for name in columns if rows[-1].get(name)})
+    metrics = {name: float(rows[-1][name]) for name in columns if rows[-1].get(name)}
+    return Run(folder.resolve().name, config, metrics)
 
 
 def table(runs: Iterable[Run]) -> str:
     """One row for all runs that differ by their seed alone, in the order in which they come.
 
     Numbers are of the last epoch, so that nothing was chosen by them: the mean over the seeds, and
-    how far the seeds lie from it at most.
+    how far the seeds lie from it at most. The paper's row follows the last of its method.
 
     Raises:
         ValueError: if there is no run, or they are of several data sets.
@@ -65,18 +67,27 @@ def table(runs: Iterable[Run]) -> str:
     [data] = names
     columns = _COLUMNS[data]
     lines = [
-        _line(["", "epochs a task", "seeds", *columns]),
+        _line(["", "runs", "epochs a task", *columns]),
         _line(["---"] * (3 + len(columns))),
     ]
-    for group in groups.values():
-        config = group[0].config
-        row = method(data, manifest_of(config))
+    rows = [_method(group[0].config) for group in groups.values()]
+    for number, (row, group) in enumerate(zip(rows, groups.values(), strict=True), start=1):
+        runs_of_row = ", ".join(run.name for run in group)
         cells = [_spread([r.metrics.get(name) for r in group], columns[name]) for name in columns]
-        lines.append(_line([row, f"{_epochs_per_task(config):g}", str(len(group)), *cells]))
-        paper = PAPER[data].get(row, {})
-        numbers = [_number(paper.get(name), columns[name]) for name in columns]
-        lines.append(_line([f"*the paper's {row}*", "", "", *numbers]))
+        lines.append(_line([row, runs_of_row, f"{_epochs_per_task(group[0].config):g}", *cells]))
+        if row in PAPER[data] and row not in rows[number:]:
+            numbers = [_number(PAPER[data][row].get(name), columns[name]) for name in columns]
+            lines.append(_line([f"*the paper's {row}*", "", "", *numbers]))
     return "\n".join([*lines, "", f"The paper's: {SOURCE[data]}."])
+
+
+def _method(config: Config) -> str:
+    """What a row is called: as in the paper's tables, if they have a row for it."""
+    name, strategy = method(config.data.name, manifest_of(config)), config.strategy.name
+    of_table_4 = strategy == name and config.network.variant == "mtl"
+    if of_table_4 or strategy == {"esosd": "em"}.get(name, "joint"):
+        return name
+    return f"{config.network.variant}, {strategy}"
 
 
 def _epochs_per_task(config: Config) -> float:
