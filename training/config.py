@@ -79,6 +79,8 @@ class Network(_Section):
         imagenet: start the backbone from ImageNet weights.
         start: a weights file or checkpoint of a network of this kind, to start all of it from.
         frozen_stride: the backbone is held as it starts up to its features at this stride.
+        area_shift: what the batch norms of the semantic-to-depth unit's two areas add at the start.
+            At 0 an area is cut off at half of all positions, and a cue learns where neither is.
     """
 
     variant: Literal["semantic", "depth", "mtl", "sosd", "esosd"] = "esosd"
@@ -88,6 +90,7 @@ class Network(_Section):
     imagenet: bool = True
     start: Path | None = None
     frozen_stride: Literal[2, 4] | None = None
+    area_shift: NonNegativeFloat = 0.0
 
 
 class Optimiser(_Section):

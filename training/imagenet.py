@@ -8,8 +8,10 @@ from typing import NamedTuple
 
 import timm
 import torch
+from torch import nn
 
 from sosd_ros.network import SOSDNet
+from sosd_ros.network.objectness import SemanticToDepth
 
 from .config import Network
 
@@ -73,7 +75,20 @@ def create_network(settings: Network, classes: int, *, imagenet: bool) -> SOSDNe
         features.load_state_dict({name: packaged[name] for name in features.state_dict()})
     if settings.frozen_stride is not None:
         network.backbone.freeze(settings.frozen_stride)
+    if settings.area_shift:
+        _shift_areas(network, settings.area_shift)
     return network
+
+
+def _shift_areas(network: SOSDNet, shift: float) -> None:
+    unit = getattr(network, "depth_head", None)
+    if not isinstance(unit, SemanticToDepth):
+        raise ValueError(
+            f"network.area_shift is {shift:g}, but a network of variant {network.variant!r} has no "
+            "units; leave it out"
+        )
+    for area in (unit.area_3d, unit.area_2d):
+        nn.init.constant_(area.get_parameter("1.bn.bias"), shift)
 
 
 def packaged_weights(backbone: str) -> dict[str, torch.Tensor]:

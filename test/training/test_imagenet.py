@@ -63,3 +63,27 @@ def test_what_is_to_be_frozen_is():
         )
         assert network.backbone.features.conv_stem.weight.requires_grad is not frozen
         assert network.context.cross_channel.conv.weight.requires_grad
+
+
+def test_shifted_areas_let_the_cue_learn_nearly_everywhere():
+    """Without a shift, three positions in four have no gradient: an area there is cut off."""
+    seed = 0
+    print("seed", seed)
+    images = torch.randn(2, 3, 64, 96, generator=torch.Generator().manual_seed(seed))
+    alive = {}
+    for shift in (0.0, 2.0):
+        torch.manual_seed(seed)
+        settings = Network(variant="sosd", backbone="tf_efficientnet_lite0", area_shift=shift)
+        unit = create_network(settings, 40, imagenet=False).train()
+        cues = []
+        unit.depth_head.depth.register_forward_pre_hook(lambda _, maps, to=cues: to.append(*maps))
+        unit(images)
+        alive[shift] = float((cues[0][:, 0] > 0.01).float().mean())
+    assert alive[0.0] < 0.5
+    assert alive[2.0] > 0.9
+
+
+def test_a_shift_is_of_areas_that_are_there():
+    settings = Network(variant="mtl", backbone="tf_efficientnet_lite0", area_shift=2)
+    with pytest.raises(ValueError, match=r"area_shift is 2, but .* 'mtl' has no units"):
+        create_network(settings, 40, imagenet=False)
