@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 
-_VERSION = 1  # of what the folders hold
+_VERSION = 2  # of what the folders hold
 _LABEL = "key.json"  # written last
 
 

@@ -10,9 +10,10 @@ from typing import Any, ClassVar
 import torch
 
 from ..weights import Weights
-from .backend import Answers, built_files
+from .backend import Answers, built_file, built_files
 from .exchange import answers_of
 from .onnx_backend import OnnxBackend
+from .rounding import round_depthwise
 
 _PRECISIONS = {"fp32": "f32", "bf16": "bf16"}
 
@@ -23,6 +24,20 @@ class OpenVinoBackend(OnnxBackend):
     name = module = "openvino"
     precisions: ClassVar = {"cpu": ("bf16", "fp32")}
     libraries = ("torch", "openvino")
+
+    @classmethod
+    def build(
+        cls,
+        weights: Weights,
+        device: torch.device,
+        precision: str,
+        sizes: Sequence[tuple[int, int]],
+        folder: Path,
+    ) -> None:
+        super().build(weights, device, precision, sizes, folder)
+        if precision == "bf16":  # to which OpenVINO itself would round them, each to the nearest
+            for size in sizes:
+                round_depthwise(built_file(folder, size, ".onnx"))
 
     def __init__(
         self, weights: Weights, device: torch.device, precision: str, folder: Path | None = None
