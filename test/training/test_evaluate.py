@@ -12,7 +12,7 @@ from sosd_ros.network import SOSDNet
 from sosd_ros.share import DEFAULT_WEIGHTS, share
 from training import evaluate, export, model, tables
 from training.config import Config
-from training.cues import flatten_cues
+from training.cues import DepthCue, flatten_cues
 from training.data import nyuv2
 from training.data.sample import Part
 from training.data.sets import default_root
@@ -91,6 +91,40 @@ def test_a_network_without_units_has_no_cues():
     """In a sentence."""
     with pytest.raises(ValueError, match="variant 'mtl' has no units, and so no cues"):
         flatten_cues(SOSDNet("mtl", SMALL.backbone))
+    with pytest.raises(ValueError, match="variant 'mtl' has no units, and so no cues"):
+        DepthCue(SOSDNet("mtl", SMALL.backbone))
+
+
+@pytest.mark.parametrize(
+    ("news", "cut_off", "known"),
+    [(0.0, 0.0, 1.0), (1.0, 0.0, 0.5), (None, 1.0, 1.0)],
+    ids=["none", "half", "cut off"],
+)
+def test_of_a_cue_it_is_known_what_the_depth_feature_says_too(news, cut_off, known):
+    """A cue of one of its channels and of as much noise again is half known."""
+    seed = 0
+    print("seed", seed)
+    generator = torch.Generator().manual_seed(seed)
+    network = SOSDNet("sosd", SMALL.backbone).eval()
+    cue = DepthCue(network)
+    for _ in range(2):
+        maps = 10 + torch.randn(1, 66, 64, 64, generator=generator)
+        said = (
+            torch.full_like(maps[:, 1], 1e-3) if news is None else maps[:, 1] + news * maps[:, 65]
+        )
+        network.depth_head.depth(torch.cat([said[:, None], maps[:, 1:65]], dim=1))
+    assert cue.cut_off == cut_off
+    assert cue.known == pytest.approx(known, abs=0.02)
+
+
+def test_the_depth_cue_is_accounted_for(run, small_weights, nyuv2_root, tmp_path):
+    """In words, and for JSON."""
+    path = tmp_path / "report.json"
+    out = run(small_weights, "--data", nyuv2_root, "--depth-cue", "--json", path)
+    numbers = json.loads(path.read_text())["depth_cue"]
+    assert f"cut off at {numbers['cut_off']:.0%} of positions" in out
+    assert f"gives {numbers['known']:.0%} of its variance" in out
+    assert 0 <= numbers["cut_off"] <= 1 and 0 <= numbers["known"] <= 1
 
 
 def test_json_holds_every_number(run, small_weights, nyuv2_root, tmp_path):
