@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from sosd_ros.engine.exchange import write_onnx
+from sosd_ros import pictures, weights
+from sosd_ros.engine.exchange import Exported, write_onnx
 from sosd_ros.engine.rounding import keep_sums, round_depthwise
+from sosd_ros.network import prepare
+from sosd_ros.share import DEFAULT_WEIGHTS, share
 
 ULP = 2.0**-7  # of a bfloat16, relative, at most
 
@@ -69,3 +72,32 @@ def test_depthwise_filters_of_a_file_are_rounded_and_no_other_number(file, tmp_p
         else:
             expected = array(old)
         np.testing.assert_array_equal(array(new), expected)
+
+
+def test_the_shipped_networks_depth_moves_a_tenth_as_far_at_most():
+    """As its depthwise filters are rounded, with batch norms folded in, and nothing else."""
+    file = weights.read(share("weights", DEFAULT_WEIGHTS))
+    picture = torch.from_numpy(pictures.read(share("demo", "01.jpg")))
+    images = prepare(picture[None], (288, 384), file.manifest.mean, file.manifest.std)
+
+    def depth(rounded):
+        network = Exported(file).eval()
+        convolution = None
+        for module in network.modules():
+            if isinstance(module, torch.nn.Conv2d):
+                convolution = module
+            elif isinstance(module, torch.nn.BatchNorm2d) and convolution.groups > 1:
+                factor = (module.weight / (module.running_var + module.eps).sqrt()).view(
+                    -1, 1, 1, 1
+                )
+                convolution.weight.data = rounded(convolution.weight * factor) / factor
+        return network(images)[0]
+
+    with torch.inference_mode():
+        exact = depth(lambda filters: filters)
+        errors = [
+            (depth(rounded) / exact - 1).abs().median()
+            for rounded in (keep_sums, lambda filters: filters.bfloat16().float())
+        ]
+    assert errors[0] < errors[1] / 10
+    assert errors[1] > 0.003
