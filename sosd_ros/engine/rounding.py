@@ -16,7 +16,7 @@ def keep_sums(filters: torch.Tensor) -> torch.Tensor:
     """Round each of (N, ...) float32 filters to numbers that bfloat16 holds, keeping its sum.
 
     The weights of a filter are rounded one after the other, the largest first, and each makes up
-    for the errors before it. What is left is the error of the smallest, which is the smallest.
+    for the errors before it. What is left is the error of the last, as a rule by far the smallest.
     """
     order = filters.flatten(1).abs().argsort(dim=1, descending=True)
     weights = filters.flatten(1).gather(1, order)
