@@ -46,6 +46,9 @@ class Data(_Section):
     disparity_divisor: PositiveFloat = 1.0
     # What augmentation scales images by; the paper's for the data set if empty.
     scales: tuple[PositiveFloat, ...] | None = Field(None, min_length=1)
+    # With which each transform happens but for the flip, whose chance is 0.5. The paper's sentence
+    # can also be read as 0.5 for all of them.
+    chance: float = Field(1.0, ge=0, le=1)
     # What the paper does not do: see ``training.data.sample.DataSet``.
     rotation: float = Field(0.0, ge=0, le=90)
     tint: float = Field(0.0, ge=0, lt=1)

@@ -192,6 +192,6 @@ def test_scales_of_the_augmentation_may_be_others(config):
 def test_what_the_paper_does_not_do_is_off_unless_it_is_asked_for(config):
     """Turns and tints reach the data set that augmentation goes by."""
     data = data_set(load(config).data)
-    assert (data.rotation, data.tint, data.truth_stride) == (0, 0, 1)
+    assert (data.chance, data.rotation, data.tint, data.truth_stride) == (1, 0, 0, 1)
     data = data_set(load(config, ["data.rotation=5", "data.tint=0.1"]).data)
     assert (data.rotation, data.tint) == (5, 0.1)

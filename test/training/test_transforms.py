@@ -204,7 +204,7 @@ def test_what_is_done_beyond_the_paper_happens_half_of_the_time(monkeypatch):
     assert not angles and np.all(np.array(tints) == 1)
 
     tints.clear()
-    data = dataclasses.replace(NYU, rotation=5.0, tint=0.2)
+    data = dataclasses.replace(NYU, chance=0.5, rotation=5.0, tint=0.2)
     for _ in range(draws):
         transforms.augment(sample, (4, 6), data, random)
     for times in map(len, (angles, tints)):
@@ -279,8 +279,13 @@ def test_the_same_seed_gives_the_same_sample(data):
 
 
 @BOTH
-def test_each_transform_happens_half_of_the_time(data, monkeypatch):
-    """Independently of the others; every scale, place and factor in its range is drawn."""
+@pytest.mark.parametrize("chance", [1.0, 0.5])
+def test_how_often_each_transform_happens(data, chance, monkeypatch):
+    """Independently of the others; every scale, place and factor in its range is drawn.
+
+    The paper scales and jitters every sample, and flips half of them.
+    """
+    data = dataclasses.replace(data, chance=chance)
     drawn = {"scale": [], "jitter": [], "flip": []}
     happened: set[str] = set()
 
@@ -301,15 +306,18 @@ def test_each_transform_happens_half_of_the_time(data, monkeypatch):
         transforms.augment(sample, (4, 6), data, random)
         together[frozenset(happened)] += 1
     # Four standard deviations of a binomial distribution, here and below.
-    for times in map(len, drawn.values()):
-        assert abs(times - draws / 2) < 4 * np.sqrt(draws / 4)
-    assert len(together) == 8
-    assert all(abs(n - draws / 8) < 4 * np.sqrt(draws * 7 / 64) for n in together.values())
+    for name, expected in (("scale", chance), ("jitter", chance), ("flip", 0.5)):
+        deviation = np.sqrt(draws * expected * (1 - expected))
+        assert abs(len(drawn[name]) - draws * expected) <= 4 * deviation
+    share = 1 / len(together)
+    assert len(together) == (2 if chance == 1 else 8)
+    deviation = np.sqrt(draws * share * (1 - share))
+    assert all(abs(n - draws * share) < 4 * deviation for n in together.values())
 
     factors, tops, lefts, kinds = zip(*drawn["scale"], strict=True)
-    chance, times = 1 / len(data.scales), len(factors)
+    share, times = 1 / len(data.scales), len(factors)
     for scale in data.scales:
-        assert abs(factors.count(scale) - times * chance) < 4 * np.sqrt(times * chance)
+        assert abs(factors.count(scale) - times * share) < 4 * np.sqrt(times * share)
     assert set(factors) == set(data.scales) and set(kinds) == {data.depth}
     for values, (low, high) in (
         (tops, (0, 1)),
@@ -328,6 +336,7 @@ def test_each_transform_happens_half_of_the_time(data, monkeypatch):
 def test_the_naive_augmentation_agrees(data, size):
     """The plain float64 one gives the same truth, and the same image to two roundings."""
     for seed in range(24):
+        data = dataclasses.replace(data, chance=1.0 if seed % 2 else 0.5)
         sample = random_sample(seed)
         fast, slow = (
             module.augment(sample, size, data, np.random.default_rng(seed))
@@ -347,4 +356,4 @@ def test_a_data_set_with_other_scales_is_scaled_by_those():
         int(np.ptp(transforms.augment(ramped, (90, 120), data, np.random.default_rng(seed)).labels))
         for seed in range(10)
     }
-    assert widths == {2 * 119, 2 * 39}
+    assert widths == {2 * 39}

@@ -19,7 +19,7 @@ def augment(
 ) -> Sample:
     """The paper's part of :func:`.transforms.augment`, and the same to rounding."""
     factor, top, left = 1.0, 0.0, 0.0
-    if random.random() < 0.5:
+    if random.random() < data.chance:
         factor, top, left = random.choice(data.scales), random.random(), random.random()
     height, width = sample.depth.shape
     rows, columns, y, x = frame(height, width, factor, top, left)
@@ -35,7 +35,7 @@ def augment(
     depth = depth * factor if data.depth.kind == "disparity" else depth / factor
     labels = _pixels(sample.labels, *nearest, PADDING[2])
 
-    if random.random() < 0.5:
+    if random.random() < data.chance:
         image = _jitter(image, *random.uniform(*JITTER, size=3))
     if random.random() < 0.5:
         image, depth, labels = image[:, ::-1], depth[:, ::-1], labels[:, ::-1]

@@ -65,6 +65,7 @@ class DataSet:
         depth: what ``Sample.depth`` means.
         camera: of the images as they are distributed.
         scales: by which training may scale a sample before it is cropped or padded back.
+        chance: of scaling, colour jitter and turning, each drawn for itself.
         rotation: by how many degrees at most training may turn a sample; 0 for never.
         tint: by how much at most, relatively, colour jitter may change a channel; 0 for never.
         truth_stride: training has the truth of one pixel out of so many, in rows and in columns.
@@ -79,6 +80,7 @@ class DataSet:
     scales: tuple[float, ...]
     licence: str
     open: Callable[[Path, str], Samples]
+    chance: float = 1.0
     rotation: float = 0.0
     tint: float = 0.0
     truth_stride: int = 1

@@ -25,6 +25,7 @@ def data_set(data: Data) -> DataSet:
     return dataclasses.replace(
         chosen,
         scales=data.scales or chosen.scales,
+        chance=data.chance,
         rotation=data.rotation,
         tint=data.tint,
         truth_stride=data.truth_stride,

@@ -24,9 +24,10 @@ JITTER = (0.7, 1.3)
 def augment(
     sample: Sample, size: tuple[int, int], data: DataSet, random: np.random.Generator
 ) -> Sample:
-    """What the paper does in training: scale, colour jitter and flip, each with a chance of 0.5.
+    """What the paper does in training: scale, colour jitter, and flip with a chance of 0.5.
 
-    Beyond the paper, if ``data`` says so: turn, with that chance, and tint, with colour jitter.
+    Scale and jitter are drawn for every sample, or with the chance that ``data`` says. Beyond the
+    paper, if ``data`` says so: turn, with the same chance, and tint, with colour jitter.
 
     Args:
         sample: of any size.
@@ -35,13 +36,13 @@ def augment(
         random: draws everything; in the same state, it gives the same result.
     """
     # What is off draws nothing, so that the same seed goes on to give the same result.
-    if data.rotation and random.random() < 0.5:
+    if data.rotation and random.random() < data.chance:
         sample = rotate(sample, random.uniform(-data.rotation, data.rotation))
-    if random.random() < 0.5:
+    if random.random() < data.chance:
         factor, top, left = random.choice(data.scales), random.random(), random.random()
         sample = scale(sample, factor, top, left, data.depth)
     sample = resize(sample, size, data.truth_stride)
-    if random.random() < 0.5:
+    if random.random() < data.chance:
         brightness, contrast, saturation = random.uniform(*JITTER, size=3)
         tint = 1 + data.tint * random.uniform(-1, 1, size=3) if data.tint else np.ones(3)
         image = jitter(sample.image, brightness, contrast, saturation, tint)
