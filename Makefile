@@ -12,10 +12,14 @@ ifdef ROS_DISTRO
 unexport AMENT_PREFIX_PATH LD_LIBRARY_PATH PYTHONPATH RMW_IMPLEMENTATION ROS_DISTRO
 endif
 
-.PHONY: help venv test test-jazzy demo clean
+# Two workers, each with a domain of DDS and one thread; a file's tests stay together.
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
+.PHONY: help venv test test-all test-slow test-jazzy demo clean
 
 help:
-	@echo "make test        ruff, mypy and pytest"
+	@echo "make test        ruff, mypy and pytest, without the slow tests"
+	@echo "make test-all    the same with the slow tests"
 	@echo "make test-jazzy  pytest with the rclpy and Fast DDS of ROS 2 Jazzy, in $(VENV)-jazzy"
 	@echo "make demo        play sample frames to the node; SOURCE= a folder, a video or a camera"
 	@echo "make venv        only make the virtual environment, for training and development"
@@ -29,12 +33,18 @@ test: venv
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy sosd_ros training
-	$(BIN)/python -m pytest
+	$(PYTEST) -m "not slow"
+
+test-all: test test-slow
+
+test-slow: venv
+	$(PYTEST) -m slow
 
 # One virtual environment cannot hold both generations: their modules have the same names.
+test-jazzy: BIN := $(VENV)-jazzy/bin
 test-jazzy:
 	$(MAKE) $(VENV)-jazzy/.installed-ros-jazzy,train,test VENV=$(VENV)-jazzy
-	$(VENV)-jazzy/bin/python -m pytest
+	$(PYTEST) -m "not slow"
 
 demo: $(VENV)/.installed-ros
 	$(BIN)/python -m sosd_ros.demo $(if $(SOURCE),--source "$(SOURCE)")

@@ -96,6 +96,7 @@ setup(
             "onnxscript>=0.5",
             "openvino>=2024.0",
             "pytest~=9.2.0",
+            "pytest-xdist~=3.8.0",
             "ruff~=0.17.0",
             "torchmetrics~=1.9.0",
             "types-PyYAML~=6.0.12",

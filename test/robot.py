@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import operator
 import os
 import signal
 import subprocess
@@ -16,6 +17,7 @@ import rclpy.time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from lifecycle_msgs.msg import State
 from lifecycle_msgs.srv import ChangeState, GetState
+from processes import ROOT, ForkedProcess
 from rcl_interfaces.srv import SetParametersAtomically
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
@@ -25,7 +27,6 @@ from std_msgs.msg import Header
 
 from sosd_ros import messages
 
-ROOT = Path(__file__).parents[1]
 FRAME = "camera_optical_frame"
 TIMEOUT = 90.0  # seconds, for a machine that is busy with something else; not a speed limit
 OUTPUTS = {"depth": Image, "camera_info": CameraInfo, "semantic": Image, "points": PointCloud2}
@@ -38,18 +39,22 @@ class NodeProcess:
     Args:
         log: the file.
         program: what is run instead, with its arguments.
+        forked: whether the process is spared the imports and Python's own end, see ``processes``.
         parameters: of the node.
     """
 
-    def __init__(self, log: Path, program=("-m", "sosd_ros.node"), **parameters):
+    def __init__(self, log: Path, program=("-m", "sosd_ros.node"), forked=True, **parameters):
         arguments = [f"{name}:={value}" for name, value in parameters.items()]
         pairs = itertools.chain.from_iterable(("-p", argument) for argument in arguments)
-        command = [sys.executable, *map(str, program), "--ros-args", *pairs]
-        command += ["--log-level", "sosd:=debug"]
+        program = [*map(str, program), "--ros-args", *pairs, "--log-level", "sosd:=debug"]
         self.log_path = log
-        with log.open("w") as file:
+        log.touch()
+        if forked:
+            self.process = ForkedProcess(program, log, log)
+            return
+        with log.open("a") as file:
             self.process = subprocess.Popen(
-                command,
+                [sys.executable, *program],
                 stdout=file,
                 stderr=file,
                 cwd=ROOT,
@@ -214,7 +219,10 @@ class Camera:
         """
         client = self.node.create_client(GetState, f"{node}/get_state")
         self.wait(client.service_is_ready, client.srv_name)
-        answer = self.wait(lambda: self._answer(client, GetState.Request(), 1.0), client.srv_name)
+        patience = itertools.accumulate(itertools.repeat(2), operator.mul, initial=0.1)
+        answer = self.wait(
+            lambda: self._answer(client, GetState.Request(), next(patience)), client.srv_name
+        )
         self.node.destroy_client(client)
         return answer.current_state.id
 

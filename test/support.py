@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import subprocess
-import sys
+import tempfile
 from pathlib import Path
 
 import torch
+from processes import ForkedProcess
 
 from sosd_ros import weights
 from sosd_ros.labels import NYU40
@@ -26,13 +27,11 @@ SMALL = weights.Manifest(
 
 def run_module(module, *arguments):
     """``python -m module`` as a command of its own, finished; from the checkout's root."""
-    return subprocess.run(
-        [sys.executable, "-m", module, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        cwd=Path(__file__).parents[1],
-        check=False,
-    )
+    with tempfile.TemporaryDirectory() as folder:
+        stdout, stderr = (Path(folder, name) for name in ("stdout", "stderr"))
+        process = ForkedProcess(("-m", module, *arguments), stdout, stderr)
+        status = process.wait()
+        return subprocess.CompletedProcess(module, status, stdout.read_text(), stderr.read_text())
 
 
 def write_small_weights(path, **changes):

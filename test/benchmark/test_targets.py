@@ -87,6 +87,7 @@ def test_a_limit_itself_is_kept(value, is_most, verdict):
     assert Target("", value, 1.0, is_most).verdict == verdict
 
 
+@pytest.mark.slow
 def test_a_quick_run_prints_and_saves_the_table(tmp_path, small_weights):
     """A real process with a small network; without a compiler, which would take a minute."""
     saved = tmp_path / "figures.json"

@@ -113,6 +113,7 @@ def test_a_damaged_file_is_an_account_and_no_crash(file, picture, built, tmp_pat
     assert_agree(engine, eager(file, picture), picture[None])
 
 
+@pytest.mark.slow
 def test_compiled_code_answers_as_eager_torch_does(file, picture, tmp_path):
     """Ahead of time by inductor, for batches of any length."""
     if missing := CompileBackend.missing():

@@ -163,6 +163,7 @@ def soak(*arguments):
     return run_module("sosd_ros.checks.soak", *arguments)
 
 
+@pytest.mark.slow
 def test_half_a_minute_at_thirty_hertz(small_weights):
     """Memory, stamps and counts are right.
 

@@ -12,6 +12,7 @@ import time
 import pytest
 import torch
 import yaml
+from support import run_module
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from sosd_ros import weights
@@ -28,11 +29,7 @@ SMALL = {
 
 
 def command(module, *arguments):
-    return subprocess.run(
-        [sys.executable, "-m", f"training.{module}", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-    )
+    return run_module(f"training.{module}", *arguments)
 
 
 @pytest.fixture(scope="module")

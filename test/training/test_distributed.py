@@ -14,6 +14,7 @@ import torch
 from training import checkpoint
 
 ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.slow
 STRATEGIES = ("joint", "em", "uncertainty", "gradnorm", "mgda")
 
 

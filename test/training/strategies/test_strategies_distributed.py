@@ -3,12 +3,11 @@
 import os
 import runpy
 import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+from processes import ForkedProcess
 
 SCRIPT = Path(__file__).with_name("weigh.py")
 
@@ -27,8 +26,10 @@ def results(tmp_path_factory, request):
         "WORLD_SIZE": "2",
     }
     running = [
-        subprocess.Popen(
-            [sys.executable, str(SCRIPT), str(folder)], env=environment | {"RANK": str(rank)}
+        ForkedProcess(
+            (SCRIPT, folder),
+            *(folder / f"{rank}.log",) * 2,
+            env=environment | {"RANK": str(rank)},
         )
         for rank in range(2)
     ]
