@@ -35,6 +35,7 @@ def images():
     return Batch(prepare(pixels, SIZE, *normalisation(BACKBONE)), *truth)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "variant"), RUNS)
 def test_both_losses_fall_by_the_factor(name, variant, images, make_strategy, step):
     """Within a bounded number of steps, from ImageNet weights."""
