@@ -16,6 +16,10 @@ import numpy as np
 class Intrinsics:
     """Focal lengths and principal point, in pixels of an image of ``width`` x ``height``.
 
+    Attributes:
+        centre: x and y of the optical centre in the frame of the points, in metres. It is not 0
+            where the frame is that of another camera of the same image plane, as of a stereo pair.
+
     Raises:
         ValueError: if a focal length or a size is not positive, or a number is not finite.
     """
@@ -26,6 +30,7 @@ class Intrinsics:
     cy: float
     width: int
     height: int
+    centre: tuple[float, float] = (0.0, 0.0)
 
     def __post_init__(self) -> None:
         numbers = (self.fx, self.fy, self.cx, self.cy)
@@ -60,12 +65,14 @@ class Intrinsics:
             cy=(self.cy + 0.5) * sy - 0.5,
             width=width,
             height=height,
+            centre=self.centre,
         )
 
     def rays(self) -> tuple[np.ndarray, np.ndarray]:
         """The points at depth 1: x/z of each column, (width,), y/z of each row, (height,); float32.
 
-        Without distortion, one depends on the column alone and the other on the row.
+        Without distortion, one depends on the column alone and the other on the row. They count
+        from the optical centre.
         """
         x = (np.arange(self.width, dtype=np.float64) - self.cx) / self.fx
         y = (np.arange(self.height, dtype=np.float64) - self.cy) / self.fy

@@ -187,6 +187,8 @@ def _camera_findings(
     else:
         if needs_info and camera.since_info > thresholds.input_timeout:
             yield WARN, _missing_info(camera)
+        for doubt in camera.doubts:
+            yield WARN, doubt
         # An image that nobody wanted had its turn: the node keeps up with what it is asked for.
         if age >= WINDOW and not camera.recently_dropped.get("unwanted"):
             yield from _rate_findings(camera, thresholds)

@@ -6,23 +6,19 @@ assigning an array, bytes or a list makes rclpy look at every single byte.
 
 from __future__ import annotations
 
-import copy
 import re
 from typing import NamedTuple
 
 import cv2
 import numpy as np
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2, PointField
+from sensor_msgs.msg import CompressedImage, Image, PointCloud2, PointField
 from std_msgs.msg import Header
 
 from . import kernels
-from .camera import Intrinsics
 
 MAX_PIXELS = 2**24  # 4096 x 4096: as rgba16, with all outputs, 2.8 GB in the node
 MAX_ASPECT = 64  # a line camera's strip; the network sees it in as many pixels as a square image
 MAX_FRAME_ID = 255  # characters, as every output carries it
-MAX_COEFFICIENTS = 64  # of a distortion model; the largest of OpenCV has 14
-MAX_NUMBER = 1e6  # of intrinsics, in pixels
 MAX_DEPTH_16UC1 = 65.535  # metres, as many millimetres as 16 bits hold
 
 
@@ -249,75 +245,7 @@ def _declared_size(data: bytes) -> tuple[int, int] | None:
     return None
 
 
-def intrinsics_of(info: CameraInfo) -> Intrinsics:
-    """The pinhole camera of the image that a driver delivers beside ``info``.
-
-    As the definition of sensor_msgs/CameraInfo has it: P describes the rectified image and K the
-    raw one (P is taken where it is set), both at full resolution, out of which the region of
-    interest is cut first and binned then; a binning of 0 means 1. Binning divides the principal
-    point as image_geometry does, so that our points lie where other ROS nodes project this depth.
-
-    Raises:
-        MessageError: if the camera is uncalibrated (cause ``uncalibrated``) or its numbers are
-            unusable (cause ``intrinsics``).
-    """
-    k, p, roi = info.k, info.p, info.roi
-    if k[0] == 0:
-        raise MessageError(
-            "uncalibrated",
-            f"CameraInfo of frame {_short(info.header.frame_id)} is uncalibrated (fx = 0), "
-            "expected the focal length in pixels; calibrate the camera and give the file to its "
-            "driver",
-        )
-    fx, fy, cx, cy = (p[0], p[5], p[2], p[6]) if p[0] > 0 else (k[0], k[4], k[2], k[5])
-    across, down = info.binning_x or 1, info.binning_y or 1
-    numbers = {"fx": fx, "fy": fy, "cx": cx, "cy": cy}
-    for name, number in numbers.items():
-        # Numbers beyond all lenses would make rays that overflow. NaN is not within the limits.
-        least = 1 / MAX_NUMBER if name in ("fx", "fy") else -MAX_NUMBER
-        if not least <= number <= MAX_NUMBER:
-            raise MessageError(
-                "intrinsics",
-                f"CameraInfo has {name} = {number:g} pixels, expected {least:g} to {MAX_NUMBER:g}; "
-                "calibrate the camera and give the file to its driver",
-            )
-    try:
-        return Intrinsics(
-            fx=float(fx) / across,
-            fy=float(fy) / down,
-            cx=(float(cx) - roi.x_offset) / across,
-            cy=(float(cy) - roi.y_offset) / down,
-            width=(roi.width or info.width) // across,
-            height=(roi.height or info.height) // down,
-        )
-    except ValueError as error:
-        raise MessageError("intrinsics", str(error)) from error
-
-
-def check_info(info: CameraInfo) -> None:
-    """Refuse a CameraInfo that is too large to be kept, or to be sent on.
-
-    Raises:
-        MessageError: of cause ``frame_id`` or ``intrinsics``.
-    """
-    check_header(info.header)
-    if len(info.d) > MAX_COEFFICIENTS or len(info.distortion_model) > MAX_FRAME_ID:
-        raise MessageError(
-            "intrinsics",
-            f"CameraInfo has {len(info.d)} distortion coefficients of the model "
-            f"{_short(info.distortion_model)}, expected at most {MAX_COEFFICIENTS}; mend the "
-            "camera driver",
-        )
-
-
 # Arrays to messages. A message shares the header that it is given.
-
-
-def camera_info_for(info: CameraInfo, header: Header) -> CameraInfo:
-    """The same calibration under the given header; its arrays are shared with ``info``."""
-    other = copy.copy(info)
-    other.header = header
-    return other
 
 
 def depth_message(header: Header, depth: np.ndarray) -> Image:
@@ -370,6 +298,7 @@ def cloud_message(
     labels: np.ndarray | None,
     step: int = 1,
     into: PointCloud2 | None = None,
+    centre: tuple[float, float] = (0.0, 0.0),
 ) -> PointCloud2:
     """An organised cloud: one point a pixel, or for every ``step``-th row and column.
 
@@ -384,6 +313,7 @@ def cloud_message(
         rgb: (H, W, 3) uint8.
         labels: (H, W) uint8 class ids; ``None`` leaves the field out.
         into: an older message, whose memory is used again if it is of the same size and fields.
+        centre: x and y of the camera's optical centre in the frame, in metres.
     """
     _check_array("depth", depth, np.float32, ("H", "W"))
     height, width = depth.shape
@@ -399,6 +329,8 @@ def cloud_message(
     floats = np.frombuffer(message.data, "<f4").reshape(message.height, message.width, -1)
     arguments = (depth, *rays, rgb, labels, step, floats, floats.view("<u4"))
     kernels.in_bands(message.height, (kernels.cloud, *arguments))
+    if any(centre):
+        floats[..., :2] += np.array(centre, np.float32)
     return message
 
 

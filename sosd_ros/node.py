@@ -25,7 +25,7 @@ from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import String
 
-from . import diagnostics, messages, parameters, pictures, weights
+from . import calibration, diagnostics, messages, parameters, pictures, weights
 from .engine import Engine, EngineError, load
 from .labels import UNLABELLED
 from .malloc import keep_freed_memory
@@ -322,7 +322,7 @@ class PerceptionNode(LifecycleNode):
     def _on_info(self, camera: CameraTopics, message: CameraInfo) -> None:
         self._statistics.info_received(camera.name)
         try:
-            messages.check_info(message)
+            calibration.check_info(message)
             camera.infos.add(message)
         except MessageError as error:
             self._statistics.without_scale(camera.name, error.cause)

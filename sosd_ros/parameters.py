@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rcl_interfaces.msg import ParameterDescriptor
 
+from .calibration import CALIBRATED, RECTIFIED
 from .diagnostics import Thresholds
 from .engine import AUTO, BACKENDS
 from .messages import MAX_PIXELS
@@ -72,6 +73,8 @@ class Parameter:
         if isinstance(self.default, tuple):
             return _camera_names(self.name, value)
         kind: type[Any] = type(self.default)
+        if isinstance(value, bool) and str(value).lower() in self.choices:
+            value = str(value).lower()  # as YAML reads true and false without quotes
         if kind is float and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)
         if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
@@ -161,6 +164,22 @@ PARAMETERS = (
         True,
         "Configure and activate at start. Set to false under a lifecycle manager.",
         change=Change.NEVER,
+    ),
+    Parameter(
+        "calibration_of",
+        "sensor",
+        "What K and P of CameraInfo are of; sensor: the full resolution, out of which binning and "
+        "roi make the image, as sensor_msgs defines it; image: the image as it comes.",
+        choices=CALIBRATED,
+        change=Change.RUNNING,
+    ),
+    Parameter(
+        "rectified",
+        "assumed",
+        "Whether images are rectified; true: they are; false: they are not, and those that a lens "
+        "distorts have no depth; assumed: as true, with a warning where it is doubtful.",
+        choices=RECTIFIED,
+        change=Change.RUNNING,
     ),
     Parameter(
         "min_depth",
@@ -277,6 +296,8 @@ class Settings:
     max_image_pixels: int
     depth_encoding: str
     autostart: bool
+    calibration_of: str
+    rectified: str
     min_depth: float
     max_depth: float
     max_age: float

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 
-from . import messages
+from . import calibration, messages
 from .camera import Intrinsics
 from .engine import Engine, Perception
 from .labels import UNLABELLED
@@ -82,6 +82,7 @@ class Pipeline:
         self._open: set[str] = set()  # cameras whose frame of this batch is not accounted for
         self._publishing = threading.Lock()
         self._clouds: dict[str, PointCloud2] = {}  # the last of each camera
+        self._doubts: dict[str, dict[str, str]] = {}  # by camera and cause
 
     def abandon(self) -> None:
         """Have nothing more come of the batch at hand; its frames count as stopped.
@@ -151,7 +152,8 @@ class Pipeline:
         image = messages.to_rgb(message, settings.max_image_pixels)
         converted = time.monotonic()
         metric = {name for name in outputs if OUTPUTS[name].metric}
-        info = self._camera_info(camera, message, image.shape[:2]) if metric else None
+        size = image.shape[1], image.shape[0]
+        info = self._camera_info(camera, message, size) if metric else None
         latencies = {"convert": converted - started, "camera_info": time.monotonic() - converted}
         if info is None:
             # Without a focal length, depth has no scale: it is not published as metres.
@@ -163,27 +165,34 @@ class Pipeline:
         return _Work(camera, frame, image, info, outputs, latencies)
 
     def _camera_info(
-        self, camera: CameraTopics, message: Any, size: tuple[int, ...]
+        self, camera: CameraTopics, message: Any, size: tuple[int, int]
     ) -> tuple[CameraInfo, Intrinsics] | None:
-        """The CameraInfo of an image, if there is one that fits."""
-        info = camera.infos.at(message.header.stamp)
+        """The CameraInfo of an image of this width and height, if there is one that fits."""
+        info, settings = camera.infos.at(message.header.stamp), self._settings
         try:
             if info is None:
                 reason = "no CameraInfo has come; check that the camera publishes it"
                 raise MessageError("no_camera_info", reason)
-            intrinsics = messages.intrinsics_of(info)
-            if size != (intrinsics.height, intrinsics.width):
-                raise MessageError(
-                    "camera_info_size",
-                    f"CameraInfo is for {intrinsics.width}x{intrinsics.height}, but the image is "
-                    f"{size[1]}x{size[0]}; publish the CameraInfo of the resized image",
-                )
+            reading = settings.calibration_of, settings.rectified
+            fitted, intrinsics = calibration.for_image(info, message.header, size, *reading)
         except MessageError as error:
+            self._doubt(camera, message, {})
             self._statistics.without_scale(camera.name, error.cause)
             reason = f"has no metric depth and no points: {error}"
             self._on_problem(camera.name, message, error.cause, reason, False)
             return None
-        return info, intrinsics
+        doubts = calibration.doubts(info, fitted, size, *reading, camera.image_topic)
+        self._doubt(camera, message, doubts)
+        return fitted, intrinsics
+
+    def _doubt(self, camera: CameraTopics, message: Any, doubts: dict[str, str]) -> None:
+        """Note what is doubtful of an image's CameraInfo; what was not so before is logged."""
+        before, self._doubts[camera.name] = self._doubts.get(camera.name, {}), doubts
+        self._statistics.doubted(camera.name, tuple(doubts.values()))
+        for cause, doubt in doubts.items():
+            if cause not in before:
+                reason = f"is answered, though its CameraInfo is doubtful: {doubt}"
+                self._on_problem(camera.name, message, cause, reason, False)
 
     def _perceive(self, works: list[_Work]) -> Perception | None:
         """The engine's answers for frames of one size; ``None`` if it has failed for good.
@@ -246,7 +255,7 @@ class Pipeline:
             uncertain = confidence < 255 * settings.confidence_threshold
             labels = np.where(uncertain, np.uint8(UNLABELLED), labels)
         if "camera_info" in work.outputs and work.info is not None:
-            yield "camera_info", messages.camera_info_for(work.info[0], header)
+            yield "camera_info", work.info[0]
         if "semantic" in work.outputs and labels is not None:
             yield "semantic", messages.mono_message(header, labels)
         if "confidence" in work.outputs and confidence is not None:
@@ -279,6 +288,7 @@ class Pipeline:
             labels,
             self._settings.cloud_decimation,
             self._clouds.get(camera.name),
+            work.info[1].centre,
         )
         self._clouds[camera.name] = cloud
         return cloud

@@ -31,12 +31,12 @@ from robot import RELIABLE, Camera, NodeProcess, camera_info, picture
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
-from sosd_ros import messages
+from sosd_ros import calibration, messages
 from sosd_ros.messages import MessageError
 from sosd_ros.process import own_memory, use_local_middleware
 
 CAUSES = {"encoding", "size", "step", "data", "compressed", "frame_id"}
-CAUSES |= {"uncalibrated", "intrinsics"}
+CAUSES |= {"uncalibrated", "intrinsics", "camera_info_size"}
 LONGEST_SENTENCE = 700  # characters, the list of all encodings included
 # Bytes that a process may take on after a tenth of the messages, whatever their number. Over DDS,
 # pools and allocators took up to 28 MiB while the first 3,000 came, and almost nothing after that;
@@ -135,10 +135,15 @@ def outcome(message):
     try:
         messages.check_header(message.header)
         if isinstance(message, CameraInfo):
-            messages.check_info(message)
-            rays = messages.intrinsics_of(message)
+            calibration.check_info(message)
+            rays = calibration.intrinsics_of(message)
             assert np.isfinite([rays.fx, rays.fy, rays.cx, rays.cy, rays.focal]).all()
             assert min(rays.width, rays.height) > 0
+            size = rays.width, rays.height
+            fitted, again = calibration.for_image(message, message.header, size)
+            assert again == rays
+            doubts = calibration.doubts(message, fitted, size, "sensor", "assumed", "/image")
+            assert all(len(doubt) <= LONGEST_SENTENCE for doubt in doubts.values())
         else:
             rgb = messages.to_rgb(message)
             assert rgb.dtype == np.uint8 and rgb.ndim == 3 and rgb.shape[2] == 3
@@ -276,7 +281,7 @@ class Conversation:
 
     def _publish_info(self, info):
         try:
-            messages.check_info(info)
+            calibration.check_info(info)
             self._info = info
         except MessageError as error:
             self.foreseen[f"without scale: {error.cause}"] += 1
@@ -295,12 +300,12 @@ class Conversation:
 
     def _without_scale(self, image):
         """Why an image that is accepted has no depth in metres; empty if it has."""
+        height, width = messages.to_rgb(image).shape[:2]
         try:
-            rays = messages.intrinsics_of(self._info)
+            calibration.for_image(self._info, image.header, (width, height))
         except MessageError as error:
             return error.cause
-        size = messages.to_rgb(image).shape[:2]
-        return "" if size == (rays.height, rays.width) else "camera_info_size"
+        return ""
 
     def _is_handled(self, stamp):
         labels = self._camera.heard["semantic"]

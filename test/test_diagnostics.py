@@ -246,6 +246,11 @@ CAMERA_FAULTS = [
         WARN,
         "no depth and points in the last 5 s, 12 for uncalibrated",
     ),
+    (
+        {"doubts": ("the image may not be rectified: P", "the distortion D is not finite")},
+        WARN,
+        "the image may not be rectified",
+    ),
 ]
 
 
@@ -370,7 +375,8 @@ def test_the_operators_page_knows_every_key():
 def test_the_operators_page_knows_every_cause():
     """Each cause that the code counts by has its row."""
     code = "".join(
-        (ROOT / "sosd_ros" / f"{name}.py").read_text() for name in ("messages", "pipeline", "node")
+        (ROOT / "sosd_ros" / f"{name}.py").read_text()
+        for name in ("messages", "calibration", "pipeline", "node")
     )
     raised = re.findall(r'MessageError\(\s*"([a-z_]+)"', code)
     dropped = re.findall(r'(?:dropped|_drop)\([^"()]*"([a-z_]+)"', code)

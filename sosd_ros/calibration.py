@@ -1,0 +1,408 @@
+"""What a CameraInfo says of an image: the camera that it stands for, and what is doubtful of it.
+
+By the definition of sensor_msgs/CameraInfo, as image_geometry reads it:
+
+* K projects into the raw image, P into the rectified one; of a P of zeros, K takes the place.
+* Both are of the full resolution, ``width`` x ``height``. The region of interest is cut out of it
+  first, and binned then; a binning of 0 means 1, a region of zeros all. Binning divides the
+  principal point, so that our points lie where other ROS nodes project this depth.
+  ``roi.do_rectify`` changes nothing, neither here nor in what image_proc's rectify publishes.
+* P takes points of the frame that the CameraInfo names: [u v w]' = P [X Y Z 1]'. For the second
+  camera of a stereo pair that is the first one's, as Tx = -fx * baseline says. So the optical
+  centre lies at (-Tx / fx, -Ty / fy, 0), and every pixel's point counts from there; image_geometry
+  and depth_image_proc's register do the same, its point clouds leave Tx out. What we publish keeps
+  to one rule: the points, projected with the P beside them, are their pixels. Where image and
+  CameraInfo name different frames, points are in the image's, which is the camera's own: there Tx
+  and Ty are 0.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import re
+from collections.abc import Iterator
+from fractions import Fraction
+
+import numpy as np
+from sensor_msgs.msg import CameraInfo, RegionOfInterest
+from std_msgs.msg import Header
+
+from .camera import Intrinsics
+from .messages import MAX_FRAME_ID, MessageError, check_header
+
+CALIBRATED = ("sensor", "image")  # what K and P may be of, see ``for_image``
+RECTIFIED = ("assumed", "true", "false")  # see ``for_image`` and ``doubts``
+
+MAX_COEFFICIENTS = 64  # of a distortion model; the largest of OpenCV has 14
+MAX_NUMBER = 1e6  # of intrinsics, in pixels
+MAX_SKEW = 0.01  # of fx; what is less moves no point by more than a hundredth of its height
+
+# A calibrated principal point lies within some percent of the middle, and within a quarter of the
+# size if up to a third of the image was cut off at one side, as the sky often is. Farther off it
+# is doubtful, and from a fifth on if both coordinates are off by the same factor: that is what the
+# numbers of another resolution look like, and no cut but one that keeps a corner.
+FAR = 0.5  # of half the size
+SCALED = (0.8, 1.25)
+SAME_FACTOR = 0.06
+# The flat image of a lens ends long before 160 degrees, where a pixel at the edge would cover a
+# thirtieth of one in the middle; a zoom lens of 40x ends at 1.5.
+FIELD_OF_VIEW = (1.0, 160.0)  # degrees
+MIN_BASELINE, MAX_BASELINE = 0.001, 10.0  # metres; 60 mm that were taken for metres are more
+DIFFERENT = 1e-3  # of fx; P that differs from K by less makes no depth wrong
+
+
+def check_info(info: CameraInfo) -> None:
+    """Refuse a CameraInfo that is too large to be kept, or to be sent on.
+
+    Raises:
+        MessageError: of cause ``frame_id`` or ``intrinsics``.
+    """
+    check_header(info.header)
+    if len(info.d) > MAX_COEFFICIENTS or len(info.distortion_model) > MAX_FRAME_ID:
+        raise MessageError(
+            "intrinsics",
+            f"CameraInfo has {len(info.d)} distortion coefficients of the model "
+            f"{info.distortion_model[:40]!r}, expected at most {MAX_COEFFICIENTS}; mend the "
+            "camera driver",
+        )
+
+
+def for_image(
+    info: CameraInfo,
+    header: Header,
+    size: tuple[int, int],
+    calibration_of: str = "sensor",
+    rectified: str = "assumed",
+) -> tuple[CameraInfo, Intrinsics]:
+    """The CameraInfo to publish beside an image's depth, and the camera that it stands for.
+
+    The first differs from ``info`` in its header and where ``info`` does not say by the definition
+    what it means: of a P of zeros, P is made of K; of ``calibration_of: image``, the size is the
+    image's, without binning and region. Arrays that are not changed are shared with ``info``.
+
+    Args:
+        header: of the image.
+        size: the image's width and height.
+        calibration_of: ``sensor``: K and P are of the full resolution, as they are defined;
+            ``image``: they are of the image as it comes, and binning and region only tell of how
+            it was made.
+        rectified: ``false``: the image is as the lens made it.
+
+    Raises:
+        MessageError: if the camera is uncalibrated (cause ``uncalibrated``), its numbers are
+            unusable (``intrinsics``), they are of another image (``camera_info_size``), or the
+            image would have to be rectified first (``not_rectified``).
+    """
+    fitted = copy.copy(info)
+    fitted.header = header
+    projection = _projection(info)
+    if header.frame_id and info.header.frame_id not in ("", header.frame_id):
+        projection[:2, 3] = 0
+    fitted.p = projection.ravel()
+    if calibration_of == "image":
+        if size not in ((info.width, info.height), _defined_size(info)):
+            raise _misfit(info, size, calibration_of)
+        fitted.width, fitted.height = size
+        fitted.binning_x = fitted.binning_y = 0
+        fitted.roi = RegionOfInterest()
+    intrinsics = intrinsics_of(fitted)
+    if size != (intrinsics.width, intrinsics.height):
+        raise _misfit(info, size, calibration_of)
+    if rectified == "false" and (any(info.d) or _is_moved(info)):
+        raise MessageError(
+            "not_rectified",
+            "the image is not rectified, as the parameter rectified says, and its lens distorts, "
+            "as CameraInfo says, which this version cannot make up for; let image_proc rectify "
+            "it, subscribe to image_rect and set rectified to true",
+        )
+    return fitted, intrinsics
+
+
+def intrinsics_of(info: CameraInfo) -> Intrinsics:
+    """The camera of the images beside ``info``, by the definition.
+
+    Raises:
+        MessageError: of cause ``uncalibrated``, ``intrinsics`` or ``camera_info_size``.
+    """
+    (fx, _, cx, tx), (_, fy, cy, ty), _ = _projection(info).tolist()
+    roi = info.roi
+    right, bottom = _region_end(info)
+    if right > info.width or bottom > info.height:
+        raise MessageError(
+            "camera_info_size",
+            f"CameraInfo is for {info.width}x{info.height}, but its region of interest (roi) ends "
+            f"at {right}x{bottom}; width, height and roi are of the full resolution: mend the "
+            "camera driver or, if K and P are of the image as it comes, set the parameter "
+            "calibration_of to image",
+        )
+    across, down = info.binning_x or 1, info.binning_y or 1
+    width, height = _defined_size(info)
+    try:
+        return Intrinsics(
+            fx=fx / across,
+            fy=fy / down,
+            cx=(cx - roi.x_offset) / across,
+            cy=(cy - roi.y_offset) / down,
+            width=width,
+            height=height,
+            centre=((0 - tx) / fx, (0 - ty) / fy),  # no -0.0
+        )
+    except ValueError as error:
+        raise MessageError("intrinsics", str(error)) from error
+
+
+def doubts(
+    info: CameraInfo,
+    fitted: CameraInfo,
+    size: tuple[int, int],
+    calibration_of: str,
+    rectified: str,
+    topic: str,
+) -> dict[str, str]:
+    """What makes a CameraInfo, from which metres can be had, likely to be the wrong one.
+
+    Args:
+        info: as it came.
+        fitted: what ``for_image`` made of it, with the same arguments.
+        topic: of the images.
+
+    Returns:
+        A sentence by cause: ``principal_point``, ``field_of_view``, ``distortion``, ``rectified``
+        or ``baseline``.
+    """
+    found = {
+        "principal_point": _doubt_principal_point(info, fitted, size, calibration_of),
+        "field_of_view": _doubt_field_of_view(fitted),
+        "distortion": _doubt_distortion(info),
+        "rectified": _doubt_rectified(info, topic) if rectified == "assumed" else "",
+        "baseline": _doubt_baseline(fitted),
+    }
+    return {cause: sentence for cause, sentence in found.items() if sentence}
+
+
+# Matrices
+
+
+def _projection(info: CameraInfo) -> np.ndarray:
+    """P, or of a P of zeros what it would be of K, (3, 4) float64 of our own, once it is usable."""
+    k = np.array(info.k, np.float64).reshape(3, 3)
+    p = np.array(info.p, np.float64).reshape(3, 4)
+    if k[0, 0] == 0:
+        raise MessageError(
+            "uncalibrated",
+            f"CameraInfo of frame {info.header.frame_id!r} is uncalibrated (fx = 0), expected the "
+            "focal length in pixels; calibrate the camera and give the file to its driver",
+        )
+    if p.any():
+        if not np.isfinite(k).all():
+            raise _broken("K", f"{_row(k[0])}, {_row(k[1])}, {_row(k[2])}", "finite numbers")
+        _check_projection("P", p)
+        return p
+    p[:, :3] = k
+    _check_projection("K", p)
+    return p
+
+
+def _check_projection(name: str, p: np.ndarray) -> None:
+    """Refuse what is no camera, such as NaN, or numbers beyond all lenses: rays would overflow."""
+    (fx, skew, cx, tx), (shear, fy, cy, ty), last = p.tolist()
+    numbers = {"fx": fx, "fy": fy, "cx": cx, "cy": cy, "Tx": tx, "Ty": ty}
+    for number, value in numbers.items():
+        least = 1 / MAX_NUMBER if number in ("fx", "fy") else -MAX_NUMBER
+        if not least <= value <= MAX_NUMBER:  # true for NaN
+            raise _broken(name, f"{number} = {value:g}", f"{least:g} to {MAX_NUMBER:g} pixels")
+    for value in (skew, shear):
+        if not abs(value) <= MAX_SKEW * fx:
+            raise _broken(name, f"a skew of {value:g}", "0, as it is defined")
+    if last != [0, 0, 1, 0]:
+        expected = "0 0 1 0" if name == "P" else "0 0 1"
+        shown = last if name == "P" else last[:3]
+        raise _broken(name, f"the last row {_row(shown)}", expected)
+
+
+def _broken(name: str, what: str, expected: str) -> MessageError:
+    return MessageError(
+        "intrinsics",
+        f"CameraInfo has {what} in {name}, expected {expected}; calibrate the camera and give the "
+        "file to its driver",
+    )
+
+
+def _row(numbers: np.ndarray | list[float]) -> str:
+    return " ".join(f"{number:g}" for number in numbers)
+
+
+# Sizes
+
+
+def _region_end(info: CameraInfo) -> tuple[int, int]:
+    """Where the region of interest ends, at the right and below."""
+    roi = info.roi
+    return roi.x_offset + (roi.width or info.width), roi.y_offset + (roi.height or info.height)
+
+
+def _defined_size(info: CameraInfo) -> tuple[int, int]:
+    """Width and height of the images beside ``info``, by the definition."""
+    across, down = info.binning_x or 1, info.binning_y or 1
+    return (info.roi.width or info.width) // across, (info.roi.height or info.height) // down
+
+
+def _has_part(info: CameraInfo) -> bool:
+    return _region_end(info) != (info.width, info.height)
+
+
+def _is_reduced(info: CameraInfo) -> bool:
+    """Whether there is a binning or a region, so that sensor and image differ."""
+    return max(info.binning_x, info.binning_y) > 1 or _has_part(info)
+
+
+def _misfit(info: CameraInfo, size: tuple[int, int], calibration_of: str) -> MessageError:
+    """Why ``info`` is not of an image of this size, and what would be."""
+    full = info.width, info.height
+    expected = full if calibration_of == "image" else _defined_size(info)
+    said, advice = "", "publish the CameraInfo of the resized image"
+    if _is_reduced(info):
+        roi = info.roi
+        said = (
+            f" ({_by(full)} with binning {info.binning_x or 1}x{info.binning_y or 1} and roi "
+            f"{roi.width or full[0]}x{roi.height or full[1]} at {roi.x_offset}, {roi.y_offset})"
+        )
+        advice = "mend binning, roi or size in the camera driver"
+        if calibration_of == "image":
+            said += ", as the parameter calibration_of says"
+        elif size == full:
+            advice = (
+                f"its {_by(full)} fits if K and P are of the image as it comes: then set the "
+                "parameter calibration_of to image, or mend binning and roi in the camera driver"
+            )
+    elif full[0] > size[0] and full[0] % size[0] == 0 == full[1] % size[1]:
+        times = full[0] // size[0], full[1] // size[1]
+        advice += f"; if the driver bins {_by(times)}, let it say so by binning_x and binning_y"
+    return MessageError(
+        "camera_info_size",
+        f"CameraInfo is for {_by(expected)}{said}, but the image is {_by(size)}; {advice}",
+    )
+
+
+def _by(size: tuple[int, int]) -> str:
+    return f"{size[0]}x{size[1]}"
+
+
+# Doubts
+
+
+def _doubt_principal_point(
+    info: CameraInfo, fitted: CameraInfo, size: tuple[int, int], calibration_of: str
+) -> str:
+    if calibration_of == "image" and _has_part(info):
+        return ""  # of a part of an image, the middle may be anywhere
+    point, full = (fitted.p[2], fitted.p[6]), (fitted.width, fitted.height)
+    if _is_near_middle(point, full):
+        return ""
+    sentence = (
+        f"the principal point ({point[0]:g}, {point[1]:g}) lies far from the middle of {_by(full)}"
+    )
+    if of := _size_with_middle(point, full):
+        sentence += (
+            f" and fits {_by(of)}: if K and P are of another resolution, depth is wrong by its "
+            "factor"
+        )
+    sentence += f"; publish the CameraInfo of {_by(full)}, or set its roi if the image was cut"
+    other, of = _other_reading(info, size, calibration_of)
+    if of and _is_near_middle(point, of):
+        sentence += f"; if K and P are of the {other}, set the parameter calibration_of to {other}"
+    return sentence
+
+
+def _other_reading(
+    info: CameraInfo, size: tuple[int, int], calibration_of: str
+) -> tuple[str, tuple[int, int] | None]:
+    """The other value of ``calibration_of``, and what K and P would be of then; ``None`` if not."""
+    if calibration_of == "sensor":
+        return "image", size if _is_reduced(info) else None
+    is_of_sensor = _is_reduced(info) and size == _defined_size(info)
+    return "sensor", (info.width, info.height) if is_of_sensor else None
+
+
+def _ratios(point: tuple[float, float], size: tuple[int, int]) -> Iterator[float]:
+    """A point's place by axis: 0 at the left or upper edge, 1 in the middle, 2 at the end."""
+    return ((2 * p + 1) / n for p, n in zip(point, size, strict=True))
+
+
+def _is_near_middle(point: tuple[float, float], size: tuple[int, int]) -> bool:
+    x, y = _ratios(point, size)
+    is_scaled = abs(x - y) <= SAME_FACTOR * max(x, y) and not SCALED[0] <= x <= SCALED[1]
+    return not is_scaled and max(abs(x - 1), abs(y - 1)) <= FAR
+
+
+def _size_with_middle(point: tuple[float, float], size: tuple[int, int]) -> tuple[int, int] | None:
+    """A simple fraction or multiple of ``size`` that has the point about its middle, if any."""
+    factors = [Fraction(ratio).limit_denominator(8) for ratio in _ratios(point, size)]
+    if min(factors) <= 0 or max(factors) > 8:
+        return None
+    return round(size[0] * factors[0]), round(size[1] * factors[1])
+
+
+def _doubt_field_of_view(fitted: CameraInfo) -> str:
+    focals = fitted.p[0], fitted.p[5]
+    full = fitted.width, fitted.height
+    angle = max(math.degrees(2 * math.atan(n / (2 * f))) for n, f in zip(full, focals, strict=True))
+    if FIELD_OF_VIEW[0] <= angle <= FIELD_OF_VIEW[1]:
+        return ""
+    return (
+        f"the focal length fx = {focals[0]:g}, fy = {focals[1]:g} gives {_by(full)} a field of "
+        f"view of {angle:.3g} degrees; it is to be in pixels, neither in millimetres nor in parts "
+        "of the width: calibrate the camera and give the file to its driver"
+    )
+
+
+def _doubt_distortion(info: CameraInfo) -> str:
+    if all(map(math.isfinite, info.d)):
+        return ""
+    return (
+        "the distortion D is not finite, as of a calibration that failed, so K and P may be wrong: "
+        "calibrate the camera and give the file to its driver"
+    )
+
+
+def _is_moved(info: CameraInfo) -> bool:
+    """Whether P and R make another image of a raw one, its distortion apart."""
+    k, r = np.reshape(info.k, (3, 3)), np.reshape(info.r, (3, 3))
+    p = np.reshape(info.p, (3, 4))[:, :3]
+    is_zoomed = p.any() and np.abs(p - k).max() > DIFFERENT * k[0, 0]
+    is_turned = r.any() and not np.abs(r - np.eye(3)).max() <= DIFFERENT
+    return bool(is_zoomed or is_turned)
+
+
+def _doubt_rectified(info: CameraInfo, topic: str) -> str:
+    """Whether the image may be raw, by its CameraInfo and by the name of its topic."""
+    if not _is_moved(info):
+        return ""
+    if re.search(r"(?:^|[/_])(?:rect|undist)", topic.lower()):
+        return ""
+    named = "is named as raw" if "raw" in topic.lower() else "is not named as image_rect"
+    return (
+        f"the image may not be rectified: P (fx = {info.p[0]:g}) and R of its CameraInfo make "
+        f"another one of it than K (fx = {info.k[0]:g}) and D, and its topic {topic} {named}. Of "
+        "a raw image, depth and points are wrong: subscribe to image_rect, or set the parameter "
+        "rectified to false; if it is rectified, set it to true"
+    )
+
+
+def _doubt_baseline(fitted: CameraInfo) -> str:
+    x, y = intrinsics_of(fitted).centre
+    frame = fitted.header.frame_id
+    if math.hypot(x, y) > MAX_BASELINE:
+        return (
+            f"Tx = {fitted.p[3]:g} and Ty = {fitted.p[7]:g} in P put this camera at x = {x:.3g} m, "
+            f"y = {y:.3g} m of frame {frame!r}, and so are the points; Tx is -fx times the "
+            "baseline in metres, not in millimetres: mend the calibration"
+        )
+    if math.hypot(x, y) < MIN_BASELINE or "left" in frame.lower():
+        return ""
+    return (
+        f"Tx = {fitted.p[3]:g} and Ty = {fitted.p[7]:g} in P put this camera at x = {x:.3g} m, "
+        f"y = {y:.3g} m of frame {frame!r}, which is right if that is the pair's first camera, and "
+        "points follow; if it is this camera's own frame, let its driver set Tx and Ty to 0"
+    )
