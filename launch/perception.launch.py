@@ -51,7 +51,7 @@ def remappings(cameras: list[str], image: str, camera_info: str) -> list[tuple[s
                 f"{name} is {topic}, which the cameras {', '.join(cameras)} cannot share; expected "
                 f"a topic below each camera's name, such as image_raw for {cameras[0]}/image_raw"
             )
-    topics = {"image": image, "image/compressed": f"{image}/compressed", "camera_info": camera_info}
+    topics = {"image": image, "camera_info": camera_info}
     below = ["", *(f"{camera}/" for camera in cameras)]
     return [(f"{b}{topic}", f"{b}{target}") for b in below for topic, target in topics.items()]
 

@@ -52,6 +52,11 @@ class CameraInfoBuffer:
             self._infos.clear()
             self._stamps_agree = True
 
+    def __contains__(self, info: CameraInfo) -> bool:
+        """Whether the very same is among those that are kept."""
+        with self._changed:
+            return info in self._infos
+
     def at(self, stamp: Time) -> CameraInfo | None:
         """The one of that very stamp, or else the newest; ``None`` before the first has come."""
         with self._changed:

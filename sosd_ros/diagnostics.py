@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, field
 
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
@@ -51,6 +51,8 @@ class Health:
         busy: seconds that the worker has been at its batch; 0 when idle.
         incompatible: what does not fit about the peers' quality of service, in sentences.
         needs_info: whether the network answers depth, and so needs a CameraInfo.
+        latched: cameras whose CameraInfo is kept by its publisher, and need not come again.
+        doubts: what is doubtful about a camera's messages, in sentences.
     """
 
     name: str
@@ -64,6 +66,8 @@ class Health:
     busy: float
     incompatible: Sequence[str]
     needs_info: bool = True
+    latched: Set[str] = frozenset()
+    doubts: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @property
     def active(self) -> bool:
@@ -84,7 +88,7 @@ def statuses(health: Health, snapshot: Snapshot, thresholds: Thresholds) -> list
         _status(
             f"{health.name}: camera {name}".rstrip(),
             name or "camera",
-            _camera_findings(camera, snapshot.age, health.needs_info, thresholds)
+            _camera_findings(name, camera, snapshot.age, health, thresholds)
             if health.active
             else (),
             _rates(camera) if health.active else f"not listened to: the node is {health.state}",
@@ -180,12 +184,13 @@ def _node_values(health: Health, snapshot: Snapshot) -> dict[str, str]:
 
 
 def _camera_findings(
-    camera: CameraSnapshot, age: float, needs_info: bool, thresholds: Thresholds
+    name: str, camera: CameraSnapshot, age: float, health: Health, thresholds: Thresholds
 ) -> Iterator[Finding]:
     if camera.since_image > thresholds.input_timeout:
         yield ERROR, _silence(camera)
     else:
-        if needs_info and camera.since_info > thresholds.input_timeout:
+        is_kept = name in health.latched and camera.infos
+        if health.needs_info and not is_kept and camera.since_info > thresholds.input_timeout:
             yield WARN, _missing_info(camera)
         for doubt in camera.doubts:
             yield WARN, doubt
@@ -193,6 +198,8 @@ def _camera_findings(
         if age >= WINDOW and not camera.recently_dropped.get("unwanted"):
             yield from _rate_findings(camera, thresholds)
     yield from _drop_findings(camera)
+    for doubt in health.doubts.get(name, ()):
+        yield WARN, doubt
 
 
 def _silence(camera: CameraSnapshot) -> str:

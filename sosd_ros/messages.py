@@ -7,6 +7,7 @@ assigning an array, bytes or a list makes rclpy look at every single byte.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import NamedTuple
 
 import cv2
@@ -83,6 +84,11 @@ _LAYOUTS = {
     "nv21": _Layout(1, cv2.COLOR_YUV2RGB_NV21, subsampling=(2, 2)),
 }
 
+# In the ``format`` of a CompressedImage, which drivers write in any case.
+_COMPRESSED_LAYOUTS = {encoding.lower(): layout for encoding, layout in _LAYOUTS.items()}
+_CODECS = {"", "jpeg", "jpg", "png"}
+_COLOURS = {"rgb8", "rgba8", "bgr8", "bgra8", "rgb16", "rgba16", "bgr16", "bgra16"}
+
 _POINT_FIELDS = (
     ("x", PointField.FLOAT32),
     ("y", PointField.FLOAT32),
@@ -113,24 +119,40 @@ def check_header(header: Header) -> None:
         )
 
 
-def to_rgb(message: Image | CompressedImage, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+def to_rgb(
+    message: Image | CompressedImage,
+    max_pixels: int = MAX_PIXELS,
+    significant_bits: int = 16,
+    on_peak: Callable[[int], None] = lambda peak: None,
+) -> np.ndarray:
     """The picture in a message of either kind, as (H, W, 3) uint8 RGB.
+
+    Args:
+        message: raw or compressed.
+        max_pixels: that a picture may have.
+        significant_bits: 8 to 16, how many of the lower bits of 16-bit values the camera uses.
+        on_peak: called with the greatest value of a 16-bit picture, its alpha left out.
 
     Raises:
         MessageError: as ``image_to_rgb`` and ``compressed_to_rgb`` do.
     """
-    if isinstance(message, Image):
-        return image_to_rgb(message, max_pixels)
-    return compressed_to_rgb(message, max_pixels)
+    read = image_to_rgb if isinstance(message, Image) else compressed_to_rgb
+    return read(message, max_pixels, significant_bits, on_peak)
 
 
-def image_to_rgb(message: Image, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+def image_to_rgb(
+    message: Image,
+    max_pixels: int = MAX_PIXELS,
+    significant_bits: int = 16,
+    on_peak: Callable[[int], None] = lambda peak: None,
+) -> np.ndarray:
     """The picture in a message, as (H, W, 3) uint8 RGB.
 
     For ``rgb8`` this is a view of the message's memory, strided where rows are padded: do not
-    write to it. All other encodings are converted into memory of their own. Of 16 bit values the
-    more significant byte is kept; YUV is taken as BT.601 with luma 16..235, as V4L2 cameras send
-    it; ``8UC1``, ``8UC3`` and ``8UC4`` are taken as mono8, bgr8 and bgra8.
+    write to it. All other encodings are converted into memory of their own. Of 16-bit values the
+    upper eight of the significant bits are kept; YUV is taken as BT.601 with luma 16..235, as V4L2
+    cameras send it; ``8UC1``, ``8UC3`` and ``8UC4`` are taken as mono8, bgr8 and bgra8. The
+    arguments are those of ``to_rgb``.
 
     Raises:
         MessageError: if the encoding is not supported, or its sizes do not fit together. As the
@@ -142,10 +164,24 @@ def image_to_rgb(message: Image, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     rows = np.frombuffer(message.data, np.uint8).reshape(-1, message.step)
     rows = rows[:, : layout.row_bytes(message.width)]
     if layout.value_bytes == 2:
-        most_significant = 0 if message.is_bigendian else 1
-        rows = np.ascontiguousarray(rows[:, most_significant::2])
+        rows = np.ascontiguousarray(rows).view(">u2" if message.is_bigendian else "<u2")
     pixels = rows.reshape(-1, message.width, layout.channels)
+    if layout.value_bytes == 2:
+        pixels = _narrowed(pixels, significant_bits, on_peak)
     return pixels if layout.to_rgb is None else cv2.cvtColor(pixels, layout.to_rgb)
+
+
+def _narrowed(
+    values: np.ndarray, significant_bits: int, on_peak: Callable[[int], None]
+) -> np.ndarray:
+    """(H, W, channels) of 16 bits as uint8; what is beyond the significant bits is white."""
+    values = np.ascontiguousarray(values, np.uint16)  # of this machine's byte order
+    peak = int(values[..., :3].max())
+    on_peak(peak)
+    values = values >> (significant_bits - 8)
+    if peak >> significant_bits:
+        np.minimum(values, 255, out=values)
+    return values.astype(np.uint8)
 
 
 def _checked_layout(message: Image, max_pixels: int) -> _Layout:
@@ -203,30 +239,98 @@ def _short(text: str) -> str:
     return repr(text if len(text) <= 40 else f"{text[:40]}...")
 
 
-def compressed_to_rgb(message: CompressedImage, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+def compressed_to_rgb(
+    message: CompressedImage,
+    max_pixels: int = MAX_PIXELS,
+    significant_bits: int = 16,
+    on_peak: Callable[[int], None] = lambda peak: None,
+) -> np.ndarray:
     """The picture in a JPEG or PNG message, as (H, W, 3) uint8 RGB.
 
-    An EXIF orientation is ignored: CameraInfo describes the pixels as they lie. The ``format`` is
-    not relied on, as drivers disagree on how to write it. Grey becomes RGB, alpha is dropped.
+    An EXIF orientation is ignored: CameraInfo describes the pixels as they lie. Grey becomes RGB,
+    alpha is dropped. How many channels and bits there are, the picture itself says, as drivers
+    disagree on how to write ``format``; what that says in the words of image_transport is heeded:
+    a mosaic under the name of a Bayer pattern is debayered, colours that were compressed in the
+    order RGB are read as such, and 8 bits under the name of a 16-bit encoding are its upper ones.
+    The arguments are those of ``to_rgb``.
 
     Raises:
-        MessageError: if ``data`` is not a whole JPEG or PNG (cause ``compressed``), or its picture
-            is too large (cause ``size``).
+        MessageError: if ``data`` is not a whole JPEG or PNG (cause ``compressed``), its picture
+            is too large (cause ``size``), or is none to look at by its ``format``, such as depth
+            (cause ``encoding``).
     """
-    bgr = None
+    encoding, target = _format(message.format)
+    pixels = None
     size = _declared_size(bytes(message.data))
     if size is not None:
         # A few kilobytes can declare gigabytes: look before decoding.
         _check_size(*size, max_pixels)
-        flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-        bgr = cv2.imdecode(np.frombuffer(message.data, np.uint8), flags)
-    if bgr is None:
+        flags = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
+        pixels = cv2.imdecode(np.frombuffer(message.data, np.uint8), flags)
+    if pixels is None:
         raise MessageError(
             "compressed",
             f"compressed image of {len(message.data)} bytes and format {_short(message.format)} "
-            "cannot be decoded, expected a whole JPEG or PNG; check the camera driver",
+            "cannot be decoded, expected a whole JPEG or PNG; let the camera driver send one",
         )
-    return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
+    pixels = pixels.reshape(*pixels.shape[:2], -1)
+    if encoding.startswith("bayer_") and (pixels == pixels[..., :1]).all():
+        pixels = np.ascontiguousarray(pixels[..., :1])  # a mosaic, though it may be kept as colour
+    to_rgb = _decoded_to_rgb(message.format, encoding, target, pixels.shape[2])
+    if encoding.endswith("16") and pixels.dtype == np.uint8:
+        pixels = np.multiply(pixels, 257, dtype=np.uint16)  # 255 becomes 65535
+        # The encoder rounded them, and JPEG overshoots.
+        pixels = _narrowed(pixels, significant_bits, lambda peak: on_peak(max(peak - 2 * 257, 0)))
+    elif pixels.dtype == np.uint16:
+        pixels = _narrowed(pixels, significant_bits, on_peak)
+    return pixels if to_rgb is None else cv2.cvtColor(pixels, to_rgb)
+
+
+def _format(text: str) -> tuple[str, str | None]:
+    """What was compressed, and what it was converted to before, from a CompressedImage's format.
+
+    image_transport writes ``rgb8; jpeg compressed bgr8``: the encoding of the image, and that of
+    what was handed to the encoder, which is empty if nothing had to be done. Encodings are in
+    lower case; empty if none is told, and the second ``None`` if the text is of another form.
+
+    Raises:
+        MessageError: if it is that of a depth image.
+    """
+    encoding, semicolon, rest = (part.strip() for part in text.lower().partition(";"))
+    if "compresseddepth" in (encoding, *rest.split()):
+        raise MessageError(
+            "encoding",
+            f"compressed image of format {_short(text)} is depth, expected a picture; remap image "
+            "to the camera's pictures",
+        )
+    if encoding in _CODECS or not (semicolon or encoding in _COMPRESSED_LAYOUTS):
+        encoding = ""
+    compressed = re.search(r"\bcompressed\b\s*(\S*)", rest)
+    return encoding, compressed[1] if compressed else None
+
+
+def _decoded_to_rgb(text: str, encoding: str, target: str | None, channels: int) -> int | None:
+    """OpenCV's way to RGB from what its decoder returns; ``None`` where it is RGB already.
+
+    Raises:
+        MessageError: if one channel is no picture by its encoding.
+    """
+    if channels == 3:
+        # What the encoder, which takes BGR, was given as RGB, the decoder returns as RGB.
+        was_given_rgb = target is not None and not target.startswith("bgr")
+        return None if was_given_rgb and encoding in _COLOURS else cv2.COLOR_BGR2RGB
+    if target and target.startswith("mono"):
+        return cv2.COLOR_GRAY2RGB  # as image_transport converts all but colour for JPEG
+    layout = _COMPRESSED_LAYOUTS.get(encoding)
+    if layout is not None and encoding.startswith("bayer_"):
+        return layout.to_rgb
+    if not encoding or (layout is not None and layout.subsampling == (1, 1)):
+        return cv2.COLOR_GRAY2RGB
+    raise MessageError(
+        "encoding",
+        f"compressed image of format {_short(text)} has one channel, which is no picture by its "
+        f"encoding {_short(encoding)}; let the camera compress one of {', '.join(_LAYOUTS)}",
+    )
 
 
 def _declared_size(data: bytes) -> tuple[int, int] | None:

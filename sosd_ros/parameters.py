@@ -210,6 +210,13 @@ PARAMETERS = (
         change=Change.RUNNING,
     ),
     Parameter(
+        "significant_bits",
+        16,
+        "Of 16-bit images, how many of the lower bits the camera uses, such as 12; 16: all.",
+        range=(8, 16),
+        change=Change.RUNNING,
+    ),
+    Parameter(
         "overlay_opacity",
         0.5,
         "Of the labels' colours over the image: 0 shows the image alone, 1 the colours alone.",
@@ -302,6 +309,7 @@ class Settings:
     max_depth: float
     max_age: float
     confidence_threshold: float
+    significant_bits: int
     overlay_opacity: float
     cloud_decimation: int
     publish_rate: Mapping[str, float]

@@ -149,7 +149,7 @@ class Pipeline:
         if not outputs:
             self._count_dropped(camera.name, "unwanted")
             return None
-        image = messages.to_rgb(message, settings.max_image_pixels)
+        image = self._to_rgb(camera, message)
         converted = time.monotonic()
         metric = {name for name in outputs if OUTPUTS[name].metric}
         size = image.shape[1], image.shape[0]
@@ -163,6 +163,20 @@ class Pipeline:
             return None
         camera.take_turn(outputs, settings.publish_rate, started)
         return _Work(camera, frame, image, info, outputs, latencies)
+
+    def _to_rgb(self, camera: CameraTopics, message: Image | CompressedImage) -> np.ndarray:
+        """The picture; what it says of ``significant_bits`` is told once."""
+        settings, bit_depth = self._settings, camera.bit_depth
+
+        def on_peak(peak: int) -> None:
+            stamp = nanoseconds(message.header.stamp)
+            if bit_depth.see(peak, stamp, settings.significant_bits):
+                doubt = f"makes significant_bits doubtful: {bit_depth.doubt}"
+                self._on_problem(camera.name, message, "significant_bits", doubt, False)
+
+        return messages.to_rgb(
+            message, settings.max_image_pixels, settings.significant_bits, on_peak
+        )
 
     def _camera_info(
         self, camera: CameraTopics, message: Any, size: tuple[int, int]

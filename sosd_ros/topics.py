@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from rclpy.clock import Clock, ClockType  # type: ignore[attr-defined]
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import (
+    DurabilityPolicy,
     QoSCompatibility,
     QoSPolicyKind,
     QoSProfile,
@@ -20,6 +21,7 @@ from rclpy.qos import (
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 
+from .bit_depth import BitDepth
 from .camera import Intrinsics
 from .camera_info import CameraInfoBuffer
 from .stamps import StampOrder
@@ -40,6 +42,12 @@ except ImportError:  # Humble
 OUTPUT_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
 NAMES_KNOWN = 0.5  # seconds: the middleware hears of a peer's topics before its name
 INPUT_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+LATCHED_QOS = QoSProfile(
+    depth=1,
+    reliability=ReliabilityPolicy.RELIABLE,
+    durability=DurabilityPolicy.TRANSIENT_LOCAL,
+)
+LATCHED_PERIOD = 0.5  # seconds between two looks for a publisher that keeps its CameraInfo
 OVERRIDABLE = (
     QoSPolicyKind.HISTORY,
     QoSPolicyKind.DEPTH,
@@ -125,10 +133,13 @@ class CameraTopics:
         self.order = StampOrder()
         # One: of a zoom lens, none comes again, and those of a large image are large.
         self.rays = lru_cache(maxsize=1)(Intrinsics.rays)
+        self.bit_depth = BitDepth()
         self._node = node
         self._on_incompatible = on_incompatible
         self._throttles = _throttles()
         self._subscriptions: list[Any] = []
+        self._latched: Any = None  # a subscription, while there is a publisher for it
+        self._looking: Any = None  # the timer
         self.publishers: dict[str, Any] = {}
         try:
             for key, output in OUTPUTS.items():
@@ -146,18 +157,35 @@ class CameraTopics:
         on_info: Callable[[CameraInfo], None],
         on_lost: Callable[[int], None],
     ) -> None:
-        """Begin to listen; ``on_lost`` is told how many images the middleware has lost."""
-        self._subscribe(CameraInfo, "camera_info", on_info, lambda lost: None)
+        """Begin to listen; ``on_lost`` is told how many images the middleware has lost.
+
+        As image_transport has it, a transport's topic lies below that of the raw images, with
+        whatever name that is remapped to.
+        """
+        self._subscribe(CameraInfo, _below(self.name, "camera_info"), on_info, lambda lost: None)
+        image = _below(self.name, "image")
         if transport == "compressed":
-            self._subscribe(CompressedImage, "image/compressed", on_image, on_lost)
+            topic = f"{self._node.resolve_topic_name(image)}/compressed"
+            self._subscribe(CompressedImage, topic, on_image, on_lost)
         else:
-            self._subscribe(Image, "image", on_image, on_lost)
+            self._subscribe(Image, image, on_image, on_lost)
+
+        def look() -> None:
+            self._follow_latched(on_info)
+
+        look()
+        steady = Clock(clock_type=ClockType.STEADY_TIME)  # the simulation may stand still
+        self._looking = self._node.create_timer(LATCHED_PERIOD, look, clock=steady)
 
     def unsubscribe(self) -> None:
-        for subscription in self._subscriptions:
-            self._node.destroy_subscription(subscription)
-        self._subscriptions = []
+        if self._looking is not None:
+            self._node.destroy_timer(self._looking)
+        for subscription in (*self._subscriptions, self._latched):
+            if subscription is not None:
+                self._node.destroy_subscription(subscription)
+        self._subscriptions, self._latched, self._looking = [], None, None
         self.infos.clear()
+        self.bit_depth = BitDepth()
         self.order = StampOrder()
         self._throttles = _throttles()
 
@@ -182,6 +210,11 @@ class CameraTopics:
         """These ``outputs``, which were due ``now``, will be published."""
         for rate in {OUTPUTS[name].rate for name in outputs}:
             self._throttles[rate].passed(rates[rate], now)
+
+    @property
+    def has_latched_info(self) -> bool:
+        """Whether a publisher keeps its CameraInfo, so that it need not be heard again."""
+        return self._latched is not None
 
     @property
     def image_topic(self) -> str:
@@ -209,12 +242,10 @@ class CameraTopics:
     def _subscribe(
         self,
         kind: type,
-        name: str,
+        topic: str,
         callback: Callable[[Any], None],
         on_lost: Callable[[int], None],
     ) -> None:
-        topic = _below(self.name, name)
-
         def create(**events: Any) -> Any:
             return self._node.create_subscription(
                 kind,
@@ -235,6 +266,40 @@ class CameraTopics:
             message_lost=lambda event: on_lost(event.total_count_change),
         )
         self._subscriptions.append(subscription)
+
+    def _follow_latched(self, on_info: Callable[[CameraInfo], None]) -> None:
+        """Ask for the CameraInfo that was published before we came, where a publisher keeps it.
+
+        By a subscription of its own, as a volatile publisher does not pass anything to a transient
+        local one; and only while there is who keeps it, or every other driver would warn of us.
+        """
+        topic = self._subscriptions[0].topic_name
+        publishers = self._node.get_publishers_info_by_topic(topic)
+        is_kept = any(
+            peer.qos_profile.durability == DurabilityPolicy.TRANSIENT_LOCAL
+            and peer.qos_profile.reliability == ReliabilityPolicy.RELIABLE
+            for peer in publishers
+        )
+        if is_kept and self._latched is None:
+
+            def on_kept(info: CameraInfo) -> None:
+                if info not in self.infos:  # which the other one may have heard as well
+                    on_info(info)
+
+            def create(**events: Any) -> Any:
+                return self._node.create_subscription(
+                    CameraInfo,
+                    topic,
+                    on_kept,
+                    copy.copy(LATCHED_QOS),
+                    event_callbacks=SubscriptionEventCallbacks(**events),
+                )
+
+            # What does not fit this one is heard by the other.
+            self._latched = _created(topic, create, incompatible_qos=lambda event: None)
+        elif self._latched is not None and not is_kept:
+            self._node.destroy_subscription(self._latched)
+            self._latched = None
 
     def _report(self, ours: Any, event: Any, kind: str) -> None:
         """Say whose quality of service does not fit, once the names of its nodes have come."""

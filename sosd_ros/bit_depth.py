@@ -1,0 +1,71 @@
+"""Whether a camera's 16-bit images use the bits that they are said to have."""
+
+from __future__ import annotations
+
+MINUTE = 60.0  # seconds of images that are looked at before they are called dark
+LONGEST_GAP = (
+    10.0  # seconds that count of those between two images, lest a clock's jump be a minute
+)
+BIT_DEPTHS = (8, 10, 12, 14, 16)  # of cameras
+
+
+class BitDepth:
+    """What the greatest values of a camera's images say of ``significant_bits``.
+
+    A camera of 12 bits fills the lower 12 of ``mono16``: taken as 16, its images are almost black.
+    An image that is too bright is known at once, and too dark ones when a minute of them, by their
+    stamps, has been seen.
+    """
+
+    def __init__(self) -> None:
+        self._begin(16)
+
+    def _begin(self, significant_bits: int) -> None:
+        self._bits = self._fitting = significant_bits
+        self._peak = 0
+        self._seconds = 0.0
+        self._last: int | None = None  # stamp, in nanoseconds
+
+    def see(self, peak: int, stamp: int, significant_bits: int) -> bool:
+        """Take an image into account; whether it raises a doubt that there was not before.
+
+        Args:
+            peak: its greatest value.
+            stamp: in nanoseconds.
+            significant_bits: by which it was converted; another value begins anew.
+        """
+        if significant_bits != self._bits:
+            self._begin(significant_bits)
+        before = self._fitting
+        if self._last is not None:
+            self._seconds += min(max(1e-9 * (stamp - self._last), 0.0), LONGEST_GAP)
+        self._last = stamp
+        self._peak = max(self._peak, peak)
+        fitting = self._fit()
+        if self._seconds >= MINUTE:
+            self._peak, self._seconds, self._fitting = 0, 0.0, fitting
+        elif fitting > self._fitting:
+            self._fitting = fitting
+        return self._fitting not in (before, self._bits)
+
+    @property
+    def doubt(self) -> str:
+        """What is wrong, in a sentence; empty if nothing is."""
+        bits, fitting = self._bits, self._fitting
+        if fitting > bits:
+            return (
+                f"16-bit images have values of {fitting} bits, and what is beyond "
+                f"significant_bits, {bits}, is white: set significant_bits to {fitting}"
+            )
+        if fitting < bits:
+            return (
+                f"16-bit images are dark: for a minute, none has used more than {fitting} of "
+                f"{bits} bits: if the camera has no more, set significant_bits to {fitting}; "
+                "otherwise let it expose longer"
+            )
+        return ""
+
+    def _fit(self) -> int:
+        """The least depth of a camera that holds what was seen; black images say nothing."""
+        depths = sorted({*BIT_DEPTHS, self._bits}) if self._peak else [self._bits]
+        return next(depth for depth in depths if not self._peak >> depth)

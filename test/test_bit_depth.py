@@ -1,0 +1,136 @@
+"""16-bit images of cameras that have fewer bits: read as told, and noticed where nobody told."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("sensor_msgs.msg", reason="needs ROS 2, or its wheels: pip install '.[ros]'")
+from sensor_msgs.msg import Image
+
+from sosd_ros import messages
+from sosd_ros.bit_depth import LONGEST_GAP, MINUTE, BitDepth
+
+PIXELS = np.array([[[10, 20, 30], [7, 200, 255]], [[0, 1, 2], [3, 4, 5]]])  # of 8 bits
+SECOND = 10**9
+
+
+def image(encoding, values, is_bigendian=0, padding=0):
+    """A message of (H, W, channels) values of 16 bits."""
+    order = ">" if is_bigendian else "<"
+    rows = values.astype(f"{order}u2").reshape(len(values), -1).view(np.uint8)
+    rows = np.pad(rows, ((0, 0), (0, padding)), constant_values=255)
+    message = Image(encoding=encoding, height=len(values), width=values.shape[1])
+    message.step, message.is_bigendian = rows.shape[1], is_bigendian
+    message.data.frombytes(rows.tobytes())
+    return message
+
+
+@pytest.mark.parametrize("bits", range(8, 17))
+@pytest.mark.parametrize("padding", [0, 1, 6])
+@pytest.mark.parametrize("is_bigendian", [0, 1])
+def test_the_upper_eight_of_the_significant_bits_are_the_picture(bits, padding, is_bigendian):
+    """Whatever lies below them, between the rows, and in which order their bytes are."""
+    values = (PIXELS << bits - 8) + (1 << bits - 8) - 1
+    message = image("rgb16", values, is_bigendian, padding)
+    rgb = messages.image_to_rgb(message, significant_bits=bits)
+    np.testing.assert_array_equal(rgb, PIXELS)
+
+
+@pytest.mark.parametrize("encoding", ["mono16", "bayer_rggb16"])
+def test_one_channel_too(encoding):
+    """Grey, and a mosaic of it."""
+    message = image(encoding, np.full((6, 8, 1), 77 << 4))
+    rgb = messages.image_to_rgb(message, significant_bits=12)
+    np.testing.assert_array_equal(rgb, np.full((6, 8, 3), 77))
+
+
+def test_what_is_beyond_the_significant_bits_is_white():
+    """And does not begin anew with black."""
+    message = image("mono16", np.array([[[1023], [1024], [4096], [65535]]]))
+    rgb = messages.image_to_rgb(message, significant_bits=10)
+    np.testing.assert_array_equal(rgb[0, :, 0], 255)
+
+
+@pytest.mark.parametrize("encoding", ["rgba16", "bgra16"])
+def test_alpha_is_no_brightness(encoding):
+    """It is at its greatest in every picture."""
+    peaks = []
+    values = np.full((2, 2, 4), (1, 2, 3, 65535))
+    messages.image_to_rgb(image(encoding, values), on_peak=peaks.append)
+    assert peaks == [3]
+
+
+def test_images_of_8_bits_have_no_peak():
+    """Nothing is looked for where nothing can be found."""
+    message = Image(encoding="mono8", height=1, width=1, step=1, data=b"\1")
+    messages.image_to_rgb(message, on_peak=lambda peak: pytest.fail("looked at"))
+
+
+def play(depth, peaks, bits=16, period=1.0, start=0.0):
+    """Images of these peaks, a period of seconds apart; the numbers of those that raise a doubt."""
+    seen = enumerate(peaks)
+    return [n for n, peak in seen if depth.see(peak, int((start + n * period) * SECOND), bits)]
+
+
+@pytest.mark.parametrize(
+    ("peak", "fits"), [(200, 8), (1023, 10), (2000, 12), (4095, 12), (4096, 14)]
+)
+def test_a_minute_of_dark_images_raises_a_doubt_once(peak, fits):
+    """It names the parameter and the depth of a camera that would fit."""
+    depth = BitDepth()
+    assert play(depth, [peak] * 200) == [MINUTE]
+    assert f"set significant_bits to {fits};" in depth.doubt
+    assert f"more than {fits} of 16 bits" in depth.doubt
+
+
+def test_one_bright_image_in_a_minute_is_enough():
+    """Be it the last; and one that comes later takes the doubt away at once."""
+    depth = BitDepth()
+    play(depth, [4095] * 59 + [40000] + [4095] * 60)
+    assert depth.doubt == ""
+    play(depth, [4095], start=120)
+    assert depth.doubt != ""
+    play(depth, [40000], start=121)
+    assert depth.doubt == ""
+
+
+def test_the_parameter_settles_it():
+    """With the value that it named, there is no doubt any more."""
+    depth = BitDepth()
+    play(depth, [4000] * 61)
+    assert "set significant_bits to 12" in depth.doubt
+    assert play(depth, [4000] * 200, bits=12, start=61) == []
+    assert depth.doubt == ""
+
+
+def test_too_few_significant_bits_are_known_at_once():
+    """Until a minute has passed without such an image."""
+    depth = BitDepth()
+    assert play(depth, [1000, 1500, 1600], bits=10) == [1]
+    assert depth.doubt.endswith("is white: set significant_bits to 12")
+    play(depth, [1000] * 60, bits=10, start=3)
+    assert depth.doubt != ""
+    play(depth, [1000] * 60, bits=10, start=63)
+    assert depth.doubt == ""
+
+
+def test_an_odd_number_of_bits_may_be_set():
+    """Cameras have even ones, but nobody is told to correct what fits."""
+    depth = BitDepth()
+    assert play(depth, [2**11 - 1] * 200, bits=11) == []
+
+
+@pytest.mark.parametrize("period", [0.0, -1.0])
+def test_stamps_that_stand_still_or_go_back_are_no_minute(period):
+    """What is not known is not said."""
+    assert play(BitDepth(), [4095] * 1000, period=period) == []
+
+
+def test_a_jump_of_the_clock_is_no_minute():
+    """The first stamp is 0, and the second of today."""
+    assert play(BitDepth(), [4095] * 3, period=1e6) == []
+    assert play(BitDepth(), [4095] * 7, period=LONGEST_GAP) == [6]
+
+
+def test_black_images_say_nothing():
+    """A lens cap has no bits."""
+    assert play(BitDepth(), [0] * 200) == []
