@@ -94,3 +94,11 @@ def test_those_that_come_too_late_are_not_waited_for_again():
         now += 0.15
         buffer.add(info(seconds, width=100 * seconds))
         assert not buffer._stamps_agree
+
+
+def test_the_very_same_is_recognised():
+    """As one that is kept by its publisher comes on two ways."""
+    buffer = CameraInfoBuffer()
+    buffer.add(info(1, width=100))
+    assert info(1, width=100) in buffer
+    assert info(1, width=200) not in buffer and info(2, width=100) not in buffer
