@@ -165,18 +165,21 @@ def image_to_rgb(
     rows = rows[:, : layout.row_bytes(message.width)]
     if layout.value_bytes == 2:
         rows = np.ascontiguousarray(rows).view(">u2" if message.is_bigendian else "<u2")
-    pixels = rows.reshape(-1, message.width, layout.channels)
-    if layout.value_bytes == 2:
-        pixels = _narrowed(pixels, significant_bits, on_peak)
-    return pixels if layout.to_rgb is None else cv2.cvtColor(pixels, layout.to_rgb)
+        rows = rows.astype(np.uint16, copy=False)  # in this machine's byte order
+    pixels: np.ndarray = rows.reshape(-1, message.width, layout.channels)
+    if layout.value_bytes == 2 and layout.channels == 1:
+        pixels = _narrowed(pixels, significant_bits, on_peak)  # before there are three
+    pixels = pixels if layout.to_rgb is None else cv2.cvtColor(pixels, layout.to_rgb)
+    if pixels.dtype == np.uint16:
+        pixels = _narrowed(pixels, significant_bits, on_peak)  # without alpha, which is no light
+    return pixels
 
 
 def _narrowed(
     values: np.ndarray, significant_bits: int, on_peak: Callable[[int], None]
 ) -> np.ndarray:
-    """(H, W, channels) of 16 bits as uint8; what is beyond the significant bits is white."""
-    values = np.ascontiguousarray(values, np.uint16)  # of this machine's byte order
-    peak = int(values[..., :3].max())
+    """(H, W, channels) uint16 as uint8; what is beyond the significant bits is white."""
+    peak = int(values.max())
     on_peak(peak)
     values = values >> (significant_bits - 8)
     if peak >> significant_bits:

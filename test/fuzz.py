@@ -85,7 +85,22 @@ def _encoded(suffix):
     return cv2.imencode(suffix, pixels)[1].tobytes()
 
 
+def _grey(suffix, dtype):
+    pixels = np.random.default_rng(0).integers(0, 256, SIZE[::-1], np.uint8)
+    return cv2.imencode(suffix, pixels.astype(dtype) << (8 * np.dtype(dtype).itemsize - 8))[
+        1
+    ].tobytes()
+
+
 PICTURES = [_encoded(".jpg"), _encoded(".png")]
+PICTURES += [_grey(".jpg", np.uint8), _grey(".png", np.uint8), _grey(".png", np.uint16)]
+# As image_transport writes them, of every encoding.
+formats = st.builds(
+    "{}; {} compressed {}".format,
+    st.one_of(encodings, st.sampled_from(["16UC1", "32FC1", "mono12"])),
+    st.sampled_from(["jpeg", "png"]),
+    st.sampled_from(["", "bgr8", "bgr16", "rgb8", "mono8"]),
+)
 
 
 @st.composite
@@ -102,7 +117,9 @@ def compressed_images(draw):
         elif place:
             del data[place:]
     content = draw(st.one_of(st.just(bytes(data)), st.binary(max_size=64)))
-    message = CompressedImage(header=draw(headers), format=draw(st.one_of(st.just("jpeg"), texts)))
+    message = CompressedImage(
+        header=draw(headers), format=draw(st.one_of(st.just("jpeg"), formats, texts))
+    )
     message.data = array("B", content)
     return message
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
 
+from sosd_ros.bit_depth import BitDepth
 from sosd_ros.diagnostics import Health, Monitor, Thresholds, statuses
 from sosd_ros.node import DIAGNOSTICS_PERIOD
 from sosd_ros.statistics import CameraSnapshot, Percentiles, Snapshot, Statistics
@@ -252,6 +253,36 @@ CAMERA_FAULTS = [
         "the image may not be rectified",
     ),
 ]
+
+
+def test_a_camera_info_that_is_kept_need_not_come_again():
+    """By its publisher, who says it once; but it must have come."""
+    latched = dataclasses.replace(HEALTH, latched={"front"})
+    assert camera(health=latched, since_info=100.0).level == OK
+    assert camera(health=latched, since_info=100.0, infos=0).level == WARN
+    assert (
+        camera(health=dataclasses.replace(HEALTH, latched={"rear"}), since_info=100.0).level == WARN
+    )
+
+
+@pytest.mark.parametrize(
+    ("significant_bits", "words"),
+    [
+        (16, "16-bit images are dark: for a minute, none has used more than 12 of 16 bits"),
+        (10, "16-bit images have values of 12 bits"),
+    ],
+)
+def test_what_is_doubtful_about_a_camera(significant_bits, words):
+    """Its own warning, in the words that the operator's page has."""
+    depth = BitDepth()
+    for seconds in range(61):
+        depth.see(4095, seconds * 10**9, significant_bits)
+    doubtful = dataclasses.replace(HEALTH, doubts={"front": [depth.doubt]})
+    status = camera(health=doubtful)
+    assert (status.level, status.message) == (WARN, depth.doubt)
+    assert depth.doubt.startswith(words) and words in PAGE
+    others = dataclasses.replace(HEALTH, doubts={"rear": [depth.doubt]})
+    assert camera(health=others).level == OK
 
 
 @pytest.mark.parametrize(("changes", "level", "words"), CAMERA_FAULTS)

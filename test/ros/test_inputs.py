@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import time
 
-import numpy as np
 import pytest
-from lifecycle_msgs.msg import Transition
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
-from robot import OUTPUTS, TIMEOUT, camera_info, picture, pixels, rgb
+from robot import TIMEOUT, camera_info
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from sosd_ros.topics import CameraTopics
@@ -18,7 +16,6 @@ from sosd_ros.topics import CameraTopics
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 VOLATILE = QoSProfile(depth=1)
 BEST_EFFORT = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
-WARN, OK = b"\x01", b"\x00"
 
 
 class Ears:
@@ -174,77 +171,3 @@ def test_an_ordinary_driver_is_not_warned_of_us(listen, camera):
     ears.wait(lambda: ears.infos)
     peers = camera.node.get_subscriptions_info_by_topic("camera_info")
     assert [peer.qos_profile.durability for peer in peers] == [DurabilityPolicy.VOLATILE]
-
-
-# The node
-
-
-@pytest.fixture
-def connected(shared_node, camera):
-    """A camera in front of the shared node, and ears on all outputs."""
-    camera.wait_until_active()
-    camera.listen(*OUTPUTS)
-    camera.listen_diagnostics()
-    return camera
-
-
-def change(camera, *transitions):
-    for transition in transitions:
-        assert camera.change_state(transition)
-
-
-def test_a_latched_camera_info_gives_depth_to_a_node_that_starts_later(connected):
-    """It spoke once, long before the images; nothing is said to be missing."""
-    change(connected, Transition.TRANSITION_DEACTIVATE)
-    latched = connected.node.create_publisher(CameraInfo, "camera_info", LATCHED)
-    latched.publish(camera_info(focal=50.0))  # of the year 1970
-    change(connected, Transition.TRANSITION_ACTIVATE)
-
-    def answered():
-        stamp = connected.send(rgb(connected.header(), picture()))
-        connected.answers(stamp, "semantic")
-        return connected.heard["depth"] and connected.heard["depth"][-1].header.stamp == stamp
-
-    connected.heard["depth"].clear()
-    connected.wait(answered, "depth of a latched CameraInfo")
-    assert connected.heard["camera_info"][-1].k[0] == 50.0
-
-    def is_past_the_timeout():
-        connected.send(rgb(connected.header(), picture()))
-        connected.executor.spin_once(timeout_sec=0.1)
-        values = connected.fresh_values("camera")
-        return float(values["since last CameraInfo [s]"]) > 1.0 and connected.status("camera")
-
-    status = connected.wait(is_past_the_timeout, "diagnostics past input_timeout")
-    assert (status.level, "CameraInfo" in status.message) == (OK, False)
-
-
-def mono16(header, values):
-    message = Image(header=header, encoding="mono16", width=96, height=64, step=96 * 2)
-    message.data.frombytes(values.astype("<u2").tobytes())
-    return message
-
-
-def test_a_12_bit_camera_is_noticed_and_set_right(connected, shared_node):
-    """A minute by the stamps; the log and the camera's diagnostics name parameter and value."""
-    grey = picture()[..., 0]
-    for _ in range(8):
-        for _ in range(9):
-            connected.header()  # ten seconds
-        dark = connected.send(
-            mono16(connected.header(), grey.astype(np.uint16) << 4), camera_info()
-        )
-        connected.answers(dark, "semantic")
-    said = "set significant_bits to 12"
-    connected.wait_for_status("camera", WARN, said)
-    warned = [line for line in shared_node.log.splitlines() if "[WARN]" in line and said in line]
-    assert len(warned) == 1
-    assert connected.set_parameters(significant_bits=12).successful
-    bright = connected.send(mono16(connected.header(), grey.astype(np.uint16) << 4), camera_info())
-    plain = connected.send(
-        rgb(connected.header(), np.repeat(grey[..., None], 3, axis=2)), camera_info()
-    )
-    answers = [pixels(connected.answers(s, "depth")[0], np.float32) for s in (bright, plain)]
-    np.testing.assert_array_equal(*answers)
-    connected.wait_for_status("camera", OK, "Hz in")
-    assert connected.set_parameters(significant_bits=16).successful

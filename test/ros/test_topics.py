@@ -8,6 +8,8 @@ import math
 import cv2
 import numpy as np
 import pytest
+from lifecycle_msgs.msg import Transition
+from rclpy.qos import DurabilityPolicy, QoSProfile
 from robot import (
     FOR_PEOPLE,
     OUTPUTS,
@@ -16,7 +18,11 @@ from robot import (
     pixels,
     rgb,
 )
+from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header, String
+
+LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+OK, WARN = b"\x00", b"\x01"
 
 
 @pytest.fixture
@@ -227,3 +233,68 @@ def test_late_subscribers_hear_the_labels_and_the_next_frame(shared_node, camera
     second = camera.send(rgb(camera.header(), picture()), camera_info())
     camera.answers(second, "depth", "semantic")
     assert first not in [m.header.stamp for m in camera.heard["semantic"]]
+
+
+def change(camera, *transitions):
+    for transition in transitions:
+        assert camera.change_state(transition)
+
+
+def test_a_latched_camera_info_gives_depth_to_a_node_that_starts_later(connected):
+    """It spoke once, long before the images; nothing is said to be missing."""
+    connected.listen_diagnostics()
+    change(connected, Transition.TRANSITION_DEACTIVATE)
+    latched = connected.node.create_publisher(CameraInfo, "camera_info", LATCHED)
+    latched.publish(camera_info(focal=50.0))  # of the year 1970
+    change(connected, Transition.TRANSITION_ACTIVATE)
+
+    def answered():
+        stamp = connected.send(rgb(connected.header(), picture()))
+        connected.answers(stamp, "semantic")
+        return connected.heard["depth"] and connected.heard["depth"][-1].header.stamp == stamp
+
+    connected.heard["depth"].clear()
+    connected.wait(answered, "depth of a latched CameraInfo")
+    assert connected.heard["camera_info"][-1].k[0] == 50.0
+
+    def is_past_the_timeout():
+        connected.send(rgb(connected.header(), picture()))
+        connected.executor.spin_once(timeout_sec=0.1)
+        values = connected.fresh_values("camera")
+        return float(values["since last CameraInfo [s]"]) > 1.0 and connected.status("camera")
+
+    status = connected.wait(is_past_the_timeout, "diagnostics past input_timeout")
+    assert (status.level, "CameraInfo" in status.message) == (OK, False)
+
+
+def mono16(header, values):
+    message = Image(header=header, encoding="mono16", width=96, height=64, step=96 * 2)
+    message.data.frombytes(values.astype("<u2").tobytes())
+    return message
+
+
+def test_a_12_bit_camera_is_noticed_and_set_right(connected, shared_node):
+    """A minute by the stamps; the log and the camera's diagnostics name parameter and value."""
+    grey = picture()[..., 0]
+    for _ in range(8):
+        for _ in range(9):
+            connected.header()  # ten seconds
+        dark = connected.send(
+            mono16(connected.header(), grey.astype(np.uint16) << 4), camera_info()
+        )
+        connected.answers(dark, "semantic")
+    connected.listen_diagnostics()
+    said = "set significant_bits to 12"
+    connected.wait_for_status("camera", WARN, said)
+    warned = [line for line in shared_node.log.splitlines() if "[WARN]" in line and said in line]
+    assert len(warned) == 1
+    assert connected.set_parameters(significant_bits=12).successful
+    bright = connected.send(mono16(connected.header(), grey.astype(np.uint16) << 4), camera_info())
+    plain = connected.send(
+        rgb(connected.header(), np.repeat(grey[..., None], 3, axis=2)), camera_info()
+    )
+    answers = [pixels(connected.answers(s, "depth")[0], np.float32) for s in (bright, plain)]
+    np.testing.assert_array_equal(*answers)
+    connected.fresh_values("camera")
+    assert said not in connected.status("camera").message
+    assert connected.set_parameters(significant_bits=16).successful
