@@ -26,8 +26,8 @@ class BitDepth:
         self._seconds = 0.0
         self._last: int | None = None  # stamp, in nanoseconds
 
-    def see(self, peak: int, stamp: int, significant_bits: int) -> bool:
-        """Take an image into account; whether it raises a doubt that there was not before.
+    def see(self, peak: int, stamp: int, significant_bits: int) -> str:
+        """Take an image into account; what is doubtful now, in a sentence, or nothing.
 
         Args:
             peak: its greatest value.
@@ -36,7 +36,6 @@ class BitDepth:
         """
         if significant_bits != self._bits:
             self._begin(significant_bits)
-        before = self._fitting
         if self._last is not None:
             self._seconds += min(max(1e-9 * (stamp - self._last), 0.0), LONGEST_GAP)
         self._last = stamp
@@ -46,11 +45,9 @@ class BitDepth:
             self._peak, self._seconds, self._fitting = 0, 0.0, fitting
         elif fitting > self._fitting:
             self._fitting = fitting
-        return self._fitting not in (before, self._bits)
+        return self._doubt()
 
-    @property
-    def doubt(self) -> str:
-        """What is wrong, in a sentence; empty if nothing is."""
+    def _doubt(self) -> str:
         bits, fitting = self._bits, self._fitting
         if fitting > bits:
             return (

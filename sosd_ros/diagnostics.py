@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
@@ -52,7 +52,6 @@ class Health:
         incompatible: what does not fit about the peers' quality of service, in sentences.
         needs_info: whether the network answers depth, and so needs a CameraInfo.
         latched: cameras whose CameraInfo is kept by its publisher, and need not come again.
-        doubts: what is doubtful about a camera's messages, in sentences.
     """
 
     name: str
@@ -67,7 +66,6 @@ class Health:
     incompatible: Sequence[str]
     needs_info: bool = True
     latched: Set[str] = frozenset()
-    doubts: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @property
     def active(self) -> bool:
@@ -198,8 +196,6 @@ def _camera_findings(
         if age >= WINDOW and not camera.recently_dropped.get("unwanted"):
             yield from _rate_findings(camera, thresholds)
     yield from _drop_findings(camera)
-    for doubt in health.doubts.get(name, ()):
-        yield WARN, doubt
 
 
 def _silence(camera: CameraSnapshot) -> str:

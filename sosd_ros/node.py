@@ -387,7 +387,6 @@ class PerceptionNode(LifecycleNode):
     def _publish_health(self) -> None:
         """In the monitor's thread: it goes on when the worker or the executor does not."""
         engine, worker, settings = self._engine, self._worker, self._settings
-        cameras = list(self._cameras.values())
         health = diagnostics.Health(
             name=self.get_fully_qualified_name().lstrip("/"),
             state=self._state,
@@ -400,8 +399,7 @@ class PerceptionNode(LifecycleNode):
             busy=worker.busy if worker else 0.0,
             incompatible=[said for misfit in self._misfits.values() if (said := misfit())],
             needs_info="depth" in engine.answers if engine else True,
-            latched={camera.name for camera in cameras if camera.has_latched_info},
-            doubts={c.name: [c.bit_depth.doubt] for c in cameras if c.bit_depth.doubt},
+            latched={c.name for c in list(self._cameras.values()) if c.has_latched_info},
         )
         thresholds = settings.diagnostics if settings else diagnostics.Thresholds()
         message = DiagnosticArray()

@@ -13,6 +13,7 @@ import numpy as np
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 
 from . import calibration, messages
+from .bit_depth import BitDepth
 from .camera import Intrinsics
 from .engine import Engine, Perception
 from .labels import UNLABELLED
@@ -82,7 +83,8 @@ class Pipeline:
         self._open: set[str] = set()  # cameras whose frame of this batch is not accounted for
         self._publishing = threading.Lock()
         self._clouds: dict[str, PointCloud2] = {}  # the last of each camera
-        self._doubts: dict[str, dict[str, str]] = {}  # by camera and cause
+        self._bit_depths = {name: BitDepth() for name in cameras}
+        self._doubts: dict[tuple[str, str], dict[str, str]] = {}  # by camera and subject, and cause
 
     def abandon(self) -> None:
         """Have nothing more come of the batch at hand; its frames count as stopped.
@@ -165,18 +167,14 @@ class Pipeline:
         return _Work(camera, frame, image, info, outputs, latencies)
 
     def _to_rgb(self, camera: CameraTopics, message: Image | CompressedImage) -> np.ndarray:
-        """The picture; what it says of ``significant_bits`` is told once."""
-        settings, bit_depth = self._settings, camera.bit_depth
+        bits, stamp = self._settings.significant_bits, nanoseconds(message.header.stamp)
 
         def on_peak(peak: int) -> None:
-            stamp = nanoseconds(message.header.stamp)
-            if bit_depth.see(peak, stamp, settings.significant_bits):
-                doubt = f"makes significant_bits doubtful: {bit_depth.doubt}"
-                self._on_problem(camera.name, message, "significant_bits", doubt, False)
+            doubt = self._bit_depths[camera.name].see(peak, stamp, bits)
+            doubts = {"significant_bits": doubt} if doubt else {}
+            self._doubt(camera, message, "brightness", doubts)
 
-        return messages.to_rgb(
-            message, settings.max_image_pixels, settings.significant_bits, on_peak
-        )
+        return messages.to_rgb(message, self._settings.max_image_pixels, bits, on_peak)
 
     def _camera_info(
         self, camera: CameraTopics, message: Any, size: tuple[int, int]
@@ -190,22 +188,25 @@ class Pipeline:
             reading = settings.calibration_of, settings.rectified
             fitted, intrinsics = calibration.for_image(info, message.header, size, *reading)
         except MessageError as error:
-            self._doubt(camera, message, {})
+            self._doubt(camera, message, "CameraInfo", {})
             self._statistics.without_scale(camera.name, error.cause)
             reason = f"has no metric depth and no points: {error}"
             self._on_problem(camera.name, message, error.cause, reason, False)
             return None
         doubts = calibration.doubts(info, fitted, size, *reading, camera.image_topic)
-        self._doubt(camera, message, doubts)
+        self._doubt(camera, message, "CameraInfo", doubts)
         return fitted, intrinsics
 
-    def _doubt(self, camera: CameraTopics, message: Any, doubts: dict[str, str]) -> None:
-        """Note what is doubtful of an image's CameraInfo; what was not so before is logged."""
-        before, self._doubts[camera.name] = self._doubts.get(camera.name, {}), doubts
-        self._statistics.doubted(camera.name, tuple(doubts.values()))
+    def _doubt(
+        self, camera: CameraTopics, message: Any, subject: str, doubts: dict[str, str]
+    ) -> None:
+        """Note what is doubtful of an image's CameraInfo or brightness; what is new is logged."""
+        before = self._doubts.get((camera.name, subject), {})
+        self._doubts[camera.name, subject] = doubts
+        self._statistics.doubted(camera.name, subject, tuple(doubts.values()))
         for cause, doubt in doubts.items():
             if cause not in before:
-                reason = f"is answered, though its CameraInfo is doubtful: {doubt}"
+                reason = f"is answered, though its {subject} is doubtful: {doubt}"
                 self._on_problem(camera.name, message, cause, reason, False)
 
     def _perceive(self, works: list[_Work]) -> Perception | None:

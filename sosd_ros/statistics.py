@@ -40,7 +40,7 @@ class CameraSnapshot(NamedTuple):
         output_rate: answered images/s over the last ``WINDOW``.
         since_image: seconds since the last image; since the start, if none has come.
         since_info: the same of the last CameraInfo.
-        doubts: of the CameraInfo of the last image with depth, in sentences.
+        doubts: of the last image and of its CameraInfo, in sentences.
     """
 
     received: int
@@ -101,7 +101,7 @@ class _Counts:
         self._total: Counter[_Event] = Counter()
         self._slices: deque[tuple[int, Counter[_Event]]] = deque(maxlen=SLICES)
         self._last: dict[_Event, float] = {}
-        self.doubts: Sequence[str] = ()
+        self.doubts: dict[str, Sequence[str]] = {}
 
     def count(self, event: _Event, now: float, number: int) -> None:
         index = int(now / _SLICE)
@@ -139,7 +139,7 @@ class _Counts:
             output_rate=recent[_ANSWERED] / seconds,
             since_image=now - self._last.get(_RECEIVED, self._start),
             since_info=now - self._last.get(_INFO, self._start),
-            doubts=self.doubts,
+            doubts=[doubt for doubts in self.doubts.values() for doubt in doubts],
         )
 
 
@@ -186,10 +186,13 @@ class Statistics:
         """An image has no metric depth for want of a CameraInfo, or a CameraInfo is of no use."""
         self._count(camera, _Event("without_scale", cause))
 
-    def doubted(self, camera: str, doubts: Sequence[str]) -> None:
-        """What is doubtful of a camera's CameraInfo from now on, in sentences; may be nothing."""
+    def doubted(self, camera: str, subject: str, doubts: Sequence[str]) -> None:
+        """What is doubtful of a camera's CameraInfo, or of another subject, from now on.
+
+        In sentences; may be nothing.
+        """
         with self._lock:
-            self._cameras[camera].doubts = doubts
+            self._cameras[camera].doubts[subject] = doubts
 
     def answered(self, camera: str, latencies: Mapping[str, float]) -> None:
         """The answers of an image have gone out; ``latencies`` are seconds by stage."""

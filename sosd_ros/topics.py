@@ -21,7 +21,6 @@ from rclpy.qos import (
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 
-from .bit_depth import BitDepth
 from .camera import Intrinsics
 from .camera_info import CameraInfoBuffer
 from .stamps import StampOrder
@@ -133,7 +132,6 @@ class CameraTopics:
         self.order = StampOrder()
         # One: of a zoom lens, none comes again, and those of a large image are large.
         self.rays = lru_cache(maxsize=1)(Intrinsics.rays)
-        self.bit_depth = BitDepth()
         self._node = node
         self._on_incompatible = on_incompatible
         self._throttles = _throttles()
@@ -185,7 +183,6 @@ class CameraTopics:
                 self._node.destroy_subscription(subscription)
         self._subscriptions, self._latched, self._looking = [], None, None
         self.infos.clear()
-        self.bit_depth = BitDepth()
         self.order = StampOrder()
         self._throttles = _throttles()
 
