@@ -19,6 +19,8 @@ import numba.extending
 import numpy as np
 from numba.core.caching import FunctionCache
 
+from .labels import UNLABELLED
+
 _FLAGS = {"contract", "reassoc", "arcp", "nsz"}
 
 
@@ -469,6 +471,7 @@ def cloud(
     rgb: np.ndarray,
     labels: np.ndarray,
     step: int,
+    beyond: float,
     points: np.ndarray,
     integers: np.ndarray,
 ) -> None:
@@ -480,6 +483,7 @@ def cloud(
         rgb: (H, W, 3) uint8.
         labels: (H, W) uint8; without rows: no field of labels.
         step: every how many rows and columns of the image there is a point.
+        beyond: float32 metres along z that +inf stands for, and then without a label; NaN: none.
         points: (h, w, 5 or 4) float32, written.
         integers: the same memory as uint32.
     """
@@ -489,6 +493,8 @@ def cloud(
         for column in range(points.shape[1]):
             x = column * step
             z = depth[y, x]
+            is_beyond = z == np.inf and beyond == beyond  # which NaN is not
+            z = beyond if is_beyond else z
             z = z if z - z == 0 else np.float32(np.nan)  # inf - inf is NaN as well
             points[row, column, 0] = z * x_over_z[x]
             points[row, column, 1] = z * y_over_z[y]
@@ -497,4 +503,4 @@ def cloud(
                 np.uint32(rgb[y, x, 0]) << 16 | np.uint32(rgb[y, x, 1]) << 8 | rgb[y, x, 2]
             )
             if labelled:
-                integers[row, column, 4] = labels[y, x]
+                integers[row, column, 4] = UNLABELLED if is_beyond else labels[y, x]

@@ -6,6 +6,7 @@ assigning an array, bytes or a list makes rclpy look at every single byte.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from typing import NamedTuple
@@ -404,6 +405,7 @@ def cloud_message(
     rgb: np.ndarray,
     labels: np.ndarray | None,
     step: int = 1,
+    beyond: float = math.nan,
     into: PointCloud2 | None = None,
     centre: tuple[float, float] = (0.0, 0.0),
 ) -> PointCloud2:
@@ -419,6 +421,8 @@ def cloud_message(
         rays: x/z of each column, (W,), and y/z of each row, (H,), float32.
         rgb: (H, W, 3) uint8.
         labels: (H, W) uint8 class ids; ``None`` leaves the field out.
+        beyond: metres along z at which depth of +inf has its point. What is seen there is not at
+            that place, so it keeps its colour and is unlabelled. NaN: there is no such point.
         into: an older message, whose memory is used again if it is of the same size and fields.
         centre: x and y of the camera's optical centre in the frame, in metres.
     """
@@ -434,7 +438,7 @@ def cloud_message(
     message = _empty_cloud(-(-height // step), -(-width // step), labels.size > 0, into)
     message.header = header
     floats = np.frombuffer(message.data, "<f4").reshape(message.height, message.width, -1)
-    arguments = (depth, *rays, rgb, labels, step, floats, floats.view("<u4"))
+    arguments = (depth, *rays, rgb, labels, step, np.float32(beyond), floats, floats.view("<u4"))
     kernels.in_bands(message.height, (kernels.cloud, *arguments))
     if any(centre):
         floats[..., :2] += np.array(centre, np.float32)

@@ -26,6 +26,7 @@ from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import String
 
 from . import calibration, diagnostics, messages, parameters, pictures, weights
+from .bond import ManagerBond
 from .engine import Engine, EngineError, load
 from .labels import UNLABELLED
 from .malloc import keep_freed_memory
@@ -72,6 +73,7 @@ class PerceptionNode(LifecycleNode):
         self._worker: BatchWorker[Frame] | None = None
         self._cameras: dict[str, CameraTopics] = {}
         self._label_publishers: dict[type, Any] = {}
+        self._bond = ManagerBond(self)
         self._statistics = Statistics((), time.monotonic)
         self._misfits: dict[str, Callable[[], str]] = {}
         self._state = "unconfigured"
@@ -213,9 +215,12 @@ class PerceptionNode(LifecycleNode):
                 on_info=self._bind(self._on_info, camera),
                 on_lost=self._bind(self._on_lost, camera),
             )
+        if not settings.autostart:  # else nobody manages it
+            self._bond.form(settings.bond_heartbeat_period)
 
     def _stop(self) -> bool:
         """End the worker and unsubscribe; whether it ended, or hangs and was left to itself."""
+        self._bond.dissolve()
         ended = True
         if self._worker is not None:
             ended, forgotten = self._worker.stop(STOP_TIMEOUT)

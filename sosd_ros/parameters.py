@@ -166,6 +166,13 @@ PARAMETERS = (
         change=Change.NEVER,
     ),
     Parameter(
+        "bond_heartbeat_period",
+        0.25,
+        "Seconds between heartbeats to Nav2's lifecycle manager, without autostart; 0 or less: "
+        "there is no bond, and the manager needs bond_timeout: 0.0.",
+        range=(-1.0, 10.0),
+    ),
+    Parameter(
         "calibration_of",
         "sensor",
         "What K and P of CameraInfo are of; sensor: the full resolution, out of which binning and "
@@ -226,8 +233,17 @@ PARAMETERS = (
     Parameter(
         "cloud_decimation",
         1,
-        "The cloud has every n-th row and column of the image.",
+        "The cloud has every n-th row and column of the image. Above 1, it is no longer of the "
+        "masks' size, which costmap layers that take both ask for.",
         range=(1, 64),
+        change=Change.RUNNING,
+    ),
+    Parameter(
+        "cloud_clearing_margin",
+        0.0,
+        "Metres beyond max_depth at which the cloud has unlabelled points for what is farther, so "
+        "that costmaps clear along their rays; 0: it has none, but NaN.",
+        range=(0.0, 1000.0),
         change=Change.RUNNING,
     ),
     *(
@@ -303,6 +319,7 @@ class Settings:
     max_image_pixels: int
     depth_encoding: str
     autostart: bool
+    bond_heartbeat_period: float
     calibration_of: str
     rectified: str
     min_depth: float
@@ -312,6 +329,7 @@ class Settings:
     significant_bits: int
     overlay_opacity: float
     cloud_decimation: int
+    cloud_clearing_margin: float
     publish_rate: Mapping[str, float]
     diagnostics: Thresholds
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import defaultdict
@@ -294,14 +295,16 @@ class Pipeline:
     def _cloud(self, work: _Work, depth: np.ndarray, labels: np.ndarray | None) -> PointCloud2:
         """The cloud of a frame, in the memory of the camera's last one, which has been sent."""
         assert work.info is not None
-        camera = work.camera
+        camera, settings = work.camera, self._settings
+        margin = settings.cloud_clearing_margin
         cloud = messages.cloud_message(
             work.frame.message.header,
             depth,
             camera.rays(work.info[1]),
             work.image,
             labels,
-            self._settings.cloud_decimation,
+            settings.cloud_decimation,
+            settings.max_depth + margin if margin else math.nan,
             self._clouds.get(camera.name),
             work.info[1].centre,
         )

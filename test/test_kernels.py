@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from sosd_ros import kernels
 from sosd_ros.engine.device import to_metres
+from sosd_ros.labels import UNLABELLED
 from sosd_ros.network import prepare
 
 SIZES = [
@@ -156,27 +157,34 @@ def test_special_answers_become_special_metres(answer, is_disparity, expected):
 
 @pytest.mark.parametrize("labelled", [True, False])
 @pytest.mark.parametrize("step", [1, 2, 3, 7])
-def test_a_cloud_is_rays_times_depth(step, labelled, random):
-    """Of every n-th row and column; what is not finite is NaN in all of x, y and z."""
+@pytest.mark.parametrize("beyond", [np.nan, 10.5])
+def test_a_cloud_is_rays_times_depth(beyond, step, labelled, random):
+    """Of every n-th row and column; what is not finite is NaN in all of x, y and z.
+
+    But for what is beyond the range, if that is to have a point: it has no label.
+    """
     height, width = 23, 31
     depth = random.uniform(0.1, 10, (height, width)).astype(np.float32)
-    depth.flat[::5], depth.flat[::7] = np.inf, np.nan
+    depth.flat[::5], depth.flat[::7], depth.flat[::11] = np.inf, np.nan, -np.inf
     x_over_z, y_over_z = (random.uniform(-1, 1, n).astype(np.float32) for n in (width, height))
     rgb = random.integers(0, 256, (height, width, 3), dtype=np.uint8)
     labels = random.integers(0, 256, (height if labelled else 0, width), dtype=np.uint8)
     shape = (-(-height // step), -(-width // step), 5 if labelled else 4)
     points = np.zeros(shape, np.float32)
-    arguments = (depth, x_over_z, y_over_z, rgb, labels, step, points, points.view(np.uint32))
-    kernels.in_bands(shape[0], (kernels.cloud, *arguments))
+    arguments = (depth, x_over_z, y_over_z, rgb, labels, step, np.float32(beyond))
+    kernels.in_bands(shape[0], (kernels.cloud, *arguments, points, points.view(np.uint32)))
 
-    z = np.where(np.isfinite(depth), depth, np.float32(np.nan))
+    z = np.where(np.isposinf(depth), np.float32(beyond), depth)
+    z[~np.isfinite(z)] = np.nan
     expected = np.stack([z * x_over_z, z * y_over_z[:, None], z], axis=-1)[::step, ::step]
     np.testing.assert_array_equal(points[..., :3], expected)
     integers = points.view(np.uint32)
     red, green, blue = np.moveaxis(rgb[::step, ::step].astype(np.uint32), -1, 0)
     np.testing.assert_array_equal(integers[..., 3], red << 16 | green << 8 | blue)
     if labelled:
-        np.testing.assert_array_equal(integers[..., 4], labels[::step, ::step])
+        is_beyond = np.isposinf(depth) & np.isfinite(beyond)
+        expected = np.where(is_beyond, UNLABELLED, labels)[::step, ::step]
+        np.testing.assert_array_equal(integers[..., 4], expected)
 
 
 @pytest.mark.parametrize("cores", [1, 2, 3, 64])

@@ -483,6 +483,17 @@ def test_depth_without_a_value_is_a_point_without_a_value(value):
     assert message.data.tobytes()[12:] == struct.pack("<4BI", 30, 20, 10, 0, 7)
 
 
+@pytest.mark.parametrize(("value", "x"), [(np.inf, 3.0), (np.nan, np.nan), (4.0, 1.0)])
+def test_what_is_beyond_the_range_may_have_a_point_on_its_ray(value, x):
+    """At the depth that is asked for, with its colour and unlabelled; invalid depth has none."""
+    depth, rays = np.array([[value]], np.float32), (np.float32([0.25]), np.float32([0.5]))
+    rgb, labels = np.array([[[10, 20, 30]]], np.uint8), np.array([[7]], np.uint8)
+    message = messages.cloud_message(HEADER, depth, rays, rgb, labels, beyond=12.0)
+    np.testing.assert_array_equal(np.frombuffer(message.data, "<f4")[:3], [x, 2 * x, 4 * x])
+    label = 255 if np.isinf(value) else 7
+    assert message.data.tobytes()[12:] == struct.pack("<4BI", 30, 20, 10, 0, label)
+
+
 @pytest.mark.parametrize("step", [1, 2, 3, 64])
 def test_a_decimated_cloud_has_every_nth_row_and_column(step, random):
     """The first among them, and as many as there are."""

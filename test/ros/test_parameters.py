@@ -124,6 +124,17 @@ def test_the_cloud_is_decimated_while_it_runs(running):
     assert not running.set_parameters(cloud_decimation=2.0).successful
 
 
+def test_what_is_beyond_the_range_clears_costmaps_if_it_is_asked_to(running):
+    """All is about 2 m: beyond max_depth there are no points, or all at max_depth and a margin."""
+    for margin, z in ((0.0, np.nan), (0.5, 1.5)):
+        assert running.set_parameters(max_depth=1.0, cloud_clearing_margin=margin).successful
+        depth, points = answer(running, "depth", "points")
+        assert np.isposinf(pixels(depth, np.float32)).all()
+        cloud = np.frombuffer(points.data, np.float32).reshape(-1, 5)
+        np.testing.assert_array_equal(cloud[:, 2], np.float32(z))
+        assert (cloud.view(np.uint32)[:, 4] == 255).all() == np.isfinite(z)
+
+
 def test_uncertain_pixels_are_unlabelled(running):
     """An untrained network is certain of nothing: below a high threshold all is 255."""
     running.listen("confidence")

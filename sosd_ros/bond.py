@@ -1,0 +1,55 @@
+"""The bond with Nav2's lifecycle manager, which ends all that it manages when one bond breaks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rclpy.node import Node
+
+try:
+    from bondpy.bondpy import Bond
+except ImportError:  # optional: a manager can be told to do without
+    Bond = None
+
+# Seconds, 31 years: as Nav2's own nodes, this one outlasts a manager that falls silent. The
+# parameter by which they say so would be declared by bondpy a second time, which rclpy refuses.
+NEVER = 1e9
+MISSING = (
+    "the package bondpy is not installed, so that there is no bond: Nav2's lifecycle manager needs "
+    "bond_timeout: 0.0"
+)
+
+
+class ManagerBond:
+    """Tells a lifecycle manager that ``node`` lives, on the topic ``bond`` under the node's name.
+
+    Heartbeats come from a thread of their own, whatever the executor and the network are at.
+    """
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._bond: Any = None
+        self._is_missed = Bond is None
+
+    def form(self, period: float) -> None:
+        """Begin with heartbeats every ``period`` seconds; 0 or less: none."""
+        if period <= 0:
+            return
+        if Bond is None:
+            if self._is_missed:
+                self._node.get_logger().info(MISSING)
+            self._is_missed = False
+            return
+        self._bond = Bond(self._node, "bond", self._node.get_name())
+        self._bond.heartbeat_period = period
+        self._bond.heartbeat_timeout = NEVER
+        self._bond.start()
+
+    def dissolve(self) -> None:
+        """Tell the manager, if there is a bond, and end the heartbeats."""
+        bond, self._bond = self._bond, None
+        if bond is not None:
+            bond.shutdown()
+            # Which the bond has destroyed, and rclpy would keep.
+            self._node.destroy_subscription(bond.sub)
+            self._node.destroy_publisher(bond.pub)
