@@ -88,12 +88,13 @@ def test_every_ros_package_that_is_imported_is_required(manifest, setup_argument
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.ImportFrom) and node.level == 0:
                 imported.add(node.module.partition(".")[0])
-    imported = {name for name in imported if name == "rclpy" or name.endswith(("_msgs", "_python"))}
+    endings = ("rclpy", "bondpy", "_msgs", "_python")
+    imported = {name for name in imported if name.endswith(endings)}
     assert {"diagnostic_msgs", "rclpy", "sensor_msgs"} <= imported
     assert imported <= {dependency.text for dependency in manifest.findall("exec_depend")}
     for extra in ("ros", "ros-jazzy"):
         required = " ".join(setup_arguments["extras_require"][extra]).replace("-", "_")
-        optional = {"vision_msgs"}  # not on PyPI; the node does without
+        optional = {"bondpy", "vision_msgs"}  # not on PyPI; the node does without
         assert [name for name in imported - optional if f"_{name}" not in required] == []
 
 
