@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import sys
 import threading
 
 import pytest
 import yaml
-from lifecycle_msgs.msg import State
+from lifecycle_msgs.msg import State, Transition
 from robot import ROOT
 
 pytest.importorskip("launch_ros", reason="no launch_ros: it comes with a ROS 2, not from PyPI")
@@ -24,29 +25,29 @@ from launch.utilities import perform_substitutions
 SOURCE = PythonLaunchDescriptionSource(str(ROOT / "launch" / "perception.launch.py"))
 
 
+def install(prefix, package, executable, code):
+    """A package with a Python program, as far as launch looks for one."""
+    marker = prefix / "share" / "ament_index" / "resource_index" / "packages" / package
+    program = prefix / "lib" / package / executable
+    for path in (marker, program):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    program.write_text(f"#!{sys.executable}\n{code}\n")
+    program.chmod(0o755)
+
+
 @pytest.fixture(autouse=True)
 def installed(tmp_path, monkeypatch):
-    """The checkout as an installed package, as far as launch looks for one."""
-    marker = tmp_path / "share" / "ament_index" / "resource_index" / "packages" / "sosd_ros"
-    node = tmp_path / "lib" / "sosd_ros" / "perception_node"
-    for path in (marker, node):
-        path.parent.mkdir(parents=True)
-        path.touch()
-    node.write_text(
-        f"#!{sys.executable}\n"
-        f"import sys\n"
-        f"sys.path.insert(0, {str(ROOT)!r})\n"
-        f"from sosd_ros.node import main\n"
-        f"main()\n"
-    )
-    node.chmod(0o755)
+    """The checkout as an installed package."""
+    code = f"import sys\nsys.path.insert(0, {str(ROOT)!r})\nfrom sosd_ros.node import main\nmain()"
+    install(tmp_path, "sosd_ros", "perception_node", code)
     prefixes = [str(tmp_path), os.environ.get("AMENT_PREFIX_PATH", "")]
     monkeypatch.setenv("AMENT_PREFIX_PATH", os.pathsep.join(filter(None, prefixes)))
 
 
-def run(arguments, check=lambda: None, handlers=()):
+def run(arguments, check=lambda: None, handlers=(), source=SOURCE):
     """Launch, call ``check`` in a thread, and end; the exit status of the launch."""
-    include = IncludeLaunchDescription(SOURCE, launch_arguments=arguments.items())
+    include = IncludeLaunchDescription(source, launch_arguments=arguments.items())
     actions = [*map(RegisterEventHandler, handlers), include]
 
     async def launch_and_check():
@@ -203,3 +204,43 @@ def test_a_params_file_that_is_not_there_is_refused(capfd):
     """Else the node would start with other parameters than the user thinks."""
     assert run({"params_file": "/nowhere/params.yaml"}) == 1
     assert "params_file /nowhere/params.yaml does not exist" in "".join(capfd.readouterr())
+
+
+def test_the_page_about_nav2_has_a_launch_file_that_works(camera, small_weights, tmp_path):
+    """It starts the node with the page's parameters, which waits for the manager, and that one.
+
+    The manager is a program of its name, which keeps what it is started with.
+    """
+    blocks = re.findall(r"```(\w+)\n(.*?)```", (ROOT / "docs" / "nav2.md").read_text(), re.DOTALL)
+    code = dict(blocks)
+    parameters = yaml.safe_load(code["yaml"])
+    parameters["sosd"]["ros__parameters"] |= {"weights": str(small_weights), "device": "cpu"}
+    params_file, launch_file = tmp_path / "nav2_perception.yaml", tmp_path / "page.launch.py"
+    params_file.write_text(yaml.safe_dump(parameters))
+    assert "/path/to/nav2_perception.yaml" in code["python"]
+    launch_file.write_text(
+        code["python"].replace("/path/to/nav2_perception.yaml", str(params_file))
+    )
+    for folder in ("launch", "config"):
+        share = tmp_path / "share" / "sosd_ros" / folder
+        share.parent.mkdir(exist_ok=True)
+        share.symlink_to(ROOT / folder)
+    told = tmp_path / "told"
+    install(
+        tmp_path,
+        "nav2_lifecycle_manager",
+        "lifecycle_manager",
+        f"import sys, pathlib\npathlib.Path({str(told)!r}).write_text(' '.join(sys.argv))",
+    )
+
+    def check():
+        camera.wait(told.exists, "the manager")
+        camera.wait(lambda: camera.state() == State.PRIMARY_STATE_UNCONFIGURED, "a node")
+        for transition in (Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE):
+            assert camera.change_state(transition)
+        camera.wait(lambda: camera.node.count_subscribers("/camera/image_rect"), "a subscription")
+
+    source = PythonLaunchDescriptionSource(str(launch_file))
+    assert run({}, check, source=source) == 0
+    assert "__node:=lifecycle_manager_perception" in told.read_text()
+    assert f"--params-file {params_file}" in told.read_text()
