@@ -48,8 +48,11 @@ class ManagerBond:
     def dissolve(self) -> None:
         """Tell the manager, if there is a bond, and end the heartbeats."""
         bond, self._bond = self._bond, None
-        if bond is not None:
+        if bond is None:
+            return
+        try:
             bond.shutdown()
-            # Which the bond has destroyed, and rclpy would keep.
+        finally:
+            # The bond destroys them, but an executor that still waits for them cannot go on.
             self._node.destroy_subscription(bond.sub)
             self._node.destroy_publisher(bond.pub)

@@ -19,8 +19,6 @@ import numba.extending
 import numpy as np
 from numba.core.caching import FunctionCache
 
-from .labels import UNLABELLED
-
 _FLAGS = {"contract", "reassoc", "arcp", "nsz"}
 
 
@@ -472,6 +470,7 @@ def cloud(
     labels: np.ndarray,
     step: int,
     beyond: float,
+    unlabelled: int,
     points: np.ndarray,
     integers: np.ndarray,
 ) -> None:
@@ -483,7 +482,8 @@ def cloud(
         rgb: (H, W, 3) uint8.
         labels: (H, W) uint8; without rows: no field of labels.
         step: every how many rows and columns of the image there is a point.
-        beyond: float32 metres along z that +inf stands for, and then without a label; NaN: none.
+        beyond: float32 metres along z that +inf stands for; NaN: none.
+        unlabelled: the label of such a point.
         points: (h, w, 5 or 4) float32, written.
         integers: the same memory as uint32.
     """
@@ -503,4 +503,4 @@ def cloud(
                 np.uint32(rgb[y, x, 0]) << 16 | np.uint32(rgb[y, x, 1]) << 8 | rgb[y, x, 2]
             )
             if labelled:
-                integers[row, column, 4] = UNLABELLED if is_beyond else labels[y, x]
+                integers[row, column, 4] = unlabelled if is_beyond else labels[y, x]

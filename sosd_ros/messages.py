@@ -17,6 +17,7 @@ from sensor_msgs.msg import CompressedImage, Image, PointCloud2, PointField
 from std_msgs.msg import Header
 
 from . import kernels
+from .labels import UNLABELLED
 
 MAX_PIXELS = 2**24  # 4096 x 4096: as rgba16, with all outputs, 2.8 GB in the node
 MAX_ASPECT = 64  # a line camera's strip; the network sees it in as many pixels as a square image
@@ -438,8 +439,8 @@ def cloud_message(
     message = _empty_cloud(-(-height // step), -(-width // step), labels.size > 0, into)
     message.header = header
     floats = np.frombuffer(message.data, "<f4").reshape(message.height, message.width, -1)
-    arguments = (depth, *rays, rgb, labels, step, np.float32(beyond), floats, floats.view("<u4"))
-    kernels.in_bands(message.height, (kernels.cloud, *arguments))
+    inputs = (depth, *rays, rgb, labels, step, np.float32(beyond), UNLABELLED)
+    kernels.in_bands(message.height, (kernels.cloud, *inputs, floats, floats.view("<u4")))
     if any(centre):
         floats[..., :2] += np.array(centre, np.float32)
     return message

@@ -78,7 +78,9 @@ def test_only_the_node_and_the_commands_use_rclpy():
         for path in (ROOT / "sosd_ros").rglob("*.py")
         if "rclpy" in tops(imports(path))
     }
-    the_node = {f"sosd_ros/{name}.py" for name in ("node", "topics", "parameters", "process")}
+    the_node = {
+        f"sosd_ros/{name}.py" for name in ("node", "bond", "topics", "parameters", "process")
+    }
     assert {user for user in users if user.count("/") == 1} <= the_node
     assert {user.split("/")[1] for user in users - the_node} <= {"demo", "checks", "benchmark"}
 

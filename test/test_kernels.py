@@ -14,7 +14,6 @@ from torch.nn import functional
 
 from sosd_ros import kernels
 from sosd_ros.engine.device import to_metres
-from sosd_ros.labels import UNLABELLED
 from sosd_ros.network import prepare
 
 SIZES = [
@@ -171,7 +170,7 @@ def test_a_cloud_is_rays_times_depth(beyond, step, labelled, random):
     labels = random.integers(0, 256, (height if labelled else 0, width), dtype=np.uint8)
     shape = (-(-height // step), -(-width // step), 5 if labelled else 4)
     points = np.zeros(shape, np.float32)
-    arguments = (depth, x_over_z, y_over_z, rgb, labels, step, np.float32(beyond))
+    arguments = (depth, x_over_z, y_over_z, rgb, labels, step, np.float32(beyond), 255)
     kernels.in_bands(shape[0], (kernels.cloud, *arguments, points, points.view(np.uint32)))
 
     z = np.where(np.isposinf(depth), np.float32(beyond), depth)
@@ -183,7 +182,7 @@ def test_a_cloud_is_rays_times_depth(beyond, step, labelled, random):
     np.testing.assert_array_equal(integers[..., 3], red << 16 | green << 8 | blue)
     if labelled:
         is_beyond = np.isposinf(depth) & np.isfinite(beyond)
-        expected = np.where(is_beyond, UNLABELLED, labels)[::step, ::step]
+        expected = np.where(is_beyond, 255, labels)[::step, ::step]
         np.testing.assert_array_equal(integers[..., 4], expected)
 
 
@@ -222,8 +221,8 @@ def calls_a_kernel(folder):
         import numpy as np, alone
         depth, rgb = np.full((2, 2), 3, np.float32), np.zeros((2, 2, 3), np.uint8)
         rays, points = np.ones(2, np.float32), np.zeros((2, 2, 4), np.float32)
-        arguments = (depth, rays, rays, rgb, rgb[:0, :, 0], 1, points, points.view(np.uint32))
-        alone.in_bands(2, (alone.cloud, *arguments))
+        inputs = (depth, rays, rays, rgb, rgb[:0, :, 0], 1, np.float32(9), 255)
+        alone.in_bands(2, (alone.cloud, *inputs, points, points.view(np.uint32)))
         assert (points[..., :3] == 3).all()
         print(sum(alone.cloud.stats.cache_hits.values()))
     """

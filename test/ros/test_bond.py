@@ -33,6 +33,7 @@ def managed_node(tmp_path_factory, small_weights):
     if node.process.poll() is None:
         node.end()
     assert node.process.returncode == 0, node.log
+    assert "a callback failed" not in node.log
 
 
 @pytest.fixture
