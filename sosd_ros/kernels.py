@@ -50,6 +50,14 @@ class _Kept(FunctionCache):
             super().save_overload(sig, data)  # type: ignore[no-untyped-call]
 
 
+def plain(array: np.ndarray) -> np.ndarray:
+    """The array, or a copy of it, as all kernels take theirs: contiguous, aligned and writable.
+
+    For each other layout they would be compiled again, in seconds, when it first comes.
+    """
+    return np.require(array, requirements=["C", "A", "W"])
+
+
 @cache
 def _pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(len(os.sched_getaffinity(0)), thread_name_prefix="bands")
@@ -350,8 +358,9 @@ def _begin_odds(
         For how many lines the series keep within the range of float32.
     """
     best, reference, steepest = line[0], line[2], line[3]
-    reference[:] = best
-    steepest[:] = np.float32(0.1)
+    for x in range(best.size):  # to compile `reference[:] = best` would take a second
+        reference[x] = best[x]
+        steepest[x] = np.float32(0.1)
     for i in range(count):
         above, below, start, growth = edges[0, i], edges[1, i], odds[0, i], odds[1, i]
         for x in range(best.size):

@@ -439,11 +439,18 @@ def cloud_message(
     message = _empty_cloud(-(-height // step), -(-width // step), labels.size > 0, into)
     message.header = header
     floats = np.frombuffer(message.data, "<f4").reshape(message.height, message.width, -1)
-    inputs = (depth, *rays, rgb, labels, step, np.float32(beyond), UNLABELLED)
+    arrays = map(kernels.plain, (depth, *rays, rgb, labels))
+    inputs = (*arrays, step, np.float32(beyond), UNLABELLED)
     kernels.in_bands(message.height, (kernels.cloud, *inputs, floats, floats.view("<u4")))
     if any(centre):
         floats[..., :2] += np.array(centre, np.float32)
     return message
+
+
+def warm_up() -> None:
+    """Write a cloud, so that the first real one does not wait until that is compiled."""
+    depth, labels = np.zeros((1, 1), np.float32), np.zeros((1, 1), np.uint8)
+    cloud_message(Header(), depth, (depth[0], depth[0]), np.zeros((1, 1, 3), np.uint8), labels)
 
 
 def _empty_cloud(

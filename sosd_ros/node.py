@@ -172,6 +172,7 @@ class PerceptionNode(LifecycleNode):
         )
         self._engine = engine  # to be closed, if anything fails from here on
         engine.warm_up(len(settings.cameras))
+        messages.warm_up()
         self._misfits = {}
         for name in settings.cameras:
             self._cameras[name] = CameraTopics(self, name, engine.answers, self._on_incompatible)

@@ -68,7 +68,7 @@ class HostProgram:
     def prepare(self, images: np.ndarray) -> None:
         """Resize and normalise into the network's input."""
         for image, out in zip(images, self._inputs.numpy(), strict=True):
-            rows = np.ascontiguousarray(image).reshape(image.shape[0], -1)
+            rows = kernels.plain(image).reshape(image.shape[0], -1)
             arguments = (rows, *self._resampling, self._shift, self._scale, out)
             kernels.in_bands(out.shape[1], (kernels.prepare, *arguments))
 

@@ -1,0 +1,115 @@
+"""What is compiled before the node is active is all that images of any kind need."""
+
+import importlib
+import itertools
+
+import numba
+import numpy as np
+import pytest
+
+pytest.importorskip("sensor_msgs.msg", reason="needs ROS 2, or its wheels: pip install '.[ros]'")
+from numba.core.dispatcher import Dispatcher
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
+
+from sosd_ros import kernels, messages, weights
+from sosd_ros.camera import Intrinsics
+from sosd_ros.engine import load
+
+# Sizes of 4:2:0 are even; the others' are not, and a single row or column is one's own layout.
+SIZES = {encoding: [(6, 8)] for encoding in messages._LAYOUTS}
+SIZES["rgb8"] = [(6, 8), (5, 7), (1, 8), (8, 1)]
+PADDINGS = (0, 1, 5)  # bytes after each row
+
+
+@pytest.fixture
+def fresh_kernels():
+    """The kernels as a new process has them: for no arrays yet."""
+    return importlib.reload(kernels)
+
+
+@pytest.fixture
+def engine(fresh_kernels, small_weights):
+    """The network with what surrounds it, on a CPU."""
+    file = weights.read(small_weights)
+    frame = np.zeros((64, 96, 3), np.uint8)
+    return load(file, frame, "cpu", backend="torch", precision="fp32")
+
+
+def compiled():
+    """Of which arrays each kernel has been compiled for."""
+    found = {name: k for name, k in vars(kernels).items() if isinstance(k, Dispatcher)}
+    return {name: set(map(str, kernel.signatures)) for name, kernel in found.items()}
+
+
+def image_messages():
+    """Every encoding, of rows with and without padding and of either byte order."""
+    for encoding, layout in messages._LAYOUTS.items():
+        for (height, width), padding in itertools.product(SIZES[encoding], PADDINGS):
+            for is_bigendian in range(layout.value_bytes):
+                step = layout.row_bytes(width) + padding
+                message = Image(encoding=encoding, height=height, width=width, step=step)
+                message.is_bigendian = is_bigendian
+                message.data.frombytes(bytes(step * layout.rows(height)))
+                yield message
+
+
+def read_only(array):
+    """A view that must not be written to, as of memory that others own."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+def answer(engine, image, answers, step):
+    """The way of a frame, from its picture to its cloud."""
+    height, width = image.shape[:2]
+    rays = Intrinsics(100.0, 100.0, 0.0, 0.0, width, height).rays()
+    depth, labels, _ = engine(image[None], [100.0], answers)
+    if depth is not None:
+        labels = None if labels is None else labels[0]
+        messages.cloud_message(Header(), depth[0], rays, image, labels, step)
+
+
+def test_no_image_needs_what_is_not_compiled_yet(engine):
+    """Every encoding, padded and not, writable and not, in batches, whatever is asked of it."""
+    engine.warm_up(2)
+    messages.warm_up()
+    before = compiled()
+    assert all(before[name] for name in ("prepare", "metres", "classify", "cloud"))
+    # Kernels see but the array's size and type, and what is alike need not be answered twice.
+    images = [messages.to_rgb(message) for message in image_messages()]
+    images = {(image.shape, str(numba.typeof(image))): image for image in images}
+    for image in images.values():
+        answer(engine, image, {"depth", "semantic"}, 1)
+        answer(engine, read_only(image), {"depth", "semantic"}, 2)
+    image = np.zeros((48, 64, 3), np.uint8)
+    for answers in ({"depth"}, {"semantic"}, {"confidence"}, {"depth", "semantic", "confidence"}):
+        for step in (1, 3):
+            answer(engine, image, answers, step)
+    engine(np.stack([image, image]), [100.0] * 2, engine.answers)
+    assert compiled() == before
+
+
+def test_a_cloud_is_the_same_from_memory_of_any_layout(fresh_kernels, random):
+    """Strided, transposed, read-only or unaligned; nothing is compiled for it."""
+    messages.warm_up()
+    before = compiled()
+    depth = random.uniform(1, 9, (4, 6)).astype(np.float32)
+    rgb, labels = (random.integers(0, 256, shape, np.uint8) for shape in ((4, 6, 3), (4, 6)))
+    rays = np.arange(6, dtype=np.float32), np.arange(4, dtype=np.float32)
+
+    def others(array):
+        unaligned = np.frombuffer(b"." + array.tobytes(), array.dtype, offset=1)
+        return [
+            np.repeat(array, 2, -1)[..., ::2],
+            np.asfortranarray(array),
+            read_only(array),
+            unaligned.reshape(array.shape),
+        ]
+
+    expected = messages.cloud_message(Header(), depth, rays, rgb, labels)
+    for arrays in zip(*map(others, (depth, *rays, rgb, labels)), strict=True):
+        cloud = messages.cloud_message(Header(), arrays[0], arrays[1:3], *arrays[3:])
+        assert cloud == expected
+    assert compiled() == before
