@@ -30,7 +30,9 @@ class NodeError(RuntimeError):
 
 
 @contextmanager
-def perception_node(parameters: Mapping[str, object]) -> Iterator[subprocess.Popen]:
+def perception_node(
+    parameters: Mapping[str, object], log_level: str = "info"
+) -> Iterator[subprocess.Popen]:
     """The real node with ``parameters`` over those of ``config/perception.yaml``.
 
     Runs until the block ends.
@@ -40,6 +42,7 @@ def perception_node(parameters: Mapping[str, object]) -> Iterator[subprocess.Pop
         *(sys.executable, "-m", "sosd_ros.node", "--ros-args"),
         *("--params-file", str(share("config", "perception.yaml"))),
         *(word for argument in given for word in ("-p", argument)),
+        *("--log-level", f"sosd:={log_level}"),
     ]
     with running(command) as process:
         yield process

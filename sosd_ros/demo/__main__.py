@@ -14,6 +14,7 @@ from rclpy.executors import SingleThreadedExecutor
 from tqdm import tqdm
 
 from .. import weights
+from ..engine import AUTO, BACKENDS
 from ..labels import LabelSet
 from ..malloc import keep_freed_memory
 from ..process import (
@@ -24,8 +25,10 @@ from ..process import (
     wait_until_active,
 )
 from .contact_sheet import contact_sheet
+from .engine import build_once, has_bfloat16
 from .frames import SourceError, open_source
 from .player import Player
+from .verdict import cpu_time, reasons, verdict
 
 _CONNECT_TIMEOUT = 20.0  # seconds
 _ANSWER_TIMEOUT = 20.0
@@ -46,6 +49,12 @@ def _parser() -> argparse.ArgumentParser:
         help="a folder of images, a video file, or a camera (0, /dev/video0); default: samples",
     )
     add_node_options(parser)
+    parser.add_argument(
+        "--backend",
+        default=AUTO,
+        choices=[AUTO, *(backend.name for backend in BACKENDS)],
+        help="of the node; auto, the default: the fastest, which on a CPU is built beforehand",
+    )
     parser.add_argument("--rate", type=float, default=30.0, help="frames/s to play (%(default)g)")
     parser.add_argument(
         "--frames", type=int, default=360, help="frames to play at most (%(default)s)"
@@ -114,13 +123,26 @@ def report(player: Player) -> str:
     return "\n".join(lines)
 
 
+def _summary(player: Player, rate: float, no_engine: str, others: float) -> str:
+    sent = list(player.sent.values())
+    if sent[1:]:  # a camera has a rate of its own
+        rate = (len(sent) - 1) / (sent[-1] - sent[0])
+    answered = len(set.intersection(*map(set, player.arrived.values())))
+    engine = f"{player.health['backend']} on {player.health['device']}"
+    why = reasons(player.health, no_engine, has_bfloat16(), others)
+    return verdict(rate, len(sent), answered, engine, why)
+
+
 def run(arguments: argparse.Namespace) -> None:
-    labels = weights.read(Path(arguments.weights)).manifest.labels
+    path = Path(arguments.weights)
+    labels = weights.read(path).manifest.labels
     source = open_source(arguments.source, arguments.rate)
     if not source.is_calibrated:
         print("no calibration for this source: assuming a field of view of 60 degrees")
     count = min(arguments.frames, source.length or arguments.frames)
-    print(f"playing {source.name} at {arguments.rate:g} Hz to the node on {arguments.device}")
+    no_engine = f"--backend asks for {arguments.backend}"
+    if arguments.backend == AUTO:
+        no_engine = build_once(path, arguments.device, source.sizes(count))
 
     use_local_middleware()
     keep_freed_memory()
@@ -128,22 +150,27 @@ def run(arguments: argparse.Namespace) -> None:
     executor = SingleThreadedExecutor()
     player = Player(source)
     executor.add_node(player)
+    parameters = {name: getattr(arguments, name) for name in ("weights", "device", "backend")}
     try:
-        with perception_node({"weights": arguments.weights, "device": arguments.device}) as node:
+        print("starting the node ...", flush=True)
+        # What it says of engines is for those who choose one; the rest is said here.
+        with perception_node(parameters, log_level="warn") as node:
             wait_until_active(node, player, executor)
             _wait_until_connected(player, executor)
+            print(f"playing {source.name} at {arguments.rate:g} Hz", flush=True)
+            before = cpu_time(node.pid)
             _play(player, executor, arguments.rate, count)
+            others = cpu_time(node.pid).others_since(before)
     finally:
         executor.shutdown()
         rclpy.try_shutdown()
 
-    print(f"\n{len(player.sent)} frames played, latest-frame slot: older ones are passed over\n")
-    print(report(player))
+    print(f"\n{report(player)}\n")
     problems = check(player)
     if problems:
         raise DemoError("; ".join(problems[:5]))
-    print("\ndepth, camera_info, semantic and points came back for every answered frame,")
-    print("with its exact stamp and frame")
+    print(_summary(player, arguments.rate, no_engine, others))
+    print("each with depth, labels and points, and with its exact stamp and frame")
     _write_sheet(player, labels, arguments.out)
 
 

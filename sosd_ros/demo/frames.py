@@ -35,6 +35,7 @@ class Source(NamedTuple):
         is_calibrated: whether ``intrinsics`` are known, and not assumed.
         intrinsics: of the camera at an image size of (width, height).
         length: number of frames that ``frames`` gives at most; ``None`` if not known before.
+        sizes: the (height, width) that occur among so many frames.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Source(NamedTuple):
     is_calibrated: bool
     intrinsics: Callable[[int, int], Intrinsics]
     length: int | None
+    sizes: Callable[[int], set[tuple[int, int]]]
 
 
 def open_source(source: str | None, rate: float, seconds_per_picture: float = 1.0) -> Source:
@@ -53,13 +55,14 @@ def open_source(source: str | None, rate: float, seconds_per_picture: float = 1.
     Raises:
         SourceError: if there is no such source, or it gives no frame.
     """
+    repeat = max(1, round(rate * seconds_per_picture))
     if source is None:
         folder = share("demo")
-        samples = _folder(folder, round(rate * seconds_per_picture))
+        samples = _folder(folder, repeat)
         return samples._replace(is_calibrated=True, intrinsics=_calibration(folder).resized)
     path = Path(source).expanduser()
     if path.is_dir():
-        return _folder(path, round(rate * seconds_per_picture))
+        return _folder(path, repeat)
     return _capture(source if source.isdigit() else str(path))
 
 
@@ -77,15 +80,20 @@ def _folder(folder: Path, repeat: int) -> Source:
             f"{', '.join(sorted(_SUFFIXES))}"
         )
 
-    def frames() -> Iterator[tuple[int, np.ndarray]]:
+    def pictures() -> Iterator[tuple[int, np.ndarray]]:
         for number, path in enumerate(paths):
             image = cv2.imread(str(path), cv2.IMREAD_COLOR)
             if image is None:
                 raise SourceError(f"image {path} cannot be decoded; remove it or mend it")
-            yield from itertools.repeat((number, _frame(image)), repeat)
+            yield number, _frame(image)
 
+    def sizes(frames: int) -> set[tuple[int, int]]:
+        shown = itertools.islice(pictures(), -(-frames // repeat))
+        return {image.shape[:2] for _, image in shown}
+
+    frames = (picture for picture in pictures() for _ in range(repeat))
     name = f"{len(paths)} images of {folder}"
-    return Source(name, frames(), False, assumed_intrinsics, repeat * len(paths))
+    return Source(name, frames, False, assumed_intrinsics, repeat * len(paths), sizes)
 
 
 def _capture(source: str) -> Source:
@@ -97,17 +105,24 @@ def _capture(source: str) -> Source:
     capture = cv2.VideoCapture(int(source) if source.isdigit() else source)
     if not capture.isOpened():
         raise SourceError(f"source {source} cannot be opened as a video or a camera")
+    is_there, first = capture.read()
+    if not is_there:
+        raise SourceError(f"source {source} gives no frame")
 
     def frames() -> Iterator[tuple[int, np.ndarray]]:
+        image = first
         for number in itertools.count():
+            yield number, _frame(image)
             is_there, image = capture.read()
             if not is_there:
                 return
-            yield number, _frame(image)
+
+    def sizes(_: int) -> set[tuple[int, int]]:
+        return {_frame(first).shape[:2]}
 
     length = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
     count = length if not is_camera and length > 0 else None
-    return Source(source, frames(), False, assumed_intrinsics, count)
+    return Source(source, frames(), False, assumed_intrinsics, count, sizes)
 
 
 def _frame(bgr: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from builtin_interfaces.msg import Time
+from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
@@ -36,6 +37,7 @@ class Player(Node):
         arrived: time of arrival by stamp, for each topic, in the order of arrival.
         answers: (image, depth, labels) of the last frame of each picture that was answered, at
             the size of a tile of the contact sheet.
+        health: the values of the node's diagnostics, as they were last.
     """
 
     def __init__(self, source: Source) -> None:
@@ -45,6 +47,7 @@ class Player(Node):
         self._infos = self.create_publisher(CameraInfo, "camera_info", QoSProfile(depth=1))
         for topic, kind in TOPICS.items():
             self.create_subscription(kind, topic, self._listener(topic), QoSProfile(depth=10))
+        self.create_subscription(DiagnosticArray, "/diagnostics", self._on_health, 10)
         self._pictures: dict[Stamp, tuple[int, np.ndarray]] = {}
         self._halves: dict[Stamp, dict[str, np.ndarray]] = {}
         self.finished = False
@@ -52,12 +55,15 @@ class Player(Node):
         self.sent: dict[Stamp, float] = {}
         self.arrived: dict[str, dict[Stamp, float]] = {topic: {} for topic in TOPICS}
         self.answers: dict[int, Answer] = {}
+        self.health: dict[str, str] = {}
 
     def is_connected(self) -> bool:
-        """Whether the perception node hears both inputs, and we hear all outputs."""
+        """Whether the perception node hears both inputs, and we hear all outputs and its health."""
         inputs = (self._images, self._infos)
-        return all(publisher.get_subscription_count() for publisher in inputs) and all(
-            self.count_publishers(topic) for topic in TOPICS
+        return (
+            all(publisher.get_subscription_count() for publisher in inputs)
+            and all(self.count_publishers(topic) for topic in TOPICS)
+            and self.health.get("state") == "active"
         )
 
     def play_next(self) -> None:
@@ -89,6 +95,11 @@ class Player(Node):
                 self._keep(topic, stamp, message)
 
         return listen
+
+    def _on_health(self, message: DiagnosticArray) -> None:
+        for status in message.status:
+            if status.name == "sosd: node":
+                self.health = {entry.key: entry.value for entry in status.values}
 
     def _keep(self, topic: str, stamp: Stamp, message: Image) -> None:
         """Put the two halves of an answer together."""

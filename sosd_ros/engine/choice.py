@@ -211,6 +211,27 @@ def ensure_built(
             cache.store(folder, key, fill)
 
 
+def is_built(
+    file: Weights,
+    device: torch.device,
+    backend: str,
+    precision: str,
+    image_sizes: Iterable[tuple[int, int]],
+    folder: Path,
+) -> bool:
+    """Whether ``load`` finds all that images of these (height, width) need of one backend.
+
+    Raises:
+        EngineError: if it is not installed, or there is nothing of that name on such a device.
+    """
+    (candidate,) = candidates(device, backend, precision)
+    if missing := candidate.backend.missing():
+        raise EngineError(missing)
+    there = cache.find(folder, key_of(candidate, file, device))
+    needed = {input_size(size, file.manifest.input_size) for size in image_sizes}
+    return there is not None and needed <= built_files(there).keys()
+
+
 def candidates(device: torch.device, backend: str, precision: str) -> list[Candidate]:
     """What fits a request, fastest first as a rule.
 

@@ -35,6 +35,17 @@ def test_large_pictures_are_shrunk(tmp_path):
     assert image.shape == (960, 1280, 3)
 
 
+def test_the_sizes_to_come_are_known(tmp_path):
+    """Of the pictures that are played, as they are played; nothing of the frames is lost by it."""
+    for name, size in (("a", (30, 40)), ("b", (3000, 4000)), ("c", (50, 20))):
+        cv2.imwrite(str(tmp_path / f"{name}.png"), np.zeros((*size, 3), np.uint8))
+    source = open_source(str(tmp_path), rate=2)
+    assert source.sizes(4) == {(30, 40), (960, 1280)}
+    assert source.sizes(5) == {(30, 40), (960, 1280), (50, 20)}
+    assert len(list(source.frames)) == source.length == 6
+    assert open_source(None, rate=30).sizes(360) == {(480, 640)}
+
+
 def test_a_video_is_played_frame_by_frame(tmp_path):
     """As many frames as the file has."""
     path = str(tmp_path / "clip.avi")
@@ -43,7 +54,7 @@ def test_a_video_is_played_frame_by_frame(tmp_path):
         writer.write(np.full((48, 64, 3), grey, np.uint8))
     writer.release()
     source = open_source(path, rate=10)
-    assert source.length == 3
+    assert source.length == 3 and source.sizes(3) == {(48, 64)}
     assert [round(image.mean(), -1) for _, image in source.frames] == [0, 100, 200]
 
 

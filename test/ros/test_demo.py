@@ -1,9 +1,15 @@
 """The demo as ``make demo`` runs it, with a network that is quick to run."""
 
+import importlib.util
+
 import cv2
 import numpy as np
+import pytest
 from robot import picture
 from support import run_module
+
+from sosd_ros.demo.engine import build_once
+from sosd_ros.share import DEFAULT_WEIGHTS, share
 
 
 def demo(*arguments):
@@ -17,12 +23,15 @@ def test_the_demo_checks_its_answers_and_draws_them(tmp_path, small_weights):
     for name in ("a", "b"):
         cv2.imwrite(str(frames / f"{name}.png"), picture())
     sheet = tmp_path / "sheet.png"
-    done = demo("--source", frames, "--weights", small_weights, "--out", sheet, "--rate", 10)
+    arguments = ("--weights", small_weights, "--backend", "torch", "--rate", 10)
+    done = demo("--source", frames, "--out", sheet, *arguments)
     assert done.returncode == 0, done.stdout + done.stderr
+    for noise in ("building", "not built", "not installed", "[INFO]"):
+        assert noise not in done.stdout + done.stderr
     for topic in ("/sosd/depth", "/sosd/camera_info", "/sosd/semantic", "/sosd/points"):
         assert topic in done.stdout
     assert "no calibration for this source" in done.stdout
-    assert "20 frames played" in done.stdout
+    assert " Hz, every frame answered by torch " in done.stdout or "20 frames" in done.stdout
     assert f"contact sheet: {sheet}" in done.stdout
     assert np.ptp(cv2.imread(str(sheet))) > 100
 
@@ -44,3 +53,22 @@ def test_weights_that_are_missing_are_named(tmp_path):
     done = demo("--weights", tmp_path / "w.safetensors")
     assert done.returncode == 1
     assert "w.safetensors does not exist" in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_the_engine_is_built_once_and_answers(tmp_path, monkeypatch, capfd):
+    """The shipped weights on a machine where nothing has been built."""
+    for module in ("openvino", "onnxscript"):
+        if importlib.util.find_spec(module) is None:
+            pytest.skip(f"{module} is not installed")
+    monkeypatch.setenv("SOSD_CACHE", str(tmp_path / "cache"))
+    frames = tmp_path / "frames"
+    frames.mkdir()
+    cv2.imwrite(str(frames / "a.png"), cv2.imread(str(share("demo", "01.jpg")))[::2])
+    done = demo("--source", frames, "--out", tmp_path / "sheet.png")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "building an engine for this machine, once" in done.stdout
+    assert " answered by openvino " in done.stdout
+    capfd.readouterr()
+    assert build_once(share("weights", DEFAULT_WEIGHTS), "cpu", {(240, 640)}) == ""
+    assert capfd.readouterr().out == ""
