@@ -46,7 +46,8 @@ test-jazzy:
 	$(MAKE) $(VENV)-jazzy/.installed-ros-jazzy,train,test VENV=$(VENV)-jazzy
 	$(PYTEST) -m "not slow"
 
-demo: $(VENV)/.installed-ros
+# With what the demo builds an engine of, where there is no GPU; small beside torch.
+demo: $(VENV)/.installed-ros,engines
 	$(BIN)/python -m sosd_ros.demo $(if $(SOURCE),--source "$(SOURCE)")
 
 clean:

@@ -31,7 +31,7 @@ def test_the_demo_checks_its_answers_and_draws_them(tmp_path, small_weights):
     for topic in ("/sosd/depth", "/sosd/camera_info", "/sosd/semantic", "/sosd/points"):
         assert topic in done.stdout
     assert "no calibration for this source" in done.stdout
-    assert " Hz, every frame answered by torch " in done.stdout or "20 frames" in done.stdout
+    assert " answered by torch " in done.stdout
     assert f"contact sheet: {sheet}" in done.stdout
     assert np.ptp(cv2.imread(str(sheet))) > 100
 
@@ -62,13 +62,11 @@ def test_the_engine_is_built_once_and_answers(tmp_path, monkeypatch, capfd):
         if importlib.util.find_spec(module) is None:
             pytest.skip(f"{module} is not installed")
     monkeypatch.setenv("SOSD_CACHE", str(tmp_path / "cache"))
-    frames = tmp_path / "frames"
-    frames.mkdir()
-    cv2.imwrite(str(frames / "a.png"), cv2.imread(str(share("demo", "01.jpg")))[::2])
-    done = demo("--source", frames, "--out", tmp_path / "sheet.png")
+    done = demo("--frames", 60, "--out", tmp_path / "sheet.png")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "building an engine for this machine, once" in done.stdout
-    assert " answered by openvino " in done.stdout
+    assert "the fastest that agrees: openvino" in done.stdout
+    assert "answered by" in done.stdout and "no engine" not in done.stdout
     capfd.readouterr()
-    assert build_once(share("weights", DEFAULT_WEIGHTS), "cpu", {(240, 640)}) == ""
+    assert build_once(share("weights", DEFAULT_WEIGHTS), "cpu", {(480, 640)}) == ""
     assert capfd.readouterr().out == ""
