@@ -13,6 +13,7 @@ from sosd_ros.network.decoder import SEMANTIC_CHANNELS
 from sosd_ros.network.objectness import DepthToSemantic, SemanticToDepth, pixel_sqrt
 
 _CUT_OFF = 1.01 * float(pixel_sqrt(torch.zeros(()), torch.zeros(())))
+_ROUNDING = torch.finfo(torch.float32).eps
 
 
 class DepthCue:
@@ -25,16 +26,22 @@ class DepthCue:
     def __init__(self, network: SOSDNet) -> None:
         depth, _ = _units(network)
         self._cut_off = self._positions = 0
-        # Sums of products of all pairs of: the cue, the depth feature's channels, and one.
-        self._products = torch.zeros(())
+        # Of the cue and the depth feature's channels: the mean of each, and the sums of products of
+        # what each pair lies off its means.
+        self._mean = self._scatter = torch.zeros(())
         depth.depth.register_forward_pre_hook(self._see)
 
     def _see(self, _module: nn.Module, inputs: Any) -> None:
         maps = inputs[0].detach().double().transpose(0, 1).flatten(1)
-        known = torch.cat([maps, torch.ones_like(maps[:1])])
         self._cut_off += int((maps[0] <= _CUT_OFF).sum())
-        self._positions += maps.shape[1]
-        self._products = self._products.to(maps.device) + known @ known.T
+        # Merged as by Chan et al. (1979): sums of the values' own squares would cancel.
+        seen, new = self._positions, maps.shape[1]
+        self._positions = seen + new
+        mean = maps.mean(dim=1)
+        off, step = maps - mean[:, None], mean - self._mean.to(mean.device)
+        between = step.outer(step) * (seen * new / self._positions)
+        self._scatter = self._scatter.to(mean.device) + off @ off.T + between
+        self._mean = mean - step * (seen / self._positions)
 
     @property
     def cut_off(self) -> float:
@@ -47,14 +54,17 @@ class DepthCue:
 
         The convolution behind could as well have had it from there; 1 if the cue does not vary.
         """
-        products = self._products.cpu()
-        cue, others = products[0], products[1:, 1:]
-        variance = cue[0] - cue[-1] ** 2 / self._positions
-        if variance <= 0:
+        mean, scatter = self._mean.cpu(), self._scatter.cpu()
+        spread = scatter.diagonal().sqrt()
+        # What varies by less than float32 can tell apart at its size is rounding.
+        varies = spread > _ROUNDING * mean.abs() * self._positions**0.5
+        if not varies[0]:
             return 1.0
-        weights = torch.linalg.lstsq(others, cue[1:, None], driver="gelsd").solution
-        left = cue[0] - (cue[1:] @ weights)[0]
-        return float(1 - left / variance)
+        scatter, spread = scatter[varies][:, varies], spread[varies]
+        correlation = scatter / spread.outer(spread)
+        cue, others = correlation[1:, :1], correlation[1:, 1:]
+        weights = torch.linalg.lstsq(others, cue, driver="gelsd").solution
+        return float((cue * weights).sum().clamp(0, 1))
 
 
 def flatten_cues(network: SOSDNet) -> None:

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import math
 
+import numpy as np
 import pytest
 import torch
 from support import SMALL, write_small_weights
@@ -115,6 +116,39 @@ def test_of_a_cue_it_is_known_what_the_depth_feature_says_too(news, cut_off, kno
         network.depth_head.depth(torch.cat([said[:, None], maps[:, 1:65]], dim=1))
     assert cue.cut_off == cut_off
     assert cue.known == pytest.approx(known, abs=0.02)
+
+
+def watched(maps):
+    """A cue's watcher that has seen pieces of (67 channels, positions): the cue comes first."""
+    network = SOSDNet("sosd", SMALL.backbone).eval()
+    cue = DepthCue(network)
+    for piece in maps:
+        network.depth_head.depth(piece.reshape(1, 65, 1, -1))
+    return cue
+
+
+@pytest.mark.parametrize("value", [0.1, 1e-3, 3.3e4, -7.7e6])
+def test_a_constant_does_not_vary_however_large(random, value):
+    """Not by the rounding of its sums, whatever it lies beside; nor does a channel that is one."""
+    maps = torch.from_numpy(random.standard_normal((65, 4097)).astype(np.float32))
+    maps[0] = value
+    assert watched([maps]).known == 1.0
+    assert watched(maps.split(1000, dim=1)).known == 1.0
+    maps[[0, 1]] = maps[[1, 0]]
+    assert 0 <= watched(maps.split(1000, dim=1)).known < 0.1
+    maps[1:] = value
+    assert watched([maps]).known == 0.0
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e3, 1e5])
+def test_an_offset_changes_nothing_of_what_is_known(random, offset):
+    """Half of the cue is news, as in whole and so in pieces of any length."""
+    maps = torch.from_numpy(random.standard_normal((65, 8000)).astype(np.float32))
+    maps[0] += maps[1]
+    maps += offset
+    whole = watched([maps]).known
+    assert whole == pytest.approx(0.5, abs=0.03)
+    assert watched(maps.split([1, 999, 7000], dim=1)).known == pytest.approx(whole, rel=1e-9)
 
 
 def test_the_depth_cue_is_accounted_for(run, small_weights, nyuv2_root, tmp_path):

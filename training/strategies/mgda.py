@@ -89,7 +89,9 @@ def least_norm(gram: torch.Tensor) -> torch.Tensor:
     """
     (aa, ab), (_, bb) = gram
     distance = aa - 2 * ab + bb
-    gamma = torch.where(distance > 0, ((bb - ab) / distance).clamp(0, 1), 0.5)
+    # A difference of large numbers: what is left of equal ones is their rounding.
+    differ = distance > 4 * torch.finfo(gram.dtype).eps * (aa + bb)
+    gamma = torch.where(differ, ((bb - ab) / distance).clamp(0, 1), 0.5)
     return torch.stack([gamma, 1 - gamma])
 
 

@@ -25,6 +25,14 @@ def test_least_norm_by_hand(a, b, weights):
     assert least_norm(pair @ pair.T).tolist() == pytest.approx(weights)
 
 
+@pytest.mark.parametrize("ulps", [-2, -1, 0, 1, 2])
+@pytest.mark.parametrize("size", [1e-20, 1.0, 1e20])
+def test_of_vectors_that_differ_by_rounding_alone_each_counts_half(size, ulps):
+    """Whatever the sums of their products say of the last digits."""
+    gram = torch.tensor([[1.0, 1.0], [1.0, 1.0 + ulps * torch.finfo().eps]])
+    assert least_norm(size * gram).tolist() == [0.5, 0.5]
+
+
 def test_least_norm_against_every_point_between():
     """No point of the segment, at steps of 1/1000, is shorter."""
     torch.manual_seed(0)
