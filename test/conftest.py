@@ -1,6 +1,12 @@
-"""Fixtures for all tests: small weights, and a generator whose seed is printed."""
+"""Fixtures for all tests: small weights, a generator whose seed is printed, and real data.
+
+No test sees a data set that lies on this machine but those that ask for ``real_nyuv2``. So the
+suite shows on every machine that it passes on one that has none.
+"""
 
 from __future__ import annotations
+
+import os
 
 import numpy as np
 import pytest
@@ -26,6 +32,27 @@ def pytest_terminal_summary(terminalreporter, config):
     """Say what the run has not tested."""
     if count := config.stash.get(_left_out, 0):
         terminalreporter.write_line(f"{count} slow tests left out; `make test-all` runs them")
+_NOWHERE = "/nowhere: a test makes its own data, or asks for real_nyuv2"
+for _variable in ("SOSD_NYUV2", "SOSD_CITYSCAPES"):
+    # Kept for the fixture, and for the workers of pytest-xdist, which begin with what is left here.
+    os.environ.setdefault(f"REAL_{_variable}", os.environ.get(_variable, ""))
+    os.environ[_variable] = _NOWHERE
+
+
+@pytest.fixture(scope="session")
+def real_nyuv2():
+    """The folder of NYU Depth v2 on this machine; where there is none, the test is skipped."""
+    from training.data.sets import default_root
+
+    with pytest.MonkeyPatch.context() as patch:
+        if os.environ["REAL_SOSD_NYUV2"]:
+            patch.setenv("SOSD_NYUV2", os.environ["REAL_SOSD_NYUV2"])
+        else:
+            patch.delenv("SOSD_NYUV2")
+        root = default_root("nyuv2")
+    if not (root / "val.txt").is_file():
+        pytest.skip(f"NYU Depth v2 is not in {root}; name its folder in SOSD_NYUV2")
+    return root
 
 
 @pytest.fixture(scope="session")

@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from huggingface_hub.utils import disable_progress_bars
 
 
 def add_config_options(parser: argparse.ArgumentParser) -> None:
@@ -39,6 +41,14 @@ def add_device_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_loader_options(parser: argparse.ArgumentParser) -> None:
+    """How a set of samples is read."""
+    parser.add_argument("--batch-size", type=positive, default=4, help="(%(default)s)")
+    parser.add_argument(
+        "--workers", type=not_negative, default=1, help="decoding processes (%(default)s)"
+    )
+
+
 def positive(text: str) -> int:
     """An option's value that counts something."""
     if not (text.isdecimal() and int(text) > 0):
@@ -46,8 +56,43 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def not_negative(text: str) -> int:
+    """An option's value that counts something of which there may be none."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"is {text!r}, expected a whole number from 0")
+    return int(text)
+
+
+def check_out(option: str, path: Path, *, folder: bool = False) -> None:
+    """Refuse a place that nothing can be written to, before anything that takes time.
+
+    Args:
+        option: that names the place.
+        path: of a file, in a folder that is there; or of a ``folder``, which may yet be made.
+
+    Raises:
+        ValueError: naming the option, the path and what to do.
+    """
+    if path.exists() and path.is_dir() != folder:
+        found, wanted = ("file", "folder") if folder else ("folder", "file")
+        raise ValueError(f"{option} is {path}, which is a {found}; name a {wanted}")
+    if not folder and not path.parent.is_dir():
+        raise ValueError(f"{option} is {path}, but the folder does not exist; make it first")
+    above = path.absolute() if folder else path.absolute().parent
+    present = next(place for place in (above, *above.parents) if place.exists())
+    try:
+        tempfile.TemporaryFile(dir=present).close()
+    except OSError as error:
+        raise ValueError(
+            f"{option} is {path}, but nothing can be written to {present}: {error.strerror}; "
+            "choose another place"
+        ) from error
+
+
 def main(parser: argparse.ArgumentParser, run: Callable[[argparse.Namespace], None]) -> None:
     """Run a command; what the user can mend ends in a sentence and exit status 1."""
+    if not sys.stderr.isatty():
+        disable_progress_bars()  # of timm's downloads, which would fill a log
     try:
         run(parser.parse_args())
     except (ValueError, OSError) as error:

@@ -17,9 +17,13 @@ from pydantic import (
     PositiveInt,
     SerializeAsAny,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
+
+from sosd_ros.network import has_units, tasks_of
+from sosd_ros.network.backbone import check_name
 
 from . import strategies
 from .strategies.base import Options
@@ -95,6 +99,33 @@ class Network(_Section):
     frozen_stride: Literal[2, 4] | None = None
     area_shift: NonNegativeFloat = 0.0
 
+    # Of two settings that exclude each other the later field is refused: it has a line in the file.
+    @field_validator("backbone")
+    @classmethod
+    def _is_a_backbone(cls, value: str) -> str:
+        check_name(value)
+        return value
+
+    @field_validator("frozen_stride")
+    @classmethod
+    def _holds_what_was_learned(cls, value: int | None, info: ValidationInfo) -> int | None:
+        if value and not info.data.get("imagenet", True) and info.data.get("start") is None:
+            raise ValueError(
+                "with network.imagenet=false and no network.start, the layers to be held would be "
+                "random for ever; leave frozen_stride out, or start from weights"
+            )
+        return value
+
+    @field_validator("area_shift")
+    @classmethod
+    def _shifts_areas_that_are_there(cls, value: float, info: ValidationInfo) -> float:
+        variant = info.data.get("variant")
+        if value and variant and not has_units(variant):
+            raise ValueError(
+                f"a network of variant {variant!r} has no units, and so no areas; leave it out"
+            )
+        return value
+
 
 class Optimiser(_Section):
     """Adam, with the learning rate constant or falling to zero by the polynomial rule.
@@ -144,7 +175,7 @@ class Config(_Section):
     optimiser: Optimiser = Optimiser()
     loss: Loss = Loss()
     strategy: SerializeAsAny[Options] = Field(
-        default_factory=lambda: strategies.options(strategies.DEFAULT), validate_default=False
+        default_factory=lambda: strategies.options(strategies.DEFAULT), validate_default=True
     )
     epochs: PositiveInt = 60
     batch_size: PositiveInt = 16
@@ -163,6 +194,41 @@ class Config(_Section):
     @classmethod
     def _named_strategy(cls, value: object) -> Options:
         return strategies.options(value)
+
+    @field_validator("strategy")
+    @classmethod
+    def _has_its_tasks(cls, value: Options, info: ValidationInfo) -> Options:
+        network = info.data.get("network")
+        both = strategies.kind(value.name).needs_both_tasks
+        if both and network and len(tasks_of(network.variant)) < 2:
+            raise ValueError(
+                f"strategy {value.name} needs two tasks, but variant {network.variant!r} has one; "
+                "use strategy joint"
+            )
+        return value
+
+    @field_validator("accumulate", "precision", "compile")
+    @classmethod
+    def _leaves_gradients_to_be_weighed(cls, value: Any, info: ValidationInfo) -> Any:
+        strategy = info.data.get("strategy")
+        if strategy is None or not strategies.kind(strategy.name).weighs_gradients:
+            return value
+        if info.field_name == "accumulate" and value > 1:
+            raise ValueError(
+                f"strategy {strategy.name} weighs the gradients of the whole mini-batch, which "
+                f"accumulate {value} takes apart; set accumulate=1"
+            )
+        if info.field_name == "compile" and value:
+            raise ValueError(
+                f"strategy {strategy.name} takes gradients inside of what torch.compile makes "
+                "one step of; set compile=false"
+            )
+        if value == "float16":
+            raise ValueError(
+                f"strategy {strategy.name} weighs gradients, which float16 cannot hold unless "
+                "they are scaled; set precision=bfloat16 or float32"
+            )
+        return value
 
 
 def load(path: Path, overrides: Sequence[str] = ()) -> Config:

@@ -15,7 +15,7 @@ from .config import Data
 from .cues import DepthCue, flatten_cues
 from .data.sets import data_set, default_root
 from .device import checked_device
-from .evaluation import Protocol, Result, measure, setting
+from .evaluation import Protocol, Result, check_classes, measure, setting
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -27,8 +27,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_data_option(parser)
     parser.add_argument("--split", default="val", help="part of the data set (%(default)s)")
     command.add_device_option(parser)
-    parser.add_argument("--batch-size", type=int, default=4, help="(%(default)s)")
-    parser.add_argument("--workers", type=int, default=1, help="decoding processes (%(default)s)")
+    command.add_loader_options(parser)
     parser.add_argument("--by-class", action="store_true", help="print the IoU of every class")
     parser.add_argument(
         "--by-distance", action="store_true", help="print how depth errs at each distance"
@@ -70,22 +69,23 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    if arguments.json and not arguments.json.parent.is_dir():
-        raise ValueError(
-            f"--json is {arguments.json}, but the folder does not exist; make it first"
-        )
+    if arguments.json:
+        command.check_out("--json", arguments.json)
     device = checked_device(arguments.device)
     protocol = Protocol(arguments.crop, arguments.cap, arguments.flip, arguments.scales)
     measured = model.load(arguments.file)
     data = _data(measured.data, arguments)
     truth = data_set(data)
-    samples = truth.open(arguments.data or default_root(data.name), arguments.split)
-    conditions = setting(measured, data, samples, arguments.split)
     manifest = measured.manifest
+    protocol.check(truth)
+    if "semantic" in measured.network.tasks:
+        check_classes(len(manifest.labels.names), truth)
     method = tables.method(data.name, manifest)
     cue = DepthCue(measured.network) if arguments.depth_cue else None
     if arguments.flat_cues:
         flatten_cues(measured.network)
+    samples = truth.open(arguments.data or default_root(data.name), arguments.split)
+    conditions = setting(measured, data, samples, arguments.split)
 
     height, width = manifest.input_size
     print(f"file      {arguments.file}, {measured.origin}")

@@ -11,11 +11,11 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from sosd_ros.camera import focal_correction
 from sosd_ros.labels import UNLABELLED
 from sosd_ros.network import Output, input_size, prepare
+from sosd_ros.progress import progress
 
 from . import distributed
 from .config import Data
@@ -70,19 +70,27 @@ class Protocol:
         """Every (scale, mirrored) in which the network gets to see an image."""
         return list(itertools.product(self.scales, (False, True) if self.flip else (False,)))
 
-    def truth(self, batch: Batch, data_set: DataSet) -> Batch:
-        """The batch, with all that is not to be measured made unknown.
+    def check(self, data_set: DataSet) -> None:
+        """Refuse what means nothing for this data.
 
         Raises:
-            ValueError: if crop or cap mean nothing for this data.
+            ValueError: if it has disparity, and crop or cap are set.
         """
-        if self.crop == "none" and self.cap is None:
-            return batch
-        if data_set.depth.kind != "metres":
+        limited = self.crop != "none" or self.cap is not None
+        if limited and data_set.depth.kind != "metres":
             raise ValueError(
                 f"crop and cap are for depth in metres, but {data_set.title} has disparity; "
                 "leave them out"
             )
+
+    def truth(self, batch: Batch) -> Batch:
+        """The batch, with all that is not to be measured made unknown.
+
+        Raises:
+            ValueError: if the crop is not of images of this size.
+        """
+        if self.crop == "none" and self.cap is None:
+            return batch
         outside = torch.tensor(False)
         if self.crop == "eigen":
             outside = ~_eigen_crop(tuple(batch.labels.shape[1:]))
@@ -159,12 +167,13 @@ def evaluate(
             suit the data set.
         DataError: if a sample cannot be read.
     """
+    protocol.check(data_set)
     network.eval()
     classes = len(data_set.labels.names) if "semantic" in network.tasks else 0
     kind = data_set.depth.kind
     confusion, errors, by_distance = ConfusionMatrix(classes), DepthErrors(kind), ErrorsByDistance()
     part = Part(samples, range(distributed.rank(), len(samples), distributed.processes()))
-    with tqdm(
+    with progress(
         desc="evaluate",
         total=len(part),
         unit="img",
@@ -172,7 +181,7 @@ def evaluate(
         disable=distributed.rank() != 0,
     ) as bar:
         for batch in evaluation_batches(part, batch_size, workers=workers):
-            truth = protocol.truth(batch, data_set)
+            truth = protocol.truth(batch)
             images = batch.images.to(device)
             answers = _answers(network, images, data_set, trained_size, normalisation, protocol)
             if "semantic" in answers:
@@ -282,15 +291,25 @@ def correction(data_set: DataSet, seen: tuple[int, int], trained: tuple[int, int
 def _labels(scores: torch.Tensor, data_set: DataSet) -> np.ndarray:
     """The likeliest class of every pixel, (N, H, W), among the classes of the truth."""
     labels = scores.argmax(1).cpu()
-    answered, known = scores.shape[1], len(data_set.labels.names)
-    if (answered, known) == (40, 13):
+    answered = scores.shape[1]
+    check_classes(answered, data_set)
+    if answered != len(data_set.labels.names):
         labels = torch.tensor(nyuv2.GROUPS13)[labels] - 1
-    elif answered != known:
+    return labels.numpy()
+
+
+def check_classes(answered: int, data_set: DataSet) -> None:
+    """Refuse a truth whose classes are neither those that a network answers, nor their groups.
+
+    Raises:
+        ValueError: with both numbers.
+    """
+    known = len(data_set.labels.names)
+    if answered != known and (answered, known) != (40, 13):
         raise ValueError(
             f"the network answers {answered} classes, but the truth of {data_set.title} has "
             f"{known} here; measure it on the classes that it was trained with"
         )
-    return labels.numpy()
 
 
 def _eigen_crop(size: tuple[int, ...]) -> torch.Tensor:

@@ -84,15 +84,15 @@ def _size(text: str) -> tuple[int, int]:
 
 def run(arguments: argparse.Namespace) -> None:
     _refuse_what_means_nothing(arguments)
+    out: Path = arguments.out
+    command.check_out("--out", out)
     if arguments.format != "weights":
         _write_other(arguments)
         return
-    trained = model.load(arguments.checkpoint)
-    out: Path = arguments.out
     if out.suffix != ".safetensors":
         raise ValueError(f"--out is {out}, expected a name that ends in .safetensors")
-    if not out.parent.is_dir():
-        raise ValueError(f"--out is {out}, but the folder does not exist; make it first")
+    checked_device(arguments.device)
+    trained = model.load(arguments.checkpoint)
     manifest, state = trained.manifest, trained.network.state_dict()
     if not arguments.no_metrics:
         # What is measured is the file as the robot reads it, half precision and all.
@@ -118,7 +118,11 @@ def _refuse_what_means_nothing(arguments: argparse.Namespace) -> None:
 
 def _write_other(arguments: argparse.Namespace) -> None:
     """Write what another runtime reads."""
-    trained, out = model.load(arguments.checkpoint), arguments.out
+    out = arguments.out
+    formats.check_request(arguments.format, arguments.size, out, arguments.dynamic_size)
+    if arguments.int8:
+        quantise.require_nncf()
+    trained = model.load(arguments.checkpoint)
     manifest = trained.manifest
     size = arguments.size or manifest.input_size
     sha256 = trained.origin.removeprefix("sha256 ")  # of a checkpoint, which state it is
@@ -136,7 +140,6 @@ def _write_int8(
     trained: Model, file: weights.Weights, size: tuple[int, int], arguments: argparse.Namespace
 ) -> None:
     """Quantise, measure what it costs, say so, and write."""
-    quantise.require_nncf()
     formats.check_request("openvino", size, arguments.out)
     truth, root = data_set(trained.data), arguments.data or default_root(trained.data.name)
     samples = truth.open(root, "val")
@@ -175,7 +178,7 @@ def _measure(file: Model, arguments: argparse.Namespace) -> dict[str, object]:
     """Measure, print, and give the metrics for the manifest."""
     truth, note = data_set(file.data), arguments.data_note
     samples = truth.open(arguments.data or default_root(file.data.name), "val")
-    device = checked_device(arguments.device)
+    device = arguments.device
     result = measure(file, samples, truth, device=device)
     print(tables.text(result, file.data.name, tables.method(file.data.name, file.manifest)))
     first = Part(samples, range(min(FIRST, len(samples))))

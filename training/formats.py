@@ -21,7 +21,7 @@ from sosd_ros.engine.compile_backend import exported_program
 from sosd_ros.engine.exchange import INPUT, Exported, write_onnx
 from sosd_ros.weights import Weights
 
-from . import atomic
+from . import atomic, command
 
 SUFFIXES = {"onnx": ".onnx", "openvino": ".xml", "tensorrt": ".plan", "torch-export": ".pt2"}
 MANIFEST = "sosd_ros"  # the name under which a file holds its manifest
@@ -53,20 +53,23 @@ def export(
     Raises:
         ValueError: if a library is missing, the name does not fit, or the answers differ.
     """
-    check_request(kind, size, out)
+    check_request(kind, size, out, dynamic_size)
     sizes = [size, (size[0] + 32, size[1] + 64)] if dynamic_size else [size]
     with atomic.together(out) as partial:
         _WRITERS[kind](file, size, dynamic_size, partial)
         return _checked(file, _RUNNERS[kind](partial), sizes, out)
 
 
-def check_request(kind: str, size: tuple[int, int], out: Path) -> None:
-    """Refuse what cannot work before anything is loaded."""
-    if not out.parent.is_dir():
-        raise ValueError(f"--out is {out}, but the folder does not exist; make it first")
+def check_request(
+    kind: str, size: tuple[int, int] | None, out: Path, dynamic_size: bool = False
+) -> None:
+    """Refuse what cannot work before anything is loaded; ``None`` is the size of the training."""
+    command.check_out("--out", out)
     if out.suffix != SUFFIXES[kind]:
         raise ValueError(f"--out is {out}, expected a name that ends in {SUFFIXES[kind]}")
-    if any(length < 32 or length % 32 for length in size):
+    if kind == "tensorrt" and dynamic_size:
+        raise ValueError("--dynamic-size is not there for tensorrt; make a plan for each size")
+    if size and any(length < 32 or length % 32 for length in size):
         raise ValueError(f"--size is {size[0]}x{size[1]}, expected multiples of 32")
     absent = [name for name in _NEEDS[kind] if importlib.util.find_spec(name) is None]
     if absent:
@@ -153,8 +156,6 @@ def _write_torch(file: Weights, size: tuple[int, int], dynamic_size: bool, path:
 def _write_tensorrt(file: Weights, size: tuple[int, int], dynamic_size: bool, path: Path) -> None:
     from sosd_ros.engine.tensorrt_backend import plan
 
-    if dynamic_size:
-        raise ValueError("--dynamic-size is not there for tensorrt; make a plan for each size")
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder, "network.onnx")
         write_onnx(file, size, source)

@@ -81,12 +81,8 @@ def create_network(settings: Network, classes: int, *, imagenet: bool) -> SOSDNe
 
 
 def _shift_areas(network: SOSDNet, shift: float) -> None:
-    unit = getattr(network, "depth_head", None)
-    if not isinstance(unit, SemanticToDepth):
-        raise ValueError(
-            f"network.area_shift is {shift:g}, but a network of variant {network.variant!r} has no "
-            "units; leave it out"
-        )
+    unit = network.depth_head
+    assert isinstance(unit, SemanticToDepth)  # which the configuration has seen to
     for area in (unit.area_3d, unit.area_2d):
         nn.init.constant_(area.get_parameter("1.bn.bias"), shift)
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tqdm import tqdm
+
+from sosd_ros.network import tasks_of
 
 from . import checkpoint, distributed
 from .config import Config
@@ -62,18 +63,8 @@ class Run:
     ) -> None:
         self.trainer, self.config, self.data = trainer, trainer.config, data
         self.validation, self.out = validation, out
-        if len(training) < self.config.batch_size:
-            raise ValueError(
-                f"{len(training)} training samples are fewer than batch_size "
-                f"{self.config.batch_size}; lower batch_size"
-            )
-        shared = sorted({*training.names} & {*validation.names})
-        if shared:
-            raise ValueError(
-                f"{len(shared)} samples are in both splits, {shared[0]} first; what is measured "
-                "must not be trained on: mend the lists of names"
-            )
-        self.best_metric = _best_metric(self.config, data, trainer.network.tasks)
+        check_splits(self.config, training, validation)
+        self.best_metric = best_metric(self.config, data)
         self.batches = TrainingBatches(
             training,
             data,
@@ -107,15 +98,29 @@ class Run:
         Raises:
             ValueError: if that run had other settings that the result depends on.
         """
-        if "progress" not in state:
-            raise ValueError(
-                "the checkpoint is of an older version, which cannot be gone on with; export it, "
-                "or start again"
-            )
-        _refuse_another_run(self.config, Config.model_validate(state["config"]))
+        refuse_another_run(self.config, state)
         self.progress = Progress(**state["progress"])
         torch.set_rng_state(state["random"])
         self.trainer.load_state_dict(state)
+
+
+def check_splits(config: Config, training: Samples, validation: Samples) -> None:
+    """Refuse samples that cannot be learned from and measured on.
+
+    Raises:
+        ValueError: if there are fewer than make a batch, or one is in both splits.
+    """
+    if len(training) < config.batch_size:
+        raise ValueError(
+            f"{len(training)} training samples are fewer than batch_size {config.batch_size}; "
+            "lower batch_size"
+        )
+    shared = sorted({*training.names} & {*validation.names})
+    if shared:
+        raise ValueError(
+            f"{len(shared)} samples are in both splits, {shared[0]} first; what is measured "
+            "must not be trained on: mend the lists of names"
+        )
 
 
 def fit(run: Run, log: Log, signals: Signals) -> None:
@@ -162,7 +167,7 @@ def _train_epoch(run: Run, log: Log, signals: Signals) -> dict[str, float]:
     config, progress = run.config, run.progress
     iterations = config.epochs * len(run.batches)
     done = progress.batch * config.batch_size
-    bar = tqdm(
+    bar = progress(
         desc=f"epoch {progress.epoch + 1}/{config.epochs}",
         total=len(run.batches) * config.batch_size,
         initial=done,
@@ -250,8 +255,13 @@ def _save_if_asked_to_stop(run: Run, signals: Signals) -> None:
         raise Interrupted(number)
 
 
-def _best_metric(config: Config, data: DataSet, tasks: tuple[str, ...]) -> str:
-    """The metric that ``config`` names, or the first of the network's."""
+def best_metric(config: Config, data: DataSet) -> str:
+    """The metric that ``config`` names, or the first of the network's.
+
+    Raises:
+        ValueError: if the network has no such metric on this data.
+    """
+    tasks = tasks_of(config.network.variant)
     names: tuple[str, ...] = ("mIoU", "mAcc", "pAcc") if "semantic" in tasks else ()
     if "depth" in tasks:
         names += DEPTH_METRICS[data.depth.kind]
@@ -278,7 +288,18 @@ def is_better(metric: str, value: float, best: float | None) -> bool:
 _FREE = {"epochs", "evaluate_every", "keep", "compile", "data.workers"}
 
 
-def _refuse_another_run(now: Config, then: Config) -> None:
+def refuse_another_run(now: Config, state: dict[str, Any]) -> None:
+    """Refuse to go on from a checkpoint of a run with other settings.
+
+    Raises:
+        ValueError: naming the settings that the result depends on, with both values.
+    """
+    if "progress" not in state:
+        raise ValueError(
+            "the checkpoint is of an older version, which cannot be gone on with; export it, "
+            "or start again"
+        )
+    then = Config.model_validate(state["config"])
     # The polynomial rule depends on where it ends.
     free = _FREE - ({"epochs"} if now.optimiser.schedule == "poly" else set())
     settings, before = _flat(now.model_dump()), _flat(then.model_dump())

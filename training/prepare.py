@@ -10,9 +10,9 @@ import json
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from sosd_ros.labels import NYU13, NYU40
+from sosd_ros.progress import progress
 
 from . import command
 from .data import cityscapes, nyuv2
@@ -29,12 +29,13 @@ def prepare_nyuv2(arguments: argparse.Namespace) -> None:
     The lists of names come last: without them nobody takes a half-written folder for a data set.
     """
     out: Path = arguments.out
+    command.check_out("--out", out, folder=True)
     if arguments.classes13:
         check_classes13(arguments.classes13)
     classes40 = arguments.classes40 or arguments.mat.with_name("classMapping40.mat")
     official = OfficialNYUv2(arguments.mat, classes40)
     splits = read_splits(arguments.splits, len(official))
-    for number in tqdm(sorted([*splits["train"], *splits["val"]]), "write", unit="frame"):
+    for number in progress(sorted([*splits["train"], *splits["val"]]), "write", unit="frame"):
         frame = official.frame(number)
         write_png(out / "rgb" / f"{number:04d}.png", frame.image)
         write_png(out / "depth" / f"{number:04d}.png", frame.depth)
@@ -62,6 +63,7 @@ def prepare_cityscapes(arguments: argparse.Namespace) -> None:
     root, out, size = arguments.root, arguments.out, arguments.size
     if out.resolve() == root.resolve():
         raise DataError(f"--out {out} is the official data set itself; choose another folder")
+    command.check_out("--out", out, folder=True)
     official = {split: Cityscapes(root, split, size) for split in ("train", "val")}
     cameras = []
     for split, samples in official.items():
@@ -71,7 +73,7 @@ def prepare_cityscapes(arguments: argparse.Namespace) -> None:
             write(cityscapes.files(out, split, name).camera, content)
     print(_spread(cameras))
     for split, samples in official.items():
-        for index, name in enumerate(tqdm(samples.names, f"write {split}", unit="frame")):
+        for index, name in enumerate(progress(samples.names, f"write {split}", unit="frame")):
             _cache(samples, index, cityscapes.files(out, split, name), size)
     for split, samples in official.items():
         cache = Cityscapes(out, split, size)
@@ -110,7 +112,7 @@ def _spread(cameras: list[StereoCamera]) -> str:
 
 def _verify(samples: Samples, size: tuple[int, int], what: str) -> None:
     """Read every sample as training will; the loader refuses what is missing or out of range."""
-    for index, name in enumerate(tqdm(samples.names, what, unit="frame")):
+    for index, name in enumerate(progress(samples.names, what, unit="frame")):
         found = samples[index].labels.shape
         if found != size:
             raise DataError(

@@ -15,10 +15,11 @@ from .data.sets import data_set, default_root
 from .device import checked_device
 from .imagenet import create_network, normalisation
 from .log import Log
-from .loop import Run, fit
+from .loop import Run, best_metric, check_splits, fit, refuse_another_run
 from .model import copy_into
+from .model import load as load_model
 from .signals import Interrupted, Signals
-from .trainer import Trainer
+from .trainer import Trainer, refuse_what_cannot_run
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -50,25 +51,37 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _train(config: Config, arguments: argparse.Namespace, device: str, signals: Signals) -> None:
+    # What is wrong with the request comes first, then what is wrong with the data; what takes
+    # time or downloads comes last.
     out: Path = arguments.out
-    data = data_set(config.data)
-    root = arguments.data or default_root(config.data.name)
-    training, validation = data.open(root, "train"), data.open(root, "val")
+    command.check_out("--out", out, folder=True)
     last = out / checkpoint.LAST
     if last.exists() and not arguments.resume:
         raise ValueError(f"{last} exists; go on with --resume, or choose another --out")
     if arguments.resume and not last.exists():
         raise ValueError(f"there is no {last} to go on from; leave --resume out to start there")
+    refuse_what_cannot_run(config, device)
+    data = data_set(config.data)
+    best_metric(config, data)
     state = checkpoint.load(last) if arguments.resume else None
+    if state is not None:
+        refuse_another_run(config, state)
+    start = config.network.start if state is None else None
+    if start is not None:
+        load_model(start)
+
+    root = arguments.data or default_root(config.data.name)
+    training, validation = data.open(root, "train"), data.open(root, "val")
+    check_splits(config, training, validation)
 
     torch.manual_seed(config.seed)
     network = create_network(
         config.network,
         len(data.labels.names),
-        imagenet=config.network.imagenet and config.network.start is None and state is None,
+        imagenet=config.network.imagenet and start is None and state is None,
     )
-    if config.network.start is not None and state is None:
-        copy_into(network, config.network.start)
+    if start is not None:
+        copy_into(network, start)
     trainer = Trainer(config, network, normalisation(config.network.backbone), device)
     training_run = Run(trainer, data, training, validation, out)
     if state is not None:

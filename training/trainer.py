@@ -22,7 +22,6 @@ from .data.loader import Batch
 from .depthwise import DepthwiseInFloat32
 from .imagenet import Normalisation
 from .losses import known_pixels, losses
-from .strategies.base import Strategy
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -41,12 +40,13 @@ class Trainer:
         device: of torch.
 
     Raises:
-        ValueError: if settings of the configuration exclude each other here.
+        ValueError: if settings cannot be followed on this device, by these processes.
     """
 
     def __init__(
         self, config: Config, network: SOSDNet, normalisation: Normalisation, device: str
     ) -> None:
+        refuse_what_cannot_run(config, device)
         self.config, self.normalisation, self.device = config, normalisation, device
         network.to(device)
         if config.channels_last:
@@ -55,7 +55,6 @@ class Trainer:
             distributed.synchronise_batch_norm(network)
         self.network = network
         self.strategy = strategies.create(config.strategy, network, self._make_optimiser)
-        _refuse_what_excludes_itself(config, self.strategy, device)
         self.scaler = torch.amp.GradScaler(
             torch.device(device).type, enabled=config.precision == "float16"
         )
@@ -223,7 +222,12 @@ def _decayed_mean(decay: float) -> Callable[[Any, Any, Any], None]:
     return update
 
 
-def _refuse_what_excludes_itself(config: Config, strategy: Strategy, device: str) -> None:
+def refuse_what_cannot_run(config: Config, device: str) -> None:
+    """Refuse settings that this device and these processes cannot follow.
+
+    Raises:
+        ValueError: naming the settings and the way out.
+    """
     processes = distributed.processes()
     if config.batch_size % (processes * config.accumulate):
         raise ValueError(
@@ -234,21 +238,6 @@ def _refuse_what_excludes_itself(config: Config, strategy: Strategy, device: str
         raise ValueError(
             f"sync_batch_norm works between GPUs only, but the device is {device}; "
             "set sync_batch_norm=false"
-        )
-    if strategy.weighs_gradients and config.accumulate > 1:
-        raise ValueError(
-            f"strategy {config.strategy.name} weighs the gradients of the whole mini-batch, which "
-            f"accumulate {config.accumulate} takes apart; set accumulate=1"
-        )
-    if strategy.weighs_gradients and config.compile:
-        raise ValueError(
-            f"strategy {config.strategy.name} takes gradients inside of what torch.compile makes "
-            "one step of; set compile=false"
-        )
-    if strategy.weighs_gradients and config.precision == "float16":
-        raise ValueError(
-            f"strategy {config.strategy.name} weighs gradients, which float16 cannot hold unless "
-            "they are scaled; set precision=bfloat16 or float32"
         )
 
 

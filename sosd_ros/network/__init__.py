@@ -3,7 +3,7 @@
 from .backbone import REFINED_STRIDE
 from .images import input_size, prepare
 from .layers import upsample
-from .sosd_net import TASKS, VARIANTS, Output, SOSDNet, tasks_of
+from .sosd_net import TASKS, VARIANTS, Output, SOSDNet, has_units, tasks_of
 
 __all__ = [
     "REFINED_STRIDE",
@@ -11,6 +11,7 @@ __all__ = [
     "VARIANTS",
     "Output",
     "SOSDNet",
+    "has_units",
     "input_size",
     "prepare",
     "tasks_of",

@@ -10,6 +10,19 @@ REFINED_STRIDE = 8
 OUTPUT_STRIDE = 32
 
 
+def check_name(name: str) -> None:
+    """Refuse what is not the name of a model.
+
+    Raises:
+        ValueError: if timm knows no such model.
+    """
+    if not timm.is_model(name):
+        raise ValueError(
+            f"backbone {name!r} is not a model that timm {timm.__version__} knows; "
+            "timm.list_models() names those that it does"
+        )
+
+
 class Backbone(nn.Module):
     """Images to the low-level features ("Refined fp") and the deepest features.
 
@@ -28,11 +41,7 @@ class Backbone(nn.Module):
     def __init__(self, name: str, pretrained: bool = False, drop_path: float = 0.0) -> None:
         super().__init__()
         self.name = name
-        if not timm.is_model(name):
-            raise ValueError(
-                f"backbone {name!r} is not a model that timm {timm.__version__} knows; "
-                "timm.list_models() names those that it does"
-            )
+        check_name(name)
         with torch.device("meta"):  # costs neither memory nor time
             strides = timm.create_model(name, features_only=True).feature_info.reduction()
         if not {REFINED_STRIDE, OUTPUT_STRIDE} <= set(strides):

@@ -29,6 +29,11 @@ def tasks_of(variant: str) -> tuple[str, ...]:
     return (variant,) if variant in TASKS else TASKS
 
 
+def has_units(variant: str) -> bool:
+    """Whether a variant has the two units of Fig. 6 and 7."""
+    return variant in ("sosd", "esosd")
+
+
 class Output(NamedTuple):
     """What the network answers; ``None`` for a task that it lacks or was not asked for.
 
@@ -90,7 +95,7 @@ class SOSDNet(nn.Module):
         self.common = CommonRepresentation(self.context.out_channels)
 
         refined_channels = self.backbone.refined_channels
-        units = variant in ("sosd", "esosd")
+        units = has_units(variant)
         if variant != "depth":
             self.semantic_feature = SemanticFeature(refined_channels)
             self.semantic_head: nn.Module = (
@@ -129,7 +134,7 @@ class SOSDNet(nn.Module):
         common = self.common(self.context(deepest), (refined.shape[-2], refined.shape[-1]))
         wanted = [task for task in self.tasks if task in tasks]
 
-        if self.variant in ("sosd", "esosd"):
+        if has_units(self.variant):
             maps = (
                 self.semantic_feature(common, refined),
                 common,

@@ -64,6 +64,23 @@ def test_a_wrong_override_is_named(config, override, sentence):
         ("data:\n  size: [0, 64]\n", "line 2: data.size.0 = 0: Input should be greater than 0"),
         ("strategy:\n  name: em\n  x: 1\n", "line 3: strategy.x = 1: Extra inputs"),
         ("epochs: 3\nepochs: 4\n", "line 2: epochs stands in line 1 already"),
+        (
+            "network:\n  variant: mtl\n  area_shift: 2\n",
+            "line 3: network.area_shift = 2: a network of variant 'mtl' has no units",
+        ),
+        (
+            "network:\n  frozen_stride: 4\n  imagenet: false\n",
+            "line 2: network.frozen_stride = 4: with network.imagenet=false and no network.start",
+        ),
+        (
+            "network:\n  backbone: xception66\n",
+            "line 2: network.backbone = 'xception66': backbone 'xception66' is not a model that",
+        ),
+        ("network:\n  variant: depth\n", "strategy em needs two tasks, but variant 'depth' has"),
+        (
+            "strategy: mgda\naccumulate: 2\n",
+            "line 2: accumulate = 2: strategy mgda weighs the gradients of the whole mini-batch",
+        ),
         ("- epochs\n", "is not of the form key: value"),
         ("data: [\n", "cannot read configuration"),
     ],
@@ -75,6 +92,14 @@ def test_a_wrong_line_is_named(tmp_path, text, sentence):
     with pytest.raises(ConfigError) as error:
         load(path)
     assert sentence in str(error.value) and str(path) in str(error.value)
+
+
+def test_what_is_held_may_come_from_another_file(config):
+    """Of three ways in which a backbone starts, only random numbers are not to be held."""
+    for start in (["network.imagenet=true"], ["network.imagenet=false", "network.start=last.pt"]):
+        load(config, [*start, "network.frozen_stride=4"])
+    with pytest.raises(ConfigError, match=r"--set network\.frozen_stride=2: network"):
+        load(config, ["network.imagenet=false", "network.frozen_stride=2"])
 
 
 def test_every_problem_is_named_at_once(config):

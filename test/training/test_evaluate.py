@@ -16,7 +16,6 @@ from training.config import Config
 from training.cues import DepthCue, flatten_cues
 from training.data import nyuv2
 from training.data.sample import Part
-from training.data.sets import default_root
 from training.evaluation import Result, measure
 
 PAPER_ROWS = [
@@ -262,15 +261,12 @@ def test_classes_are_listed_best_first():
     )
 
 
-def test_the_shipped_file_says_of_itself_what_is_measured():
+def test_the_shipped_file_says_of_itself_what_is_measured(real_nyuv2):
     """Its first images, measured again; the whole set is the command's, not a test's."""
-    root = default_root("nyuv2")
-    if not (root / "val.txt").is_file():
-        pytest.skip(f"NYU Depth v2 is not in {root}; name its folder in SOSD_NYUV2")
     file = model.load(share("weights", DEFAULT_WEIGHTS))
-    samples = nyuv2.NYUv2(root, "val")
+    samples = nyuv2.NYUv2(real_nyuv2, "val")
     if len(samples) != file.manifest.metrics["images"]:
-        pytest.skip(f"{root} has another val.txt than the one that the file was measured on")
+        pytest.skip(f"{real_nyuv2} has another val.txt than the one that the file was measured on")
     said = dict(file.manifest.metrics["first"])
     first = Part(samples, range(said.pop("images")))
     result = measure(file, first, nyuv2.data_set(), workers=0)

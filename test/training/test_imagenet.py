@@ -81,9 +81,3 @@ def test_shifted_areas_let_the_cue_learn_nearly_everywhere():
         alive[shift] = float((cues[0][:, 0] > 0.01).float().mean())
     assert alive[0.0] < 0.5
     assert alive[2.0] > 0.9
-
-
-def test_a_shift_is_of_areas_that_are_there():
-    settings = Network(variant="mtl", backbone="tf_efficientnet_lite0", area_shift=2)
-    with pytest.raises(ValueError, match=r"area_shift is 2, but .* 'mtl' has no units"):
-        create_network(settings, 40, imagenet=False)

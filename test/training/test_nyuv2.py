@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 
 import cv2
 import numpy as np
@@ -11,11 +13,6 @@ from sosd_ros.labels import NYU13, NYU40
 from training.data.nyuv2 import CAMERA, GROUPS13, NYUv2, data_set
 from training.data.sample import DataError
 from training.data.sets import default_root
-
-REAL = default_root("nyuv2")
-needs_nyuv2 = pytest.mark.skipif(
-    not (REAL / "train.txt").is_file(), reason="set SOSD_NYUV2 to a copy of NYU Depth v2"
-)
 
 
 @pytest.fixture
@@ -135,11 +132,19 @@ def test_truth_that_cannot_be_is_refused(root, file, pixels, sentence):
     assert sentence in refusal(root)
 
 
-@needs_nyuv2
+@pytest.mark.parametrize("name", ["nyuv2", "cityscapes"])
+def test_no_data_of_this_machine_is_within_reach(name):
+    """Of a test that does not ask for it, nor of a command that it runs."""
+    assert not default_root(name).exists()
+    script = f"from training.data.sets import default_root; print(default_root({name!r}))"
+    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert found.stdout.strip() == str(default_root(name))
+
+
 @pytest.mark.parametrize(("split", "count"), [("train", 795), ("val", 327)])
-def test_the_real_data_set(split, count):
+def test_the_real_data_set(split, count, real_nyuv2):
     """Sizes, ranges and label values of real samples."""
-    samples = NYUv2(REAL, split)
+    samples = NYUv2(real_nyuv2, split)
     assert len(samples) >= count
     for index in (0, count // 2, count - 1):
         image, depth, labels = samples[index]
@@ -148,9 +153,8 @@ def test_the_real_data_set(split, count):
         assert set(np.unique(labels)) <= {*range(len(NYU40.names)), 255}
 
 
-@needs_nyuv2
-def test_the_groups_are_those_of_the_data_set():
+def test_the_groups_are_those_of_the_data_set(real_nyuv2):
     """The 13 and their members, as they lie beside the real images."""
-    meta = json.loads((REAL / "meta.json").read_text())
+    meta = json.loads((real_nyuv2 / "meta.json").read_text())
     assert tuple(meta["map40to13"]) == GROUPS13
     assert tuple(meta["classes13"]) == NYU13.names

@@ -15,8 +15,8 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 import torch
-from tqdm import tqdm
 
+from sosd_ros.progress import progress
 from training import atomic, command
 from training.config import Config, load
 from training.device import checked_device
@@ -57,7 +57,7 @@ def measure(stages: list[Stage], repetitions: int) -> dict[str, Rate]:
     slows all of them.
     """
     rates: dict[str, list[float]] = {stage.name: [] for stage in stages}
-    for repetition in tqdm(range(repetitions + 1), "benchmark", leave=False):
+    for repetition in progress(range(repetitions + 1), "benchmark", leave=False):
         for stage in stages:
             start = time.perf_counter()
             stage.run()
@@ -212,6 +212,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def run(arguments: argparse.Namespace) -> None:
+    if arguments.json:
+        command.check_out("--json", arguments.json)
     config = load(arguments.config, arguments.set)
     device = checked_device(arguments.device)
     data = data_set(config.data)

@@ -36,15 +36,13 @@ def _parser() -> argparse.ArgumentParser:
         help="how many, evenly spaced over the split, or which (%(default)s)",
     )
     command.add_device_option(parser)
-    parser.add_argument("--batch-size", type=int, default=4, help="(%(default)s)")
-    parser.add_argument("--workers", type=int, default=1, help="decoding processes (%(default)s)")
+    command.add_loader_options(parser)
     return parser
 
 
 def run(arguments: argparse.Namespace) -> None:
     out: Path = arguments.out
-    if out.exists() and not out.is_dir():
-        raise ValueError(f"--out is {out}, which is a file; name a folder")
+    command.check_out("--out", out, folder=True)
     device = checked_device(arguments.device)
     measured = model.load(arguments.file)
     truth = data_set(measured.data)

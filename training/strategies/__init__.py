@@ -33,18 +33,15 @@ def options(value: Any) -> Options:
     name = values["name"]
     if name not in NAMES:
         raise ValueError(f"strategy {name!r} is unknown; choose one of {', '.join(NAMES)}")
-    return _strategy(name).Options.model_validate(values)
+    return kind(name).Options.model_validate(values)
 
 
 def create(options: Options, network: SOSDNet, make_optimiser: MakeOptimiser) -> Strategy:
-    """The strategy with these options, for a network.
-
-    Raises:
-        ValueError: if it does not suit the network.
-    """
-    return _strategy(options.name)(network, options, make_optimiser)
+    """The strategy with these options, for a network; a configuration has seen that they fit."""
+    return kind(options.name)(network, options, make_optimiser)
 
 
-def _strategy(name: str) -> type[Strategy]:
+def kind(name: str) -> type[Strategy]:
+    """The class of a strategy, by the name of its module."""
     strategy: type[Strategy] = import_module(f".{name}", __package__).STRATEGY
     return strategy

@@ -40,9 +40,6 @@ class Strategy:
         optimisers: all of them; their state is in the checkpoint.
         own: parameters of the strategy itself, such as learned weights of the losses. The loop
             averages their gradients over the processes.
-
-    Raises:
-        ValueError: if the strategy does not suit the network.
     """
 
     Options: type[Options] = Options
@@ -55,11 +52,6 @@ class Strategy:
     freezes = False
 
     def __init__(self, network: SOSDNet, options: Any, make_optimiser: MakeOptimiser) -> None:
-        if self.needs_both_tasks and len(network.tasks) < 2:
-            raise ValueError(
-                f"strategy {options.name} needs two tasks, but variant {network.variant!r} has "
-                "one; use strategy joint"
-            )
         self.network, self.options = network, options
         self.tasks = network.tasks
         self.own: list[nn.Parameter] = []

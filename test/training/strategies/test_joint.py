@@ -3,6 +3,8 @@
 import pytest
 import torch
 
+from training.config import Config
+
 
 def test_one_step_moves_everything(make_network, make_strategy, batch, step):
     """The sum of both losses reaches both paths and what they share."""
@@ -22,7 +24,7 @@ def test_a_single_path_has_a_single_loss(variant, make_network, make_strategy, b
 
 
 @pytest.mark.parametrize("name", ["em", "uncertainty", "gradnorm", "mgda"])
-def test_what_balances_tasks_needs_two(name, make_network, make_strategy):
+def test_what_balances_tasks_needs_two(name):
     """The sentence says what to use instead."""
     with pytest.raises(ValueError, match=f"{name} needs two tasks.*'depth' has one; use .* joint"):
-        make_strategy(make_network("depth"), name)
+        Config.model_validate({"network": {"variant": "depth"}, "strategy": name})

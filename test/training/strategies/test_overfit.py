@@ -7,7 +7,7 @@ import torch
 from sosd_ros.network import prepare
 from training.config import Data, Network
 from training.data.loader import Batch
-from training.data.sets import data_set, default_root
+from training.data.sets import data_set
 from training.data.transforms import resize
 from training.imagenet import create_network, normalisation
 
@@ -24,12 +24,9 @@ RUNS = [
 
 
 @pytest.fixture(scope="module")
-def images():
+def images(real_nyuv2):
     """Four of NYU Depth v2, small."""
-    root = default_root("nyuv2")
-    if not root.is_dir():
-        pytest.skip(f"NYU Depth v2 is not in {root}; name its folder in SOSD_NYUV2")
-    data = data_set(Data(name="nyuv2", size=SIZE)).open(root, "train")
+    data = data_set(Data(name="nyuv2", size=SIZE)).open(real_nyuv2, "train")
     samples = [resize(data[index], SIZE) for index in range(0, 40, 10)]
     pixels, *truth = (torch.from_numpy(np.stack(part)) for part in zip(*samples, strict=True))
     return Batch(prepare(pixels, SIZE, *normalisation(BACKBONE)), *truth)
