@@ -44,6 +44,11 @@ def processes() -> int:
     return distributed.get_world_size() if _together() else 1
 
 
+def processes_here() -> int:
+    """How many of them run on this machine."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+
+
 def total(values: torch.Tensor) -> torch.Tensor:
     """The sum of every process's ``values``, which must have one shape and dtype."""
     if _together():

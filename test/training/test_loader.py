@@ -7,7 +7,7 @@ import sys
 import pytest
 import torch
 
-from training.data import nyuv2
+from training.data import loader, nyuv2
 from training.data.loader import TrainingBatches, evaluation_batches
 from training.data.sample import DataError
 
@@ -116,6 +116,65 @@ def test_workers_live_although_opencv_had_threads(nyuv2_root):
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False
     )
     assert done.stdout.strip() == "4", done.stderr
+
+
+@pytest.mark.parametrize(
+    ("workers", "batch", "free", "fitting"),
+    [
+        (2, 39_321_600, 64 << 20, 0),  # 16 images of 480x640 in Docker's 64 MB
+        (2, 39_321_600, 2 << 30, 2),
+        (4, 100, 1000, 4),  # two batches of each, and two in use
+        (4, 100, 999, 3),
+        (8, 100, 400, 1),
+        (8, 100, 399, 0),
+        (8, 100, 0, 0),
+        (0, 100, 0, 0),
+        (8, 100, float("inf"), 8),
+    ],
+)
+def test_as_many_workers_as_shared_memory_holds_batches_of(workers, batch, free, fitting):
+    """Computed by hand."""
+    assert loader.workers_that_fit(workers, batch, free) == fitting
+
+
+def test_fewer_workers_are_said_with_what_to_do(samples, monkeypatch):
+    """In one sentence, and each process takes its part; the batches are the same."""
+    batch = 8 * 4 * SIZE[0] * SIZE[1]
+    expected = [b.names for b in batches(samples).epoch(0)]
+    monkeypatch.setattr(loader, "free_shared_memory", lambda: 8 * batch)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    with pytest.warns(UserWarning, match=r"going on with 1, .*--shm-size=2g or --ipc=host") as said:
+        assert [b.names for b in batches(samples, 4).epoch(0)] == expected
+    assert len(said) == 1 and str(said[0].message).startswith("/dev/shm has 0 MB for this process")
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "1")
+    assert [b.names for b in batches(samples, 3).epoch(0)] == expected  # and pytest has no warning
+
+
+@pytest.mark.slow
+def test_a_small_shared_memory_ends_nothing(nyuv2_root):
+    """A real one of 128 kB, as small beside the batches as Docker's is beside ours."""
+    code = (
+        "import pathlib\n"
+        "from training.data.loader import evaluation_batches\n"
+        "from training.data.nyuv2 import data_set\n"
+        f"samples = data_set().open(pathlib.Path({str(nyuv2_root)!r}), 'train')\n"
+        "print(sum(len(b.images) for b in evaluation_batches(samples, 4, workers=1)))"
+    )
+    mounted = "mount -t tmpfs -o size=128k tmpfs /dev/shm && exec"
+    command = ["unshare", "--mount", "sh", "-c", f'{mounted} "$@"', "sh"]
+    try:
+        subprocess.run([*command, "true"], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"no mount namespace can be made here: {error}")
+    done = subprocess.run(
+        [*command, sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.stdout.strip() == "4", done.stderr
+    assert "/dev/shm has 0 MB for this process" in done.stderr and "--shm-size" in done.stderr
 
 
 def test_evaluation_sees_every_sample_once(samples):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
+import warnings
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
@@ -11,8 +13,14 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from training import distributed
+
 from .sample import DataError, DataSet, Sample, Samples
 from .transforms import augment
+
+_SHARED_MEMORY = "/dev/shm"
+# Where batches lie that workers have made: so many of each, and one in use while the next is taken.
+_OF_A_WORKER, _IN_USE = 2, 2
 
 
 class Batch(NamedTuple):
@@ -112,6 +120,8 @@ class TrainingBatches:
         processes: int = 1,
     ) -> None:
         self._order = _Order(len(samples), batch_size, seed, rank, processes)
+        share = len(self._order.share)
+        workers = _fitting(workers, _bytes(share, *size))
         self._loader = _loader(
             _Augmented(samples, data, size, seed),
             workers,
@@ -154,7 +164,55 @@ def evaluation_batches(samples: Samples, batch_size: int, *, workers: int) -> It
     Raises:
         DataError: if a sample cannot be read.
     """
+    if workers and len(samples):
+        workers = _fitting(workers, _bytes(batch_size, *samples[0].labels.shape))
     return _or_raise(_loader(_Plain(samples), workers, batch_size=batch_size))
+
+
+def workers_that_fit(workers: int, batch: int, free: float) -> int:
+    """How many of ``workers`` find room for their batches.
+
+    Without room they are ended by SIGBUS, or wait for ever, and the training with them.
+
+    Args:
+        workers: that are wanted.
+        batch: bytes of a batch.
+        free: bytes of shared memory.
+    """
+    return max(0, math.floor(min(workers, (free / batch - _IN_USE) / _OF_A_WORKER)))
+
+
+def _fitting(workers: int, batch: int) -> int:
+    """As many of ``workers`` as fit into this process's part of the shared memory; says if fewer.
+
+    Docker gives a container 64 MB of it, unless it is told otherwise.
+    """
+    free = free_shared_memory() / distributed.processes_here()
+    fitting = workers_that_fit(workers, batch, free)
+    if fitting < workers:
+        needed = (workers * _OF_A_WORKER + _IN_USE) * batch
+        warnings.warn(
+            f"{_SHARED_MEMORY} has {free / 1e6:.0f} MB for this process, but {workers} workers "
+            f"with batches of {batch / 1e6:.1f} MB need {needed / 1e6:.0f}: going on with "
+            f"{fitting}, which is slower; start the container with --shm-size=2g or --ipc=host, or ask for "
+            f"{fitting} workers (data.workers, or --workers)",
+            stacklevel=3,
+        )
+    return fitting
+
+
+def free_shared_memory() -> float:
+    """Bytes; infinite where shared memory is no file system of its own."""
+    try:
+        found = os.statvfs(_SHARED_MEMORY)
+    except OSError:
+        return math.inf
+    return found.f_bavail * found.f_frsize
+
+
+def _bytes(samples: int, height: int, width: int) -> int:
+    """Of a batch: three of the image, four of depth and one of the label for every pixel."""
+    return 8 * samples * height * width
 
 
 def _loader(dataset: Dataset, workers: int, **options: Any) -> DataLoader:
