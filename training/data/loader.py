@@ -194,8 +194,8 @@ def _fitting(workers: int, batch: int) -> int:
         warnings.warn(
             f"{_SHARED_MEMORY} has {free / 1e6:.0f} MB for this process, but {workers} workers "
             f"with batches of {batch / 1e6:.1f} MB need {needed / 1e6:.0f}: going on with "
-            f"{fitting}, which is slower; start the container with --shm-size=2g or --ipc=host, or ask for "
-            f"{fitting} workers (data.workers, or --workers)",
+            f"{fitting}, which is slower; start the container with --shm-size=2g or --ipc=host, or "
+            f"ask for {fitting} workers (data.workers, or --workers)",
             stacklevel=3,
         )
     return fitting
