@@ -58,7 +58,7 @@ def main() -> None:
     try:
         engine = build(
             weights.read(path),
-            pictures.read(share("demo", "01.jpg")),
+            pictures.samples(),
             arguments.device,
             arguments.backend,
             arguments.precision,

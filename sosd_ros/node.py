@@ -162,7 +162,7 @@ class PerceptionNode(LifecycleNode):
         file = weights.read(path)
         engine = load(
             file,
-            pictures.read(share("demo", "01.jpg")),
+            pictures.samples(),
             settings.device,
             (settings.min_depth, settings.max_depth),
             settings.backend,

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from .labels import UNLABELLED, LabelSet
+from .share import share
 
 
 def read(path: Path) -> np.ndarray:
@@ -20,6 +21,11 @@ def read(path: Path) -> np.ndarray:
     if bgr is None:
         raise ValueError(f"{path} cannot be read as a picture, expected a JPEG or PNG file")
     return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
+
+
+def samples() -> np.ndarray:
+    """The demo's frames, (12, 480, 640, 3) uint8 RGB."""
+    return np.stack([read(path) for path in sorted(share("demo").glob("*.jpg"))])
 
 
 def depth_colours(depth: np.ndarray, farthest: float) -> np.ndarray:

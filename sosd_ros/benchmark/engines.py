@@ -16,9 +16,10 @@ from .. import pictures, weights
 from ..engine import Engine
 from ..engine.choice import (
     AUTO,
-    Agreement,
+    Agreements,
     Candidate,
     agreement,
+    answers,
     candidates,
     checked_device,
     ensure_built,
@@ -27,7 +28,6 @@ from ..engine.choice import (
 from ..engine.host import HostProgram, Range
 from ..malloc import keep_freed_memory
 from ..network import input_size
-from ..share import share
 from ..weights import Weights
 from . import memory
 from .timing import Times, in_turn
@@ -48,7 +48,7 @@ class EngineResult:
         total: image to answer: uint8 RGB to metric depth and labels at the image's size.
         prepare, forward, finish: its stages; ``forward`` is the bare network, to stride 8.
             ``None`` on a GPU, where they are one.
-        agreement: with eager float32.
+        agreement: with eager float32, on all sample frames.
     """
 
     name: str
@@ -58,7 +58,7 @@ class EngineResult:
     prepare: Times | None
     forward: Times | None
     finish: Times | None
-    agreement: Agreement
+    agreement: Agreements
 
     @property
     def overhead(self) -> float | None:
@@ -85,11 +85,16 @@ class Bench:
         return dataclasses.replace(self, file=dataclasses.replace(self.file, manifest=manifest))
 
 
+def frames(size: tuple[int, int]) -> np.ndarray:
+    """The sample frames, tiled to (12, height, width, 3) uint8 RGB."""
+    samples = pictures.samples()
+    tiles = [-(-wanted // there) for wanted, there in zip(size, samples.shape[1:], strict=False)]
+    return np.ascontiguousarray(np.tile(samples, (1, *tiles, 1))[:, : size[0], : size[1]])
+
+
 def frame(size: tuple[int, int]) -> np.ndarray:
-    """A sample frame, tiled to (height, width, 3) uint8 RGB."""
-    picture = pictures.read(share("demo", "01.jpg"))
-    tiles = [-(-wanted // there) for wanted, there in zip(size, picture.shape, strict=False)]
-    return np.ascontiguousarray(np.tile(picture, (*tiles, 1))[: size[0], : size[1]])
+    """The first of them, (height, width, 3)."""
+    return frames(size)[0]
 
 
 def installed(bench: Bench, sizes: Iterable[tuple[int, int]]) -> list[Candidate]:
@@ -124,7 +129,8 @@ def compare(
     images = np.stack([frame(shape[1:])] * shape[0])
     focals, limits = [FOCAL] * shape[0], Range(*RANGE)
     size = input_size(shape[1:], bench.file.manifest.input_size)
-    reference = opened(bench, eager(bench))
+    samples = frames(shape[1:])
+    expected = answers(opened(bench, eager(bench)), samples)
     engines: dict[str, Engine] = {}
     subjects: dict[str, Callable[[], object]] = {}
     for candidate in chosen:
@@ -135,10 +141,10 @@ def compare(
         subjects[name] = partial(engine, images, focals, ANSWERS)
         program = engine.program(shape, ANSWERS)
         if isinstance(program, HostProgram):
-            answers, factors = program.forward(), engine.factors(shape[1:], focals)
+            heads, factors = program.forward(), engine.factors(shape[1:], focals)
             subjects[f"{name} prepare"] = partial(program.prepare, images)
             subjects[f"{name} forward"] = program.forward
-            subjects[f"{name} finish"] = partial(program.finish, *answers, factors, limits)
+            subjects[f"{name} finish"] = partial(program.finish, *heads, factors, limits)
     times = in_turn(subjects, rounds)
     return [
         EngineResult(
@@ -149,7 +155,7 @@ def compare(
             times.get(f"{name} prepare"),
             times.get(f"{name} forward"),
             times.get(f"{name} finish"),
-            agreement(engine, reference, images[0]),
+            agreement(answers(engine, samples), expected),
         )
         for name, engine in engines.items()
     ]

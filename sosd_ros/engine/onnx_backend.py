@@ -42,7 +42,15 @@ class OnnxBackend(Backend):
         folder: Path,
     ) -> None:
         for size in sizes:
-            write_onnx(weights, size, built_file(folder, size, ".onnx"))
+            onnx = built_file(folder, size, ".onnx")
+            write_onnx(weights, size, onnx)
+            cls.finish(onnx, device, precision, size)
+
+    @classmethod
+    def finish(
+        cls, onnx: Path, device: torch.device, precision: str, size: tuple[int, int]
+    ) -> None:
+        """What else a backend makes of the ONNX file for inputs of ``size``; by default nothing."""
 
 
 class OnnxRuntimeBackend(OnnxBackend):

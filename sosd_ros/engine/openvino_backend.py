@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import torch
 
 from ..weights import Weights
-from .backend import Answers, built_file, built_files
+from .backend import Answers, built_files
 from .exchange import answers_of
 from .onnx_backend import OnnxBackend
 from .rounding import round_depthwise
@@ -26,18 +26,11 @@ class OpenVinoBackend(OnnxBackend):
     libraries = ("torch", "openvino")
 
     @classmethod
-    def build(
-        cls,
-        weights: Weights,
-        device: torch.device,
-        precision: str,
-        sizes: Sequence[tuple[int, int]],
-        folder: Path,
+    def finish(
+        cls, onnx: Path, device: torch.device, precision: str, size: tuple[int, int]
     ) -> None:
-        super().build(weights, device, precision, sizes, folder)
         if precision == "bf16":  # to which OpenVINO itself would round them, each to the nearest
-            for size in sizes:
-                round_depthwise(built_file(folder, size, ".onnx"))
+            round_depthwise(onnx)
 
     def __init__(
         self, weights: Weights, device: torch.device, precision: str, folder: Path | None = None

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import torch
 
 from ..weights import Weights
-from .backend import Answers, built_file, built_files
+from .backend import Answers, built_files
 from .exchange import INPUT, answers_of
 from .onnx_backend import OnnxBackend
 from .perception import EngineError
@@ -26,19 +26,11 @@ class TensorRtBackend(OnnxBackend):
     uses_graph = True
 
     @classmethod
-    def build(
-        cls,
-        weights: Weights,
-        device: torch.device,
-        precision: str,
-        sizes: Sequence[tuple[int, int]],
-        folder: Path,
+    def finish(
+        cls, onnx: Path, device: torch.device, precision: str, size: tuple[int, int]
     ) -> None:
-        super().build(weights, device, precision, sizes, folder)
         with torch.cuda.device(device):
-            for size in sizes:
-                onnx = built_file(folder, size, ".onnx")
-                built_file(folder, size, ".plan").write_bytes(plan(onnx, size, precision))
+            onnx.with_suffix(".plan").write_bytes(plan(onnx, size, precision))
 
     def __init__(
         self, weights: Weights, device: torch.device, precision: str, folder: Path | None = None

@@ -14,7 +14,7 @@ from sosd_ros.benchmark.engines import EngineResult
 from sosd_ros.benchmark.surroundings import Surroundings
 from sosd_ros.benchmark.targets import Target, best_engine, targets
 from sosd_ros.benchmark.timing import Times
-from sosd_ros.engine.choice import Agreement
+from sosd_ros.engine.choice import Agreement, Agreements
 
 ROOT = Path(__file__).parents[2]
 
@@ -32,7 +32,7 @@ def engine(name, total, forward, labels=1.0):
         times(0.5),
         times(forward),
         times(0.5),
-        Agreement(labels, 0.0),
+        Agreements.of([Agreement(labels, 0.0)]),
     )
 
 

@@ -9,7 +9,7 @@ import torch
 
 from sosd_ros.engine import BACKENDS, EngineError, build, choice, load
 from sosd_ros.engine.backend import Answers, Backend
-from sosd_ros.engine.choice import Agreement
+from sosd_ros.engine.choice import Agreement, Agreements
 
 
 class Clock:
@@ -80,7 +80,7 @@ def ask(file, picture, clock, tmp_path):
         values = {"device": "cpu", "folder": tmp_path, "clock": clock, "tell": print}
         if function is build:
             values["sizes"] = [(64, 96)]
-        return function(file, picture, **(values | changes))
+        return function(file, changes.pop("frames", picture), **(values | changes))
 
     return ask
 
@@ -116,6 +116,47 @@ def test_what_agreement_is(labels, depth, suffices):
     assert Agreement(labels, depth).suffices is suffices
 
 
+@pytest.mark.parametrize(
+    ("labels", "depth", "suffices"),
+    [
+        ([0.981, *[0.992] * 11], [0.0059, *[0.003] * 11], True),
+        ([0.989, 0.9905], [0.0, 0.0], False),  # on average
+        ([0.974, *[1.0] * 11], [0.0] * 12, False),  # one image far worse, which the mean would hide
+        ([1.0] * 12, [0.011, *[0.001] * 11], False),
+        ([1.0] * 12, [np.nan, *[0.001] * 11], False),
+        ([1.0] * 12, [np.inf, *[0.001] * 11], False),
+    ],
+)
+def test_of_several_images_mean_and_worst_decide(labels, depth, suffices):
+    """99 % of labels on average and 97.5 % at worst; less than 1 % of depth everywhere."""
+    agreed = Agreements.of([*map(Agreement, labels, depth)])
+    assert agreed.suffices is suffices
+    assert agreed.worst.labels == min(labels)
+    assert str(agreed) == (
+        f"{np.mean(labels):.2%} of labels agree, depth differs by {np.mean(depth):.2%}; at worst "
+        f"of {len(labels)} images {min(labels):.2%} and {np.max(depth):.2%}"
+    )
+
+
+def test_what_fails_on_one_image_of_twelve_is_refused(stand_in, ask, picture, clock):
+    """Be it any but the first. What was recorded is looked at on one alone, and less narrowly."""
+    frames = np.stack([picture] * 12)
+    frames[7] = 0
+
+    def fail_in_the_dark(self, inputs, tasks):
+        answers = StandIn.__call__(self, inputs, tasks)
+        return other_labels(self, answers) if inputs.max() < 0 else answers
+
+    stand_in("faulty", 0.001, __call__=fail_in_the_dark)
+    engine = ask(frames=frames)
+    assert engine.name == "torch fp32"
+    assert re.search(r"faulty fp32: refused: .*at worst of 12 images \d\.\d\d%", engine.why)
+    assert ask(frames=frames[:7]).name == ask(build, frames=frames[:7]).name == "faulty fp32"
+    calls = clock.now
+    assert ask(frames=frames).name == "faulty fp32"
+    assert clock.now - calls < 101 + 1  # one look of the slow reference
+
+
 def test_auto_takes_the_fastest(stand_in, ask, random):
     """Wherever it stands in the list, with the account of all of them."""
     seconds = random.permutation([0.004, 0.001, 0.002, 0.003])
@@ -140,7 +181,7 @@ def test_auto_takes_the_fastest(stand_in, ask, random):
 def test_what_disagrees_is_refused_with_the_figures(stand_in, ask, spoil, figures):
     """Asked for by name it is an error; ``auto`` takes another, however slow, and says why."""
     stand_in("faulty", 0.001, spoil=spoil)
-    reason = f"faulty fp32: refused: .*{figures}; at least 99% and under 1%"
+    reason = f"faulty fp32: refused: .*{figures}; expected 99% of labels on average and 97.5% at"
     with pytest.raises(EngineError, match=reason):
         ask(backend="faulty")
     engine = ask()
