@@ -12,7 +12,7 @@ INTERVAL = 5.0  # seconds between two lines, of all bars together
 _LINE = "{desc}: {n_fmt} of {total_fmt} {unit}, {rate_fmt}{postfix}, {remaining} left"
 
 
-def progress(iterable: Iterable[Any] | None = None, desc: str = "", **options: Any) -> tqdm:
+def progress_bar(iterable: Iterable[Any] | None = None, desc: str = "", **options: Any) -> tqdm:
     """tqdm's bar on stderr, for people at a terminal.
 
     Where stderr is a file, a pipe or a log, it writes a line every few seconds, and none for what

@@ -14,7 +14,7 @@ import pytest
 from tqdm import tqdm
 
 from sosd_ros import progress as module
-from sosd_ros.progress import progress
+from sosd_ros.progress import progress_bar
 
 ROOT = Path(__file__).parents[1]
 LINE = r"work: \d+ of 1000 img, +\d+\.\d+img/s(, loss=\d+)?, [0-9:]+ left\n"
@@ -41,7 +41,10 @@ def _keeping(name):
 
 def test_a_log_gets_a_line_every_few_seconds(clock, capsys):
     """However often it is told how far things are, and of how many; no line is written over."""
-    with progress(desc="work", total=1000, unit="img") as bar, progress(total=1000) as other:
+    with (
+        progress_bar(desc="work", total=1000, unit="img") as bar,
+        progress_bar(total=1000) as other,
+    ):
         for loss in range(1000):
             bar.update()
             bar.set_postfix(loss=loss)
@@ -55,7 +58,7 @@ def test_a_log_gets_a_line_every_few_seconds(clock, capsys):
 def test_what_takes_less_writes_nothing(clock, capsys):
     """A run of many short epochs is no flood either; what is said between them stays."""
     for _ in range(100):
-        for _ in progress(range(20), "work", leave=False):
+        for _ in progress_bar(range(20), "work", leave=False):
             pass
         tqdm.write("an epoch's row", file=sys.stderr)
     assert capsys.readouterr().err == 100 * "an epoch's row\n"
@@ -63,7 +66,9 @@ def test_what_takes_less_writes_nothing(clock, capsys):
 
 def test_a_terminal_has_the_bar():
     """In a real one."""
-    script = "from sosd_ros.progress import progress; [*progress(range(9), 'work', unit='img')]"
+    script = (
+        "from sosd_ros.progress import progress_bar; [*progress_bar(range(9), 'work', unit='img')]"
+    )
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
     done = subprocess.run([sys.executable, "-c", script], stderr=theirs, cwd=ROOT, check=False)

@@ -15,7 +15,7 @@ import torch
 from sosd_ros.camera import focal_correction
 from sosd_ros.labels import UNLABELLED
 from sosd_ros.network import Output, input_size, prepare
-from sosd_ros.progress import progress
+from sosd_ros.progress import progress_bar
 
 from . import distributed
 from .config import Data
@@ -173,7 +173,7 @@ def evaluate(
     kind = data_set.depth.kind
     confusion, errors, by_distance = ConfusionMatrix(classes), DepthErrors(kind), ErrorsByDistance()
     part = Part(samples, range(distributed.rank(), len(samples), distributed.processes()))
-    with progress(
+    with progress_bar(
         desc="evaluate",
         total=len(part),
         unit="img",

@@ -167,7 +167,7 @@ def _train_epoch(run: Run, log: Log, signals: Signals) -> dict[str, float]:
     config, progress = run.config, run.progress
     iterations = config.epochs * len(run.batches)
     done = progress.batch * config.batch_size
-    bar = progress(
+    bar = progress_bar(
         desc=f"epoch {progress.epoch + 1}/{config.epochs}",
         total=len(run.batches) * config.batch_size,
         initial=done,

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from sosd_ros.labels import NYU13, NYU40
-from sosd_ros.progress import progress
+from sosd_ros.progress import progress_bar
 
 from . import command
 from .data import cityscapes, nyuv2
@@ -35,7 +35,7 @@ def prepare_nyuv2(arguments: argparse.Namespace) -> None:
     classes40 = arguments.classes40 or arguments.mat.with_name("classMapping40.mat")
     official = OfficialNYUv2(arguments.mat, classes40)
     splits = read_splits(arguments.splits, len(official))
-    for number in progress(sorted([*splits["train"], *splits["val"]]), "write", unit="frame"):
+    for number in progress_bar(sorted([*splits["train"], *splits["val"]]), "write", unit="frame"):
         frame = official.frame(number)
         write_png(out / "rgb" / f"{number:04d}.png", frame.image)
         write_png(out / "depth" / f"{number:04d}.png", frame.depth)
@@ -73,7 +73,7 @@ def prepare_cityscapes(arguments: argparse.Namespace) -> None:
             write(cityscapes.files(out, split, name).camera, content)
     print(_spread(cameras))
     for split, samples in official.items():
-        for index, name in enumerate(progress(samples.names, f"write {split}", unit="frame")):
+        for index, name in enumerate(progress_bar(samples.names, f"write {split}", unit="frame")):
             _cache(samples, index, cityscapes.files(out, split, name), size)
     for split, samples in official.items():
         cache = Cityscapes(out, split, size)
@@ -112,7 +112,7 @@ def _spread(cameras: list[StereoCamera]) -> str:
 
 def _verify(samples: Samples, size: tuple[int, int], what: str) -> None:
     """Read every sample as training will; the loader refuses what is missing or out of range."""
-    for index, name in enumerate(progress(samples.names, what, unit="frame")):
+    for index, name in enumerate(progress_bar(samples.names, what, unit="frame")):
         found = samples[index].labels.shape
         if found != size:
             raise DataError(

@@ -48,7 +48,7 @@ from ..process import (
     use_local_middleware,
     wait_until_active,
 )
-from ..progress import progress
+from ..progress import progress_bar
 from ..stamps import nanoseconds
 
 try:
@@ -322,7 +322,7 @@ def soak(process: Popen, size: tuple[int, int], frames: int, rate: float) -> Rec
         _fill_queue(process, recorder, executor)
         recorder.begin()
         timer = recorder.create_timer(1 / rate, recorder.send)
-        with progress(total=frames, desc="soaking", unit="frame", mininterval=1.0) as bar:
+        with progress_bar(total=frames, desc="soaking", unit="frame", mininterval=1.0) as bar:
             while bar.n < frames:
                 executor.spin_once(timeout_sec=0.1)
                 check_running(process)

@@ -23,7 +23,7 @@ from ..process import (
     use_local_middleware,
     wait_until_active,
 )
-from ..progress import progress
+from ..progress import progress_bar
 from .contact_sheet import contact_sheet
 from .engine import build_once, has_bfloat16
 from .frames import SourceError, open_source
@@ -74,7 +74,7 @@ def _wait_until_connected(player: Player, executor: SingleThreadedExecutor) -> N
 def _play(player: Player, executor: SingleThreadedExecutor, rate: float, frames: int) -> None:
     """Play at a steady rate while listening; returns when the last frame has been answered."""
     period, start = 1 / rate, time.perf_counter()
-    with progress(total=frames, desc="playing", unit="frame") as bar:
+    with progress_bar(total=frames, desc="playing", unit="frame") as bar:
         for number in range(frames):
             while (rest := start + number * period - time.perf_counter()) > 0:
                 executor.spin_once(timeout_sec=rest)

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 import torch
 
-from sosd_ros.progress import progress
+from sosd_ros.progress import progress_bar
 from training import atomic, command
 from training.config import Config, load
 from training.device import checked_device
@@ -57,7 +57,7 @@ def measure(stages: list[Stage], repetitions: int) -> dict[str, Rate]:
     slows all of them.
     """
     rates: dict[str, list[float]] = {stage.name: [] for stage in stages}
-    for repetition in progress(range(repetitions + 1), "benchmark", leave=False):
+    for repetition in progress_bar(range(repetitions + 1), "benchmark", leave=False):
         for stage in stages:
             start = time.perf_counter()
             stage.run()
