@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from sosd_ros.network import tasks_of
+from sosd_ros.progress import progress_bar
 
 from . import checkpoint, distributed
 from .config import Config
