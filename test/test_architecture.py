@@ -63,12 +63,12 @@ def test_the_core_knows_nothing_of_ros(folder):
 
 
 def test_training_uses_the_robots_side_and_never_the_other_way():
-    """Of sosd_ros only network, weights, labels, camera and the engine, which exports are for."""
+    """Of sosd_ros only the core, with the engine, which exports are for."""
     assert "training" not in tops(imported_below("sosd_ros"))
     used = {
         name.split(".")[1] for name in imported_below("training") if name.startswith("sosd_ros.")
     }
-    assert used <= {"network", "weights", "labels", "camera", "engine"}
+    assert used <= {"network", "weights", "labels", "camera", "engine", "progress"}
 
 
 def test_only_the_node_and_the_commands_use_rclpy():
