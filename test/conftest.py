@@ -32,6 +32,8 @@ def pytest_terminal_summary(terminalreporter, config):
     """Say what the run has not tested."""
     if count := config.stash.get(_left_out, 0):
         terminalreporter.write_line(f"{count} slow tests left out; `make test-all` runs them")
+
+
 _NOWHERE = "/nowhere: a test makes its own data, or asks for real_nyuv2"
 for _variable in ("SOSD_NYUV2", "SOSD_CITYSCAPES"):
     # Kept for the fixture, and for the workers of pytest-xdist, which begin with what is left here.
