@@ -111,9 +111,12 @@ class Manifest:
         return cls(**values)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Weights:
-    """A verified weights file: its manifest, its tensors by name, and the SHA-256 over both."""
+    """A verified weights file: its manifest, its tensors by name, and the SHA-256 over both.
+
+    Two are equal if they are the same object.
+    """
 
     manifest: Manifest
     tensors: dict[str, torch.Tensor]

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from support import write_small_weights
 
+from sosd_ros import weights
+
 _left_out = pytest.StashKey[int]()
 
 
@@ -61,6 +63,12 @@ def real_nyuv2():
 def small_weights(tmp_path_factory):
     """Path of a weights file that is quick to run."""
     return write_small_weights(tmp_path_factory.mktemp("weights") / "small.safetensors")
+
+
+@pytest.fixture(scope="session")
+def file(small_weights):
+    """The small weights, read."""
+    return weights.read(small_weights)
 
 
 @pytest.fixture

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +59,12 @@ def write_onnx(
         path: the file to write.
         dynamic_size: whether inputs may be of any multiple of 32; runtimes are slower then.
     """
+    path.write_bytes(_as_onnx(weights, size, dynamic_size))
+
+
+# Several backends and precisions are built from the same graph, which takes seconds to make.
+@lru_cache(maxsize=4)
+def _as_onnx(weights: Weights, size: tuple[int, int], dynamic_size: bool) -> bytes:
     network = Exported(weights).eval()
     example = torch.zeros(2, 3, *size)  # a batch of one would make torch think that it always is
     names = answer_names(network.network.tasks)
@@ -71,10 +79,12 @@ def write_onnx(
         axes |= {2: "height", 3: "width"}
         answers = {name: {0: "batch"} for name in names}
         options = {"dynamo": False, "opset_version": 17, "dynamic_axes": {INPUT: axes} | answers}
-    with _quietly():
+    with _quietly(), tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "network.onnx")
         torch.onnx.export(
             network, (example,), path, input_names=[INPUT], output_names=names, **options
         )
+        return path.read_bytes()
 
 
 @contextlib.contextmanager

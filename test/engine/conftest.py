@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-from sosd_ros import weights
 from sosd_ros.engine import EngineError, build
 
 
@@ -19,12 +18,6 @@ def _one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
-
-
-@pytest.fixture(scope="session")
-def file(small_weights):
-    """The small weights, read."""
-    return weights.read(small_weights)
 
 
 @pytest.fixture

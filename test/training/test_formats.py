@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import math
+from functools import cache
 
 import numpy as np
 import pytest
@@ -17,8 +18,16 @@ SIZE = (64, 96)
 
 
 @pytest.fixture(scope="module")
-def file(small_weights):
-    return weights.read(small_weights)
+def exported(file, tmp_path_factory):
+    """Makes a file of a kind, once; its path and what the comparison with the network said."""
+
+    @cache
+    def make(kind):
+        needs(kind)
+        out = tmp_path_factory.mktemp(kind) / f"network{formats.SUFFIXES[kind]}"
+        return out, formats.export(file, kind, SIZE, out)
+
+    return make
 
 
 def needs(kind):
@@ -33,18 +42,17 @@ def expected(file: Weights, images):
 
 
 @pytest.mark.parametrize("kind", ["onnx", "openvino", "torch-export"])
-def test_a_file_answers_as_the_network_does(kind, file, tmp_path):
+def test_a_file_answers_as_the_network_does(kind, file, exported):
     """For batches of lengths that it was not tried with, read back from the file alone."""
-    needs(kind)
-    out = tmp_path / f"network{formats.SUFFIXES[kind]}"
-    assert formats.export(file, kind, SIZE, out).suffices
+    out, agreement = exported(kind)
+    assert agreement.suffices
     run = formats._RUNNERS[kind](out)
     for batch in (1, 3):
         images = np.random.default_rng(batch).normal(size=(batch, 3, *SIZE)).astype(np.float32)
         for ours, theirs in zip(run(images), expected(file, images), strict=True):
             np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-4)
     beside = {".xml": {"network.xml", "network.bin"}}.get(out.suffix, {out.name})
-    assert {path.name for path in tmp_path.iterdir()} == beside
+    assert {path.name for path in out.parent.iterdir()} == beside
 
 
 def test_onnx_of_any_size(file, tmp_path):
@@ -58,11 +66,9 @@ def test_onnx_of_any_size(file, tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["onnx", "openvino", "torch-export"])
-def test_the_manifest_travels(kind, file, tmp_path):
+def test_the_manifest_travels(kind, file, exported):
     """With the SHA-256 of the weights file, where each form has room for such things."""
-    needs(kind)
-    out = tmp_path / f"network{formats.SUFFIXES[kind]}"
-    formats.export(file, kind, SIZE, out)
+    out, _ = exported(kind)
     if kind == "onnx":
         import onnx
 
