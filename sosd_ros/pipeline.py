@@ -79,6 +79,7 @@ class Pipeline:
         self._now = now
         self._on_problem = on_problem
         self._on_failure = on_failure
+        self._started = time.monotonic_ns()
         self._failed = False
         self._abandoned = False
         self._open: set[str] = set()  # cameras whose frame of this batch is not accounted for
@@ -100,6 +101,7 @@ class Pipeline:
     def __call__(self, batch: Mapping[str, Frame]) -> None:
         """Answer the frames of a batch, by camera."""
         self._settings = self._current_settings()
+        self._time = time.monotonic_ns() - self._started  # one for all, so that cameras are in step
         self._open = set(batch)
         by_size: dict[tuple[int, ...], list[_Work]] = defaultdict(list)
         for name, frame in batch.items():
@@ -148,7 +150,7 @@ class Pipeline:
             reason = f"dropped: it is more than max_age, {settings.max_age:g} s, old"
             self._drop(camera, message, "too_old", reason)
             return None
-        outputs = camera.due(settings.publish_rate, started)
+        outputs = camera.due(settings.publish_rate, self._time)
         if not outputs:
             self._count_dropped(camera.name, "unwanted")
             return None
@@ -164,7 +166,7 @@ class Pipeline:
         if not outputs:
             self._count_dropped(camera.name, "without_scale")
             return None
-        camera.take_turn(outputs, settings.publish_rate, started)
+        camera.take_turn(self._time)
         return _Work(camera, frame, image, info, outputs, latencies)
 
     def _to_rgb(self, camera: CameraTopics, message: Image | CompressedImage) -> np.ndarray:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import copy
-import math
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Iterable, Mapping, Set
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -85,27 +84,42 @@ OUTPUTS = {
 }
 
 
-class Throttle:
-    """Lets through a given rate at most, on average; a rate of 0 lets all through.
+class Turns:
+    """Chooses frames of a camera for rates, so that what is published at several is in step.
 
-    The rate may be another one each time. Times are in seconds.
+    Time is cut into slots of 1 / rate seconds, and slots of all rates begin together: every slot of
+    5 Hz begins with one of 10 Hz. The first frame of a slot is chosen. So a rate's frames are the
+    same for all who ask for it, and those of 5 Hz are among those of 10. One slot that passed
+    without a frame is made up for: a camera of 10 Hz whose frames come now early, now late, is let
+    through at 10 Hz, though two of them may fall into one slot. A rate of 0 lets all through.
+
+    Times are in nanoseconds since what is the same moment for all cameras.
     """
 
     def __init__(self) -> None:
-        self._turn = -math.inf
+        self._last: int | None = None  # when a frame was last taken
+        self._rates: set[float] = set()
+        self._owed: set[float] = set()  # rates that have a slot to make up for
 
-    def is_due(self, rate: float, now: float) -> bool:
-        """Whether something may be let through ``now``."""
-        return rate == 0 or now >= self._turn + 1 / rate
+    def due(self, rates: Iterable[float], now: int) -> set[float]:
+        """Those of ``rates`` for which a frame of ``now`` is chosen, if it is taken."""
+        if self._rates != (rates := set(rates)):
+            self._rates, self._owed = rates, set()  # or a new rate would lack what others are owed
+        return {rate for rate in rates if rate == 0 or self._slots(rate, now) > 0}
 
-    def passed(self, rate: float, now: float) -> None:
-        """Something was let through ``now``.
+    def take(self, now: int) -> None:
+        """The frame of ``now`` is answered: it uses the slots of all rates that were due."""
+        self._owed = {rate for rate in self._rates if self._slots(rate, now) > 1}
+        self._last = now
 
-        A late one does not delay the next: a camera of 30 Hz gives 10 Hz and not 7.5.
-        """
-        period = 1 / rate if rate else 0.0
-        turn = self._turn + period
-        self._turn = turn if now < turn + period else now
+    def _slots(self, rate: float, now: int) -> int:
+        """How many have begun and have had no frame."""
+        if self._last is None:
+            return 1
+        # Whole numbers, or rounding would let a slot of 10 Hz begin before that of 30 Hz.
+        microhertz = round(rate * 1e6)
+        begun = now * microhertz // 10**15 - self._last * microhertz // 10**15
+        return begun + (rate in self._owed)
 
 
 class CameraTopics:
@@ -134,7 +148,7 @@ class CameraTopics:
         self.rays = lru_cache(maxsize=1)(Intrinsics.rays)
         self._node = node
         self._on_incompatible = on_incompatible
-        self._throttles = _throttles()
+        self._turns = Turns()
         self._subscriptions: list[Any] = []
         self._latched: Any = None  # a subscription, while there is a publisher for it
         self._looking: Any = None  # the timer
@@ -184,7 +198,7 @@ class CameraTopics:
         self._subscriptions, self._latched, self._looking = [], None, None
         self.infos.clear()
         self.order = StampOrder()
-        self._throttles = _throttles()
+        self._turns = Turns()
 
     def destroy(self) -> None:
         self.unsubscribe()
@@ -192,21 +206,23 @@ class CameraTopics:
             self._node.destroy_lifecycle_publisher(publisher)
         self.publishers = {}
 
-    def due(self, rates: Mapping[str, float], now: float) -> set[str]:
-        """The outputs that have a subscriber and whose rate allows one ``now``, in seconds."""
-        due = {
-            rate for rate, throttle in self._throttles.items() if throttle.is_due(rates[rate], now)
-        }
+    def due(self, rates: Mapping[str, float], now: int) -> set[str]:
+        """The outputs that have a subscriber and whose rate chooses a frame of ``now``.
+
+        Args:
+            rates: of the outputs, in Hz.
+            now: nanoseconds since the same moment for all cameras.
+        """
+        chosen = self._turns.due(rates.values(), now)
         return {
             name
             for name, publisher in self.publishers.items()
-            if OUTPUTS[name].rate in due and publisher.get_subscription_count()
+            if rates[OUTPUTS[name].rate] in chosen and publisher.get_subscription_count()
         }
 
-    def take_turn(self, outputs: Set[str], rates: Mapping[str, float], now: float) -> None:
-        """These ``outputs``, which were due ``now``, will be published."""
-        for rate in {OUTPUTS[name].rate for name in outputs}:
-            self._throttles[rate].passed(rates[rate], now)
+    def take_turn(self, now: int) -> None:
+        """The frame of ``now`` is answered."""
+        self._turns.take(now)
 
     @property
     def has_latched_info(self) -> bool:
@@ -328,10 +344,6 @@ class CameraTopics:
 
         clock = Clock(clock_type=ClockType.STEADY_TIME)  # the simulation may stand still
         timer = self._node.create_timer(NAMES_KNOWN, report, clock=clock)
-
-
-def _throttles() -> dict[str, Throttle]:
-    return {output.rate: Throttle() for output in OUTPUTS.values()}
 
 
 def _misfit(publisher: QoSProfile, subscription: QoSProfile) -> bool:

@@ -168,6 +168,37 @@ def test_a_rate_limits_one_output_and_not_the_others(running):
     answer(running, "semantic", "points")
 
 
+def test_outputs_of_equal_rates_are_of_the_same_frames(running):
+    """Though one is asked for later; and those of half the rate are among them."""
+
+    def of_a_frame_more(topic):
+        before = len(running.heard[topic])
+
+        def is_heard():
+            running.send(rgb(running.header(), picture()), camera_info())
+            return len(running.heard[topic]) > before
+
+        running.wait(is_heard, topic)
+
+    assert running.set_parameters(publish_rate__depth=20.0).successful
+    of_a_frame_more("depth")
+    assert running.set_parameters(publish_rate__points=20.0).successful
+    of_a_frame_more("points")
+    assert running.set_parameters(publish_rate__semantic=10.0).successful
+    begin = running.header().stamp.sec
+    for _ in range(4):
+        of_a_frame_more("semantic")
+    defaults = {f"publish_rate__{name}": 0.0 for name in ("depth", "points", "semantic")}
+    assert running.set_parameters(**defaults).successful
+    last = running.send(rgb(running.header(), picture()), camera_info())
+    running.answers(last, *OUTPUTS)
+    depth, points, semantic = (
+        {sec for m in running.heard[topic] if (sec := m.header.stamp.sec) > begin}
+        for topic in ("depth", "points", "semantic")
+    )
+    assert depth == points > semantic
+
+
 def test_what_is_read_at_configure_says_so(running):
     """And the value stays; autostart is read-only; an unknown device is refused at configure."""
     for name, value in {"weights": "x", "device": "cuda", "cameras": ["a"]}.items():
