@@ -104,7 +104,7 @@ setup(
     },
     entry_points={
         "console_scripts": [
-            "perception_node = sosd_ros.node:main",
+            "perception_node = sosd_ros.start:main",
             "build_engines = sosd_ros.build:main",
             "sosd_demo = sosd_ros.demo.__main__:main",
         ],

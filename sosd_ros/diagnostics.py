@@ -52,6 +52,7 @@ class Health:
         incompatible: what does not fit about the peers' quality of service, in sentences.
         needs_info: whether the network answers depth, and so needs a CameraInfo.
         latched: cameras whose CameraInfo is kept by its publisher, and need not come again.
+        next_attempt: seconds until the node tries to become active again; ``None`` if it does not.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Health:
     incompatible: Sequence[str]
     needs_info: bool = True
     latched: Set[str] = frozenset()
+    next_attempt: float | None = None
 
     @property
     def active(self) -> bool:
@@ -140,7 +142,9 @@ def _inactivity(health: Health) -> Finding:
     # What torch has to say goes on for lines; the value "last error" has all of them.
     reason = health.last_error.split("\n")[0] or "no image is answered"
     way_back = _WAY_BACK.get(health.state, "")
-    if way_back:
+    if health.next_attempt is not None:
+        way_back = f"; mend this, the node tries again in {health.next_attempt:.0f} s"
+    elif way_back:
         way_back = f"; mend this, then {way_back}" if health.last_error else f"; {way_back}"
     return ERROR if health.last_error else WARN, f"{health.state}: {reason}{way_back}"
 

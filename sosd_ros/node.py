@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # before what takes seconds to import
+    from sosd_ros.start import end_at_once_on_signals
+
+    end_at_once_on_signals()
+
 import copy
 import json
 import math
@@ -12,6 +17,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import rclpy
@@ -26,6 +32,7 @@ from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import String
 
 from . import calibration, diagnostics, messages, parameters, pictures, weights
+from .autostart import Autostart
 from .bond import ManagerBond
 from .engine import Engine, EngineError, load
 from .labels import UNLABELLED
@@ -51,18 +58,21 @@ LATCHED_QOS = QoSProfile(
 WARN_EVERY = 5.0  # seconds, by camera and cause; at level debug, every problem is logged
 DIAGNOSTICS_PERIOD = 0.5  # seconds; with timeouts of 1 s, every fault shows within 2 s
 STOP_TIMEOUT = 1.0  # seconds that the batch at hand may take when the node is to stop
+TRANSITION_TIMEOUT = 0.7  # seconds that the transition at hand may take then
 EXIT_TIMEOUT = 1.5  # seconds from a signal to the end of the process, whatever hangs
 
 
 class PerceptionNode(LifecycleNode):
     """Depth, semantic masks and points for every camera image that there is time for.
 
+    Args:
+        end: called with an exit status when the process should end.
+
     Attributes:
-        ending: set when the process should end, by whoever finds that.
         has_abandoned: whether a thread was left inside of the engine.
     """
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(self, end: Callable[[int], None] = lambda status: None, **kwargs: Any) -> None:
         super().__init__("sosd", **kwargs)
         parameters.declare(self)
         self.add_on_set_parameters_callback(self._on_set_parameters)
@@ -80,7 +90,13 @@ class PerceptionNode(LifecycleNode):
         self._last_error = ""
         self._failure = ""
         self.has_abandoned = False
-        self.ending = threading.Event()
+        self._end = end
+        self._autostart = Autostart(
+            self,
+            self._bring_up,
+            self.get_parameter("autostart_attempts").value,
+            lambda: self._end(1),
+        )
         self._told: dict[tuple[str, str], float] = {}  # when, by camera and cause
         self._failed = self.create_guard_condition(self._on_failed)
         self._health = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
@@ -91,6 +107,7 @@ class PerceptionNode(LifecycleNode):
     # Life cycle
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._autostart.step_aside()
         self._state = "configuring"
         try:
             self._configure()
@@ -103,6 +120,7 @@ class PerceptionNode(LifecycleNode):
         return super().on_configure(state)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._autostart.step_aside()
         result = super().on_activate(state)  # from here on publishers publish
         try:
             self._start()
@@ -117,6 +135,7 @@ class PerceptionNode(LifecycleNode):
         return result
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._autostart.step_aside()
         if not self._stop() and not self._failure:
             self._failure = "the worker hangs and was abandoned"
         if self._failure:
@@ -125,11 +144,13 @@ class PerceptionNode(LifecycleNode):
         return super().on_deactivate(state)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._autostart.step_aside()
         self._release()
         self._state, self._last_error = "unconfigured", ""
         return super().on_cleanup(state)
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._autostart.step_aside()
         self._release()
         self._state = "finalized"
         return super().on_shutdown(state)
@@ -145,16 +166,31 @@ class PerceptionNode(LifecycleNode):
 
     def autostart(self) -> None:
         """Configure and activate, if the parameter ``autostart`` says so."""
-        if (
-            self.get_parameter("autostart").value
-            and self.trigger_configure() == TransitionCallbackReturn.SUCCESS
-        ):
+        if self.get_parameter("autostart").value:
+            self._autostart.attempt()
+
+    def _bring_up(self) -> bool:
+        if self._state == "unconfigured":
+            self.trigger_configure()
+        if self._state == "inactive":
             self.trigger_activate()
+        return self._state == "active"
+
+    def leave(self) -> None:
+        """Give the middleware back, though another thread is in the middle of a transition."""
+        self.abandon()
+        self._monitor.stop()
+        self._destroy()
 
     def destroy_node(self) -> None:
         self._monitor.stop()
         self._stop()
+        self._destroy()
+
+    def _destroy(self) -> None:
         super().destroy_node()
+        # rclpy leaves this, which keeps the participant and its segment of shared memory.
+        self._state_machine.destroy_when_not_in_use()
 
     def _configure(self) -> None:
         settings = parameters.read(self)
@@ -204,7 +240,6 @@ class PerceptionNode(LifecycleNode):
             self._cameras,
             self._statistics,
             settings=self._live_settings,
-            now=lambda: self.get_clock().now().nanoseconds,
             on_problem=self._on_problem,
             on_failure=self._on_engine_failure,
         )
@@ -255,7 +290,7 @@ class PerceptionNode(LifecycleNode):
         except Exception as error:  # as with a CUDA context that is broken
             reason = f"{type(error).__name__}: {error}"
             self.get_logger().fatal(f"cannot free the device, only a new process can: {reason}")
-            self.ending.set()
+            self._end(1)
 
     def _refuse(self, transition: str, error: Exception) -> None:
         """Say why a transition fails; what has no sentence of its own gets its type named."""
@@ -310,17 +345,20 @@ class PerceptionNode(LifecycleNode):
     def _on_image(self, camera: CameraTopics, message: Any) -> None:
         arrived = time.monotonic()
         self._statistics.received(camera.name)
-        jumps = camera.order.jumps
         try:
             messages.check_header(message.header)
-            if not camera.order.accepts(nanoseconds(message.header.stamp)):
-                raise MessageError("out_of_order", "a newer one came before it")
         except MessageError as error:
             self._statistics.dropped(camera.name, error.cause)
             self._on_problem(camera.name, message, error.cause, f"dropped: {error}")
             return
-        if camera.order.jumps > jumps:
-            self._on_problem(camera.name, message, "clock", "set the camera's clock back")
+        if back := camera.order.step_back(nanoseconds(message.header.stamp)):
+            self._on_problem(
+                camera.name,
+                message,
+                "clock",
+                f"is {back / 1e9:g} s older than the one before it: a bag begins anew, a clock was "
+                "set back, or a second publisher sends on the topic",
+            )
         assert self._worker is not None
         if self._worker.submit(camera.name, Frame(message, arrived)) is not None:
             self._statistics.dropped(camera.name, "superseded")
@@ -406,6 +444,7 @@ class PerceptionNode(LifecycleNode):
             incompatible=[said for misfit in self._misfits.values() if (said := misfit())],
             needs_info="depth" in engine.answers if engine else True,
             latched={c.name for c in list(self._cameras.values()) if c.has_latched_info},
+            next_attempt=self._autostart.next_attempt,
         )
         thresholds = settings.diagnostics if settings else diagnostics.Thresholds()
         message = DiagnosticArray()
@@ -424,35 +463,37 @@ def main(args: list[str] | None = None) -> None:
 
     rclpy's own handlers would pull the context away from under the threads that use it.
     """
+    # Exit statuses; unlike an Event, a handler may put one while this thread waits for it.
+    ends: SimpleQueue[int] = SimpleQueue()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: ends.put(0))
     keep_freed_memory()
     rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
-    node = PerceptionNode()
+    node = PerceptionNode(end=ends.put)
     executor = SingleThreadedExecutor()
     executor.add_node(node)
-
-    asked = threading.Event()
-
-    def end(*_: Any) -> None:
-        asked.set()
-        node.ending.set()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, end)
-    spinning = threading.Thread(target=_run, args=(node, executor), name="executor")
+    ending = threading.Event()
+    spinning = threading.Thread(target=_run, args=(node, executor, ends, ending), name="executor")
     spinning.daemon = True
-    spinning.start()
-    node.ending.wait()
+    if ends.empty():
+        spinning.start()
+    status = ends.get()
 
-    status = 0 if asked.is_set() else 1
+    ending.set()
     last_resort = threading.Timer(EXIT_TIMEOUT, _exit, (node, status))
     last_resort.daemon = True
     last_resort.start()
-    # In its own thread: from another one, it would take away what the executor waits with.
-    executor.create_task(executor.shutdown)
-    spinning.join()
-    node.destroy_node()
+    if spinning.is_alive():
+        # In its own thread: from another one, it would take away what the executor waits with.
+        executor.create_task(executor.shutdown)
+        spinning.join(TRANSITION_TIMEOUT)
+    is_stuck = spinning.is_alive()  # configure takes seconds, and waits for files and devices
+    if is_stuck:
+        node.leave()
+    else:
+        node.destroy_node()
     rclpy.shutdown()
-    if node.has_abandoned:
+    if is_stuck or node.has_abandoned:
         # Python cannot end while another thread is inside of torch: it would crash.
         os._exit(status)
     sys.exit(status)
@@ -464,20 +505,23 @@ def _exit(node: PerceptionNode, status: int) -> None:
     os._exit(status)
 
 
-def _run(node: PerceptionNode, executor: Executor) -> None:
+def _run(
+    node: PerceptionNode, executor: Executor, ends: SimpleQueue[int], ending: threading.Event
+) -> None:
     try:
         node.autostart()
-        while not node.ending.is_set():
+        while not ending.is_set():
             try:
                 executor.spin()
                 break
             except ExternalShutdownException:
                 break
             except Exception as error:  # of a callback: one bad call must not end a robot's eyes
-                reason = f"{type(error).__name__}: {error}"
-                node.get_logger().error(f"a callback failed with {reason}")
+                if not ending.is_set():
+                    reason = f"{type(error).__name__}: {error}"
+                    node.get_logger().error(f"a callback failed with {reason}")
     finally:
-        node.ending.set()
+        ends.put(1)
 
 
 if __name__ == "__main__":

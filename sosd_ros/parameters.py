@@ -166,6 +166,14 @@ PARAMETERS = (
         change=Change.NEVER,
     ),
     Parameter(
+        "autostart_attempts",
+        0,
+        "Attempts to start that fail, each after a longer pause, until the process ends with "
+        "status 1; 0: it tries for ever.",
+        range=(0, 1_000_000),
+        change=Change.NEVER,
+    ),
+    Parameter(
         "bond_heartbeat_period",
         0.25,
         "Seconds between heartbeats to Nav2's lifecycle manager, without autostart; 0 or less: "
@@ -319,6 +327,7 @@ class Settings:
     max_image_pixels: int
     depth_encoding: str
     autostart: bool
+    autostart_attempts: int
     bond_heartbeat_period: float
     calibration_of: str
     rectified: str

@@ -21,7 +21,7 @@ from .labels import UNLABELLED
 from .messages import MessageError
 from .parameters import Settings
 from .pictures import depth_colours, overlay
-from .stamps import is_too_old, nanoseconds
+from .stamps import nanoseconds
 from .statistics import Statistics
 from .topics import OUTPUTS, CameraTopics
 
@@ -55,7 +55,6 @@ class Pipeline:
         cameras: by name.
         statistics: is told what becomes of each frame.
         settings: the settings of this moment.
-        now: the time that stamps are compared with, in nanoseconds.
         on_problem: called with a camera's name, a message, the cause, what happened to it, and
             whether that is the fault of this program.
         on_failure: called with a reason when the engine has failed twice; nothing is answered
@@ -68,7 +67,6 @@ class Pipeline:
         cameras: Mapping[str, CameraTopics],
         statistics: Statistics,
         settings: Callable[[], Settings],
-        now: Callable[[], int],
         on_problem: Callable[[str, Any, str, str, bool], None],
         on_failure: Callable[[str], None],
     ) -> None:
@@ -76,7 +74,6 @@ class Pipeline:
         self._cameras = cameras
         self._statistics = statistics
         self._current_settings = settings
-        self._now = now
         self._on_problem = on_problem
         self._on_failure = on_failure
         self._started = time.monotonic_ns()
@@ -146,7 +143,7 @@ class Pipeline:
     def _prepare(self, camera: CameraTopics, frame: Frame) -> _Work | None:
         """Convert a frame, if anyone waits for its answers."""
         started, message, settings = time.monotonic(), frame.message, self._settings
-        if is_too_old(nanoseconds(message.header.stamp), self._now(), settings.max_age):
+        if camera.age.is_exceeded(nanoseconds(message.header.stamp), settings.max_age):
             reason = f"dropped: it is more than max_age, {settings.max_age:g} s, old"
             self._drop(camera, message, "too_old", reason)
             return None

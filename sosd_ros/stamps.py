@@ -2,51 +2,54 @@
 
 from __future__ import annotations
 
-from builtin_interfaces.msg import Time
+from collections.abc import Callable
 
-# A frame that overtook another is milliseconds late; a clock that is set is off by more. One that
-# is set back by less costs the frames until it has caught up.
-CLOCK_JUMP = 1_000_000_000  # nanoseconds
+from builtin_interfaces.msg import Time
 
 
 class StampOrder:
-    """Tells frames that come too late from a clock that was set back.
+    """Notices stamps that go back.
 
-    Each camera has one of its own, as the clocks of two cameras need not agree.
-
-    Attributes:
-        jumps: how often the clock was set back.
+    Their frames are answered like all others. The middleware keeps the order of what one publisher
+    sends, so that a stamp goes back where a bag begins anew, a clock was set back, or a second
+    publisher sends. Each camera has an order of its own, as the clocks of two need not agree.
     """
 
     def __init__(self) -> None:
         self._last: int | None = None
-        self.jumps = 0
 
-    def accepts(self, stamp: int) -> bool:
-        """Whether a frame of this stamp, in nanoseconds, may follow those accepted before.
+    def step_back(self, stamp: int) -> int:
+        """How far a stamp lies before the last one; 0 if it does not. All in nanoseconds."""
+        last, self._last = self._last, stamp
+        return 0 if last is None else max(0, last - stamp)
 
-        It may if it is not older. If it is older by more than ``CLOCK_JUMP``, the camera's clock
-        was set back, or a bag begins anew: that is where its time goes on from. Equal stamps
-        follow each other, as drivers without a clock send zero.
-        """
-        if self._last is not None and stamp < self._last:
-            if self._last - stamp <= CLOCK_JUMP:
-                return False
-            self.jumps += 1
-        self._last = stamp
-        return True
+
+class AgeLimit:
+    """Tells a camera's frames that are too old by a clock.
+
+    A simulation's clock stands still between two ticks. When a bag begins anew, its first frames
+    may come before the tick that sets the clock back: they are not compared with what it says till
+    then.
+
+    Args:
+        now: of the clock, in nanoseconds.
+        is_simulated: whether the clock is a simulation's.
+    """
+
+    def __init__(self, now: Callable[[], int], is_simulated: Callable[[], bool]) -> None:
+        self._now = now
+        self._is_simulated = is_simulated
+        self._order = StampOrder()
+        self._outdated: int | None = None  # what the clock said when the stamps went back
+
+    def is_exceeded(self, stamp: int, max_age: float) -> bool:
+        """Whether a stamp in nanoseconds is more than ``max_age`` s old; 0 allows every age."""
+        now = self._now()
+        if self._order.step_back(stamp) and self._is_simulated():
+            self._outdated = now
+        return max_age > 0 and now != self._outdated and now - stamp > max_age * 1e9
 
 
 def nanoseconds(stamp: Time) -> int:
     """A stamp as one number."""
     return int(stamp.sec * 1_000_000_000 + stamp.nanosec)
-
-
-def is_too_old(stamp: int, now: int, max_age: float) -> bool:
-    """Whether a stamp lies more than ``max_age`` seconds before ``now``; 0 allows every age.
-
-    Args:
-        stamp: of the frame, in nanoseconds.
-        now: by the node's clock, which is the simulation's under ``use_sim_time``.
-    """
-    return max_age > 0 and now - stamp > max_age * 1e9

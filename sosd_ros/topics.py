@@ -5,9 +5,9 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterable, Mapping, Set
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
-from rclpy.clock import Clock, ClockType  # type: ignore[attr-defined]
+from rclpy.clock import Clock, ClockType, ROSClock  # type: ignore[attr-defined]
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import (
     DurabilityPolicy,
@@ -22,7 +22,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 
 from .camera import Intrinsics
 from .camera_info import CameraInfoBuffer
-from .stamps import StampOrder
+from .stamps import AgeLimit, StampOrder
 
 try:
     from rclpy.event_handler import (
@@ -143,7 +143,9 @@ class CameraTopics:
     ) -> None:
         self.name = name
         self.infos = CameraInfoBuffer()
+        clock = cast(ROSClock, node.get_clock())
         self.order = StampOrder()
+        self.age = AgeLimit(lambda: clock.now().nanoseconds, lambda: clock.ros_time_is_active)
         # One: of a zoom lens, none comes again, and those of a large image are large.
         self.rays = lru_cache(maxsize=1)(Intrinsics.rays)
         self._node = node

@@ -130,6 +130,7 @@ def test_a_mended_fault_needs_no_restart(start_node, camera, small_weights):
     """Bad weights, then a good path, configure, activate, work; and down again."""
     start_node(weights="/nowhere/w.safetensors")
     camera.wait_for_state(State.PRIMARY_STATE_UNCONFIGURED)
+    assert not camera.change_state(Transition.TRANSITION_CONFIGURE)  # no attempt of its own now
     assert camera.set_parameters(weights=str(small_weights)).successful
     assert camera.change_state(Transition.TRANSITION_CONFIGURE)
     refused = camera.set_parameters(weights="other.safetensors")

@@ -1,4 +1,4 @@
-"""Rates of publishing: on average as asked for, in step with each other, followed when they change."""
+"""Rates of publishing: on average as asked for, in step, and followed when they change."""
 
 import random
 

@@ -1,0 +1,84 @@
+"""Coming up without a lifecycle manager, again and again until it succeeds."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from rclpy.clock import Clock, ClockType  # type: ignore[attr-defined]
+from rclpy.lifecycle import LifecycleNode
+from rclpy.timer import Timer
+
+LONGEST_PAUSE = 60.0  # seconds
+
+
+def pause(failures: int) -> float:
+    """Seconds to wait after so many failures in a row: 1, 2, 4 and so on, but 60 at most."""
+    return min(2.0 ** (min(failures, 10) - 1), LONGEST_PAUSE)
+
+
+class Autostart:
+    """Brings a node up, and tries again later when that fails: a device may be late at boot.
+
+    Whoever else has the node make a transition meanwhile has it from then on.
+
+    Args:
+        node: has the timer, and logs.
+        bring_up: configures and activates the node, as far as that is left to do; whether it is
+            active now.
+        attempts: so many that fail are enough; 0: it tries for ever.
+        give_up: called when they have failed.
+    """
+
+    def __init__(
+        self,
+        node: LifecycleNode,
+        bring_up: Callable[[], bool],
+        attempts: int,
+        give_up: Callable[[], None],
+    ) -> None:
+        self._node = node
+        self._bring_up = bring_up
+        self._attempts = attempts
+        self._give_up = give_up
+        self._clock = Clock(clock_type=ClockType.STEADY_TIME)  # the simulation may stand still
+        self._failures = 0
+        self._is_trying = False
+        self._timer: Timer | None = None
+        self._next = 0.0  # by time.monotonic
+
+    def attempt(self) -> None:
+        """Try once, and see to the next attempt if that fails."""
+        self._cancel()
+        self._is_trying = True
+        try:
+            is_up = self._bring_up()
+        finally:
+            self._is_trying = False
+        if is_up:
+            return
+        self._failures += 1
+        logger = self._node.get_logger()
+        if self._failures == self._attempts:
+            logger.fatal(f"gives up after {self._failures} attempts, as autostart_attempts says")
+            self._give_up()
+            return
+        seconds = pause(self._failures)
+        logger.warning(f"attempt {self._failures} has failed, the next one is in {seconds:g} s")
+        self._next = time.monotonic() + seconds
+        self._timer = self._node.create_timer(seconds, self.attempt, clock=self._clock)
+
+    def step_aside(self) -> None:
+        """A transition begins: unless it is one of ours, there will be no more of ours."""
+        if not self._is_trying:
+            self._cancel()
+
+    @property
+    def next_attempt(self) -> float | None:
+        """In how many seconds it tries again; ``None`` if it does not. For any thread."""
+        return None if self._timer is None else max(0.0, self._next - time.monotonic())
+
+    def _cancel(self) -> None:
+        timer, self._timer = self._timer, None
+        if timer is not None:
+            self._node.destroy_timer(timer)
