@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
@@ -37,6 +38,23 @@ class Thresholds:
     rate_error: float = 0.0
 
 
+class Source(NamedTuple):
+    """Who publishes what a camera is listened to for.
+
+    Attributes:
+        topic: its name.
+        matching: the nodes with a publisher that the middleware has joined with ours.
+        unfit: those with one whose quality of service does not fit.
+    """
+
+    topic: str
+    matching: Sequence[str] = ()
+    unfit: Sequence[str] = ()
+
+
+_UNKNOWN = Source("its topic")
+
+
 @dataclass(frozen=True)
 class Health:
     """The state of the node and its engine.
@@ -53,6 +71,7 @@ class Health:
         needs_info: whether the network answers depth, and so needs a CameraInfo.
         latched: cameras whose CameraInfo is kept by its publisher, and need not come again.
         next_attempt: seconds until the node tries to become active again; ``None`` if it does not.
+        sources: of each camera's images and CameraInfos.
     """
 
     name: str
@@ -68,6 +87,7 @@ class Health:
     needs_info: bool = True
     latched: Set[str] = frozenset()
     next_attempt: float | None = None
+    sources: Mapping[str, tuple[Source, Source]] = field(default_factory=dict)
 
     @property
     def active(self) -> bool:
@@ -188,12 +208,13 @@ def _node_values(health: Health, snapshot: Snapshot) -> dict[str, str]:
 def _camera_findings(
     name: str, camera: CameraSnapshot, age: float, health: Health, thresholds: Thresholds
 ) -> Iterator[Finding]:
+    images, infos = health.sources.get(name, (_UNKNOWN, _UNKNOWN))
     if camera.since_image > thresholds.input_timeout:
-        yield ERROR, _silence(camera)
+        yield ERROR, _silence(camera, images)
     else:
         is_kept = name in health.latched and camera.infos
         if health.needs_info and not is_kept and camera.since_info > thresholds.input_timeout:
-            yield WARN, _missing_info(camera)
+            yield WARN, _missing_info(camera, infos)
         for doubt in camera.doubts:
             yield WARN, doubt
         # An image that nobody wanted had its turn: the node keeps up with what it is asked for.
@@ -202,22 +223,36 @@ def _camera_findings(
     yield from _drop_findings(camera)
 
 
-def _silence(camera: CameraSnapshot) -> str:
+def _silence(camera: CameraSnapshot, source: Source) -> str:
     seconds = f"{camera.since_image:.1f} s"
-    if camera.received:
-        return f"no image for {seconds}: look whether its driver still publishes"
-    return f"no image has come in {seconds}: look whether its driver runs, and at the topic's name"
+    said = f"no image for {seconds}" if camera.received else f"no image has come in {seconds}"
+    return f"{said}: {_why_silent(source)}"
 
 
-def _missing_info(camera: CameraSnapshot) -> str:
+def _missing_info(camera: CameraSnapshot, source: Source) -> str:
     if camera.infos:
+        said = f"no CameraInfo for {camera.since_info:.1f} s: depth and points rely on the last one"
+    else:
+        said = "no CameraInfo has come: labels are published, depth and points are not"
+    return f"{said}; {_why_silent(source)}"
+
+
+def _why_silent(source: Source) -> str:
+    """What there is to look at when nothing comes from a source."""
+    if source.matching:
         return (
-            f"no CameraInfo for {camera.since_info:.1f} s: depth and points rely on the last one; "
-            "look whether the driver still publishes it"
+            f"there is a publisher of {', '.join(source.matching)} on {source.topic}, but nothing "
+            "arrives from it: it is paused, or shared memory does not reach across users or "
+            "containers (run both as one user, containers with --ipc=host), or the middleware's "
+            "profiles differ"
+        )
+    if source.unfit:
+        return (
+            f"the publisher of {', '.join(source.unfit)} on {source.topic} does not fit ours by "
+            "its quality of service"
         )
     return (
-        "no CameraInfo has come: labels are published, depth and points are not; look whether the "
-        "driver publishes it, and at the topic's name"
+        f"nobody publishes on {source.topic}: look whether its driver runs, and at the topic's name"
     )
 
 

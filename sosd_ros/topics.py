@@ -22,6 +22,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 
 from .camera import Intrinsics
 from .camera_info import CameraInfoBuffer
+from .diagnostics import Source
 from .stamps import AgeLimit, StampOrder
 
 try:
@@ -154,6 +155,7 @@ class CameraTopics:
         self._subscriptions: list[Any] = []
         self._latched: Any = None  # a subscription, while there is a publisher for it
         self._looking: Any = None  # the timer
+        self._listened: list[tuple[str, QoSProfile]] = []  # what these are of: CameraInfos, images
         self.publishers: dict[str, Any] = {}
         try:
             for key, output in OUTPUTS.items():
@@ -197,7 +199,8 @@ class CameraTopics:
         for subscription in (*self._subscriptions, self._latched):
             if subscription is not None:
                 self._node.destroy_subscription(subscription)
-        self._subscriptions, self._latched, self._looking = [], None, None
+        self._subscriptions, self._listened = [], []
+        self._latched = self._looking = None
         self.infos.clear()
         self.order = StampOrder()
         self._turns = Turns()
@@ -225,6 +228,18 @@ class CameraTopics:
     def take_turn(self, now: int) -> None:
         """The frame of ``now`` is answered."""
         self._turns.take(now)
+
+    def sources(self) -> tuple[Source, Source] | None:
+        """Of images and of CameraInfos, while it is listened; may be called by any thread."""
+        if len(listened := self._listened) < 2:
+            return None
+        infos, images = (self._source(topic, qos) for topic, qos in listened)
+        return images, infos
+
+    def _source(self, topic: str, qos: QoSProfile) -> Source:
+        peers = self._node.get_publishers_info_by_topic(topic)
+        unfit = [peer for peer in peers if _misfit(peer.qos_profile, qos)]
+        return Source(topic, _names(p for p in peers if p not in unfit), _names(unfit))
 
     @property
     def has_latched_info(self) -> bool:
@@ -281,6 +296,7 @@ class CameraTopics:
             message_lost=lambda event: on_lost(event.total_count_change),
         )
         self._subscriptions.append(subscription)
+        self._listened = [*self._listened, (subscription.topic_name, subscription.qos_profile)]
 
     def _follow_latched(self, on_info: Callable[[CameraInfo], None]) -> None:
         """Ask for the CameraInfo that was published before we came, where a publisher keeps it.
@@ -332,11 +348,10 @@ class CameraTopics:
             else:
                 peers, other = self._node.get_publishers_info_by_topic(topic), "publisher"
                 misfits = [peer for peer in peers if _misfit(peer.qos_profile, qos)]
-            names = sorted({peer.node_name for peer in misfits} - {"_NODE_NAME_UNKNOWN_"})
             if not misfits:
                 return ""
             return (
-                f"{other} of {', '.join(names) or 'another node'} on {topic} does not fit ours by "
+                f"{other} of {', '.join(_names(misfits))} on {topic} does not fit ours by "
                 f"its {policy.name}: nothing passes between them; {advice}"
             )
 
@@ -346,6 +361,12 @@ class CameraTopics:
 
         clock = Clock(clock_type=ClockType.STEADY_TIME)  # the simulation may stand still
         timer = self._node.create_timer(NAMES_KNOWN, report, clock=clock)
+
+
+def _names(peers: Iterable[Any]) -> list[str]:
+    """Of the nodes that have these publishers or subscriptions."""
+    names = {peer.node_name for peer in peers}
+    return sorted("another node" if name == "_NODE_NAME_UNKNOWN_" else name for name in names)
 
 
 def _misfit(publisher: QoSProfile, subscription: QoSProfile) -> bool:

@@ -9,7 +9,7 @@ import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
 
 from sosd_ros.bit_depth import BitDepth
-from sosd_ros.diagnostics import Health, Monitor, Thresholds, statuses
+from sosd_ros.diagnostics import Health, Monitor, Source, Thresholds, statuses
 from sosd_ros.node import DIAGNOSTICS_PERIOD
 from sosd_ros.statistics import CameraSnapshot, Percentiles, Snapshot, Statistics
 
@@ -182,6 +182,10 @@ def test_what_is_wrong_with_the_node(changes, level, words):
             "activate it",
         ),
         (CONFIGURING | {"last_error": "it failed"}, "configuring: it failed"),
+        (
+            UNCONFIGURED | {"last_error": "it failed", "next_attempt": 3.8},
+            "unconfigured: it failed; mend this, the node tries again in 4 s",
+        ),
         ({"incompatible": ["it does not fit"]}, "it does not fit"),
     ],
 )
@@ -288,6 +292,34 @@ def test_what_is_wrong_with_a_camera(changes, level, words):
     status = camera(**changes)
     assert status.level == level and words in status.message
     assert words in PAGE
+
+
+SOURCES = [
+    (Source("/image"), "nobody publishes on /image: look whether its driver runs"),
+    (
+        Source("/image", matching=["driver"], unfit=["other"]),
+        "there is a publisher of driver on /image, but nothing arrives from it: it is paused, or "
+        "shared memory does not reach across users or containers",
+    ),
+    (
+        Source("/image", unfit=["driver"]),
+        "the publisher of driver on /image does not fit ours by its quality of service",
+    ),
+]
+
+
+@pytest.mark.parametrize(("source", "words"), SOURCES)
+@pytest.mark.parametrize("missing", ["image", "info"])
+@pytest.mark.parametrize("ever", [0, 10])
+def test_a_source_that_is_silent_is_told_from_none(missing, ever, source, words):
+    """Of images and of CameraInfos, whether there were some before or not."""
+    well = Source("/well", matching=["driver"])
+    sources = (source, well) if missing == "image" else (well, source)
+    health = dataclasses.replace(HEALTH, sources={"front": sources})
+    counted = {"image": "received", "info": "infos"}[missing]
+    status = camera(health=health, **{f"since_{missing}": 1.5, counted: ever})
+    assert words in status.message and "/well" not in status.message
+    assert re.sub("/image", "...", words)[:40] in PAGE
 
 
 def test_normal_drops_are_no_fault():

@@ -8,6 +8,7 @@ import math
 import cv2
 import numpy as np
 import pytest
+from diagnostic_msgs.msg import DiagnosticStatus
 from lifecycle_msgs.msg import Transition
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from robot import (
@@ -21,8 +22,8 @@ from robot import (
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header, String
 
+OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-OK, WARN = b"\x00", b"\x01"
 
 
 @pytest.fixture
@@ -215,6 +216,22 @@ def test_an_uncalibrated_camera_gives_labels_alone(connected):
     fits = connected.send(rgb(connected.header(), picture()), camera_info())
     connected.answers(fits, "depth")
     assert blind not in [m.header.stamp for m in connected.heard["depth"]]
+
+
+def test_a_publisher_from_which_nothing_comes_is_told_from_none(connected):
+    """Matched, but silent, for images and for CameraInfos; and gone."""
+    connected.listen_diagnostics()
+    silent = "there is a publisher of test_camera on {}, but nothing arrives from it"
+    connected.wait_for_status("camera", ERROR, silent.format("/image"))
+
+    def is_missed():
+        connected.send(rgb(connected.header(), picture()))
+        status = connected.status("camera")
+        return status.level == WARN and silent.format("/camera_info") in status.message
+
+    connected.wait(is_missed, "a word of the CameraInfos")
+    connected.node.destroy_publisher(connected.images)
+    connected.wait_for_status("camera", ERROR, "nobody publishes on /image")
 
 
 def test_late_subscribers_hear_the_labels_and_the_next_frame(shared_node, camera):
