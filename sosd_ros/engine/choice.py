@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import json
 import shutil
 import time
@@ -50,6 +51,7 @@ _REQUIRED_OF_ALL = (
     f"at worst, and depth within {MOST_DEPTH_DIFFERENCE:.0%} everywhere"
 )
 _TRIAL_CALLS = 7
+_NVML_DRIVER_NOT_LOADED = 9  # nvml.h
 _NOT_BUILT = (
     "not built for this machine, these weights and versions; `python -m sosd_ros.build` does it"
 )
@@ -369,12 +371,33 @@ def checked_device(name: str) -> torch.device:
         raise EngineError(f"device {name!r} is unknown; use 'cuda' or 'cpu'") from error
     if device.type not in ("cuda", "cpu"):
         raise EngineError(f"device {name!r} is not supported; use 'cuda' or 'cpu'")
+    if device.type == "cuda" and _is_driver_missing():
+        raise EngineError(
+            f"device {name!r} was asked for, but NVIDIA's driver is not loaded (yet); see what "
+            "nvidia-smi says, or set device: cpu"
+        )
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise EngineError(
             f"device {name!r} was asked for, but torch {torch.__version__} finds "
             f"{torch.cuda.device_count()} CUDA devices; mend the driver, or set device: cpu"
         )
     return device
+
+
+def _is_driver_missing() -> bool:
+    """Whether NVIDIA's driver is installed and not loaded, as early at boot.
+
+    torch counts devices once where the driver does not answer, and keeps that for the life of the
+    process: it must not be asked before, or one that is late would never be found.
+    """
+    try:
+        nvml = ctypes.CDLL("libnvidia-ml.so.1")
+    except OSError:  # on some Jetsons, or where there is no driver at all
+        return False
+    status = nvml.nvmlInit_v2()
+    if status == 0:
+        nvml.nvmlShutdown()
+    return bool(status == _NVML_DRIVER_NOT_LOADED)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -347,3 +348,15 @@ def test_a_missing_record_is_ignored(stand_in, ask, tmp_path):
     path.unlink()
     quick.seconds, slow.seconds = 0.002, 0.001
     assert ask().name == "slow fp32"
+
+
+@pytest.mark.parametrize(("status", "words"), [(9, "driver is not loaded"), (0, "finds 0 CUDA")])
+def test_torch_is_not_asked_before_the_driver_is_loaded(monkeypatch, status, words):
+    """It would keep its answer, and a device that is late at boot would never be found."""
+    asked = []
+    nvml = SimpleNamespace(nvmlInit_v2=lambda: status, nvmlShutdown=lambda: 0)
+    monkeypatch.setattr(choice.ctypes, "CDLL", lambda name: nvml)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: asked.append(0) or 0)
+    with pytest.raises(EngineError, match=words):
+        choice.checked_device("cuda")
+    assert bool(asked) == (status == 0)
