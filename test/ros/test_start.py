@@ -93,15 +93,16 @@ def test_it_ends_when_enough_attempts_have_failed(start_node):
     [
         ("imports", signal.SIGTERM),
         ("imports", signal.SIGINT),
-        pytest.param("middleware", signal.SIGTERM, marks=pytest.mark.slow),
-        pytest.param("made", signal.SIGTERM, marks=pytest.mark.slow),
+        ("middleware", signal.SIGTERM),
+        ("made", signal.SIGTERM),
         ("configures", signal.SIGTERM),
-        pytest.param("retries", signal.SIGTERM, marks=pytest.mark.slow),
+        ("retries", signal.SIGTERM),
     ],
 )
 def test_a_signal_ends_it_while_it_starts(start_node, moment, number):
     """Status 0, no traceback, and nothing of it is left in shared memory."""
-    node = start_node(program=(ROOT / "test" / "ending_node.py", moment, int(number)))
+    program = (ROOT / "test" / "ending_node.py", moment, int(number))
+    node = start_node(program=program, forked=moment != "imports")
     assert node.process.wait(TIMEOUT) == 0, node.log
     assert "Traceback" not in node.log
     [said] = re.findall("in shared memory:(.*)", node.log)
