@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
+from pathlib import Path
 
 import pytest
 
@@ -22,6 +25,21 @@ def middleware():
     rclpy.init()
     yield
     rclpy.shutdown()
+    free_what_the_killed_left()
+
+
+def free_what_the_killed_left():
+    """Remove segments of Fast DDS whose owner has ended, 70 MB each, as ``fastdds shm clean`` does.
+
+    The owner of a segment holds a lock on the file beside it.
+    """
+    for lock in Path("/dev/shm").glob("fast*_el"):
+        if "_port" in lock.name:
+            continue
+        with contextlib.suppress(OSError), lock.open("r+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock.with_name(lock.name.removesuffix("_el")).unlink(missing_ok=True)
+            lock.unlink()
 
 
 @pytest.fixture
