@@ -137,12 +137,10 @@ def test_every_camera_has_its_topics_below_its_name(camera, small_weights):
     come_up(camera, arguments, inputs, ("/robot1/sosd/front/depth", "/robot1/sosd/rear/depth"))
 
 
-def test_several_cameras_cannot_share_one_topic(capfd):
+def test_several_cameras_cannot_share_one_topic(caplog):
     """An absolute name would silently give all cameras the same images."""
     assert run({"cameras": "front,rear", "image": "/front/image_raw"}) == 1
-    assert "image is /front/image_raw, which the cameras front, rear cannot share" in "".join(
-        capfd.readouterr()
-    )
+    assert "image is /front/image_raw, which the cameras front, rear cannot share" in caplog.text
 
 
 @pytest.mark.parametrize("respawn", ["true", "false"])
@@ -200,10 +198,10 @@ def test_the_profile_for_images_is_used_unless_the_user_has_one(
     assert profile() == (variable, "/etc/mine.xml")
 
 
-def test_a_params_file_that_is_not_there_is_refused(capfd):
+def test_a_params_file_that_is_not_there_is_refused(caplog):
     """Else the node would start with other parameters than the user thinks."""
     assert run({"params_file": "/nowhere/params.yaml"}) == 1
-    assert "params_file /nowhere/params.yaml does not exist" in "".join(capfd.readouterr())
+    assert "params_file /nowhere/params.yaml does not exist" in caplog.text
 
 
 def test_the_page_about_nav2_has_a_launch_file_that_works(camera, small_weights, tmp_path):
