@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from rclpy.clock import Clock, ClockType  # type: ignore[attr-defined]
+from rclpy.clock import Clock
 from rclpy.lifecycle import LifecycleNode
 from rclpy.timer import Timer
+
+from .generations import ClockType
 
 LONGEST_PAUSE = 60.0  # seconds
 

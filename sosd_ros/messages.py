@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 import re
+from array import array
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -163,7 +164,7 @@ def image_to_rgb(
             ``encoding``, ``size``, ``step`` or ``data``.
     """
     layout = _checked_layout(message, max_pixels)
-    rows = np.frombuffer(message.data, np.uint8).reshape(-1, message.step)
+    rows = np.frombuffer(_in_memory(message.data), np.uint8).reshape(-1, message.step)
     rows = rows[:, : layout.row_bytes(message.width)]
     if layout.value_bytes == 2:
         rows = np.ascontiguousarray(rows).view(">u2" if message.is_bigendian else "<u2")
@@ -239,6 +240,16 @@ def _check_size(width: int, height: int, max_pixels: int) -> None:
         )
 
 
+def _in_memory(data: Any) -> array | bytes:
+    """The bytes of a message's ``data``, in the CPU's memory.
+
+    From Lyrical on they may be a ``rosidl_buffer.Buffer`` in a device's memory, which NumPy cannot
+    read. A subscription gets one only if it asks for it by ``acceptable_buffer_backends``, which
+    ours do not: they get an ``array``, as in every generation.
+    """
+    return data if isinstance(data, array) else bytes(data.to_bytes())
+
+
 def _short(text: str) -> str:
     """A message's own text for a sentence: strings on the wire may be of any length."""
     return repr(text if len(text) <= 40 else f"{text[:40]}...")
@@ -266,12 +277,13 @@ def compressed_to_rgb(
     """
     encoding, target = _format(message.format)
     pixels = None
-    size = _declared_size(bytes(message.data))
+    data = _in_memory(message.data)
+    size = _declared_size(bytes(data))
     if size is not None:
         # A few kilobytes can declare gigabytes: look before decoding.
         _check_size(*size, max_pixels)
         flags = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
-        pixels = cv2.imdecode(np.frombuffer(message.data, np.uint8), flags)
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     if pixels is None:
         raise MessageError(
             "compressed",

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Set
 from functools import lru_cache
 from typing import Any, NamedTuple, cast
 
-from rclpy.clock import Clock, ClockType, ROSClock  # type: ignore[attr-defined]
+from rclpy.clock import Clock, ROSClock
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import (
     DurabilityPolicy,
@@ -23,20 +23,13 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 from .camera import Intrinsics
 from .camera_info import CameraInfoBuffer
 from .diagnostics import Source
+from .generations import (
+    ClockType,
+    PublisherEventCallbacks,
+    SubscriptionEventCallbacks,
+    UnsupportedEventTypeError,
+)
 from .stamps import AgeLimit, StampOrder
-
-try:
-    from rclpy.event_handler import (
-        PublisherEventCallbacks,
-        SubscriptionEventCallbacks,
-        UnsupportedEventTypeError,
-    )
-except ImportError:  # Humble
-    from rclpy.qos_event import (
-        PublisherEventCallbacks,
-        SubscriptionEventCallbacks,
-        UnsupportedEventTypeError,
-    )
 
 OUTPUT_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
 NAMES_KNOWN = 0.5  # seconds: the middleware hears of a peer's topics before its name

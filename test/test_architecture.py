@@ -78,7 +78,7 @@ def test_only_the_node_and_the_commands_use_rclpy():
         for path in (ROOT / "sosd_ros").rglob("*.py")
         if "rclpy" in tops(imports(path))
     }
-    names = ("node", "autostart", "bond", "topics", "parameters", "process")
+    names = ("node", "autostart", "bond", "topics", "parameters", "process", "generations")
     the_node = {f"sosd_ros/{name}.py" for name in names}
     assert {user for user in users if user.count("/") == 1} <= the_node
     assert {user.split("/")[1] for user in users - the_node} <= {"demo", "checks", "benchmark"}

@@ -7,6 +7,8 @@ of one colour, where interpolation has nothing to do; YUV within 2 of 255, for B
 import struct
 import tracemalloc
 import zlib
+from array import array
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -15,11 +17,14 @@ import pytest
 
 pytest.importorskip("sensor_msgs.msg", reason="needs ROS 2, or its wheels: pip install '.[ros]'")
 from builtin_interfaces.msg import Time
+from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import CompressedImage, Image, PointField
 from std_msgs.msg import Header
 
 from sosd_ros import messages
+from sosd_ros.diagnostics import Health, Thresholds, statuses
+from sosd_ros.statistics import Statistics
 
 HEADER = Header(stamp=Time(sec=12, nanosec=345), frame_id="camera_optical_frame")
 
@@ -392,6 +397,34 @@ def test_what_is_no_picture_is_refused_in_a_sentence(data, sentence):
     assert "\n" not in str(refusal.value)
 
 
+class Buffer:
+    """What ``rosidl_buffer.Buffer`` of ROS 2 Lyrical has; it is no sequence, nor a buffer."""
+
+    backend_type = "cuda"
+
+    def __init__(self, content):
+        self._content = bytes(content)
+
+    def __len__(self):
+        return len(self._content)
+
+    def to_bytes(self):
+        return self._content
+
+
+def test_bytes_in_other_memory_than_the_cpus_are_fetched(random):
+    """From Lyrical on ``data`` may be a Buffer, if a subscription asks for it: the same picture."""
+    raw = random_image("bgr8", random)
+    png = compressed(random.integers(0, 256, (6, 8, 3), np.uint8))
+    for message in (raw, png):
+        expected = messages.to_rgb(message)
+        message._data = Buffer(message.data)  # which older setters would make an array of
+        np.testing.assert_array_equal(messages.to_rgb(message), expected)
+    raw._data = Buffer(bytes(7))
+    with pytest.raises(messages.MessageError, match="image data is 7 bytes"):
+        messages.to_rgb(raw)
+
+
 # Arrays to messages
 
 
@@ -581,6 +614,29 @@ WRITERS = {
     "cloud": lambda *arrays: messages.cloud_message(HEADER, *arrays),
     "plain cloud": lambda *arrays: messages.cloud_message(HEADER, *arrays[:-1], None),
 }
+
+
+def test_repeated_fields_are_filled_with_sequences(random):
+    """Sets, which ROS takes until Lyrical, would be refused from the next generation on."""
+    health = Health("sosd", "active", "", "", "", "", None, "", 0.0, [])
+    snapshot = Statistics(("front",), lambda: 0.0).snapshot()
+    written = [write(*cloud_arrays(random)) for write in WRITERS.values()]
+    written.append(DiagnosticArray(status=statuses(health, snapshot, Thresholds())))
+    seen = {field for message in written for field in repeated(message)}
+    assert seen == {"data", "fields", "status", "values"}
+
+
+def repeated(message):
+    """Names of all repeated fields of a message and of those in it, which hold sequences."""
+    for name, kind in message.get_fields_and_field_types().items():
+        value = getattr(message, name)
+        if kind.startswith("sequence<"):
+            assert isinstance(value, (Sequence, array)), f"{name} is a {type(value).__name__}"
+            yield name
+            value = list(value[:1])
+        for inner in value if isinstance(value, list) else [value]:
+            if hasattr(inner, "get_fields_and_field_types"):
+                yield from repeated(inner)
 
 
 @pytest.mark.parametrize("write", WRITERS.values(), ids=WRITERS.keys())

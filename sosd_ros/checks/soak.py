@@ -38,6 +38,7 @@ from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_msgs.msg import Header
 
 from .. import messages
+from ..generations import SubscriptionEventCallbacks
 from ..malloc import keep_freed_memory
 from ..process import (
     NodeError,
@@ -50,11 +51,6 @@ from ..process import (
 )
 from ..progress import progress_bar
 from ..stamps import nanoseconds
-
-try:
-    from rclpy.event_handler import SubscriptionEventCallbacks
-except ImportError:  # Humble
-    from rclpy.qos_event import SubscriptionEventCallbacks
 
 WARM_UP = 0.25  # of the time
 WINDOWS = 20  # of the rest

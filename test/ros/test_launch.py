@@ -185,6 +185,7 @@ def profile():
         ("humble", "FASTRTPS_DEFAULT_PROFILES_FILE"),
         ("jazzy", "FASTRTPS_DEFAULT_PROFILES_FILE"),
         ("kilted", "FASTDDS_DEFAULT_PROFILES_FILE"),
+        ("lyrical", "FASTDDS_DEFAULT_PROFILES_FILE"),
     ],
 )
 def test_the_profile_for_images_is_used_unless_the_user_has_one(
