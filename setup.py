@@ -29,7 +29,11 @@ setup(
     maintainer="sosd_ros maintainers",
     maintainer_email="maintainers@sosd-ros.org",
     license="Apache-2.0",
-    python_requires=">=3.10",
+    classifiers=[
+        "Operating System :: POSIX :: Linux",
+        *(f"Programming Language :: Python :: 3.{minor}" for minor in range(10, 15)),
+    ],
+    python_requires=">=3.10",  # Humble's; Lyrical has 3.14
     packages=find_packages(include=["sosd_ros*", "training*"]),
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
@@ -100,6 +104,7 @@ setup(
             "ruff~=0.17.0",
             "torchmetrics~=1.9.0",
             "types-PyYAML~=6.0.12",
+            "uv~=0.13.0",  # resolves for the Python and the NumPy of a robot
         ],
     },
     entry_points={

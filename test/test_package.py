@@ -14,6 +14,7 @@ import pytest
 import setuptools
 
 ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +97,65 @@ def test_every_ros_package_that_is_imported_is_required(manifest, setup_argument
         required = " ".join(setup_arguments["extras_require"][extra]).replace("-", "_")
         optional = {"bondpy", "vision_msgs"}  # not on PyPI; the node does without
         assert [name for name in imported - optional if f"_{name}" not in required] == []
+
+
+def test_the_first_target_is_the_longest_supported(setup_arguments):
+    """README's table and the package's metadata name the same Pythons, Lyrical's first."""
+    rows = re.findall(r"^\| (\w+), until \w+ (\d{4}) \| [\d.]+ \| (3\.\d+), ", README, re.MULTILINE)
+    assert [name for name, _, _ in rows] == ["Lyrical", "Jazzy", "Humble", "Kilted"]
+    assert [year for _, year, _ in rows] == sorted((year for _, year, _ in rows), reverse=True)
+    python = "Programming Language :: Python :: "
+    named = [c.removeprefix(python) for c in setup_arguments["classifiers"] if python in c]
+    assert {row[2] for row in rows} <= set(named)
+    assert setup_arguments["python_requires"] == f">={named[0]}"
+    assert rows[0][2] == named[-1]
+
+
+CONSTRAINED = "-c venv/constraints.txt "
+# The Python of a distribution and the NumPy that its OpenCV is compiled for: the tables of REP
+# 2000, and for Lyrical the page of its supported platforms.
+ROBOTS = {"lyrical": ("3.14", "2.3.4"), "jazzy": ("3.12", "1.26.4"), "humble": ("3.10", "1.21.5")}
+
+
+def robots_pip_lines():
+    """What README lets pip install beside a distribution's own packages, line by line."""
+    return re.findall(r"\bpip install ([^`\n]+)", README[README.index("## On a robot") :])
+
+
+def test_the_robots_instructions_keep_numpy():
+    """Its version is written down first, and every pip is held to it."""
+    kept = "venv/bin/pip freeze | grep '^numpy==' > venv/constraints.txt"
+    assert README.index(kept) < README.index("venv/bin/pip install")
+    assert len(robots_pip_lines()) == 2
+    assert all(line.startswith(CONSTRAINED) for line in robots_pip_lines())
+    assert "PIP_BREAK_SYSTEM_PACKAGES" not in README
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("robot", ROBOTS)
+def test_numpy_stays_the_robots_whatever_pip_installs(robot, tmp_path):
+    """README's lines, resolved as for that robot; without the constraint, NumPy would move.
+
+    By uv: pip asks the running Python which requirements hold, and not the one it resolves for.
+    """
+    uv = pytest.importorskip("uv", reason="no uv: install the extra 'test'").find_uv_bin()
+    python, numpy = ROBOTS[robot]
+    lines = robots_pip_lines()
+    wanted = [name for line in lines for name in line.removeprefix(CONSTRAINED).split()]
+    (tmp_path / "wanted.txt").write_text("\n".join(wanted))
+    is_constrained = all(line.startswith(CONSTRAINED) for line in lines)
+    (tmp_path / "constraints.txt").write_text(f"numpy=={numpy}\n" if is_constrained else "")
+    command = [
+        *(uv, "pip", "compile", "--only-binary", ":all:", "wanted.txt", "-c", "constraints.txt"),
+        *("--python-version", python, "--python-platform", "x86_64-manylinux_2_35"),
+    ]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    if "Failed to fetch" in done.stderr:
+        pytest.skip("PyPI cannot be reached")
+    assert done.returncode == 0, done.stderr
+    found = dict(re.findall(r"^([\w-]+)==(\S+)", done.stdout, re.MULTILINE))
+    assert {"torch", "timm", "safetensors", "onnxscript", "openvino"} <= set(found)
+    assert found["numpy"] == numpy
 
 
 def test_commands_lead_somewhere(setup_arguments):

@@ -30,7 +30,7 @@ class OnnxBackend(Backend):
     def missing(cls) -> str:
         if importlib.util.find_spec(cls.module) is not None:
             return ""
-        return f"{cls.module} is not installed; pip install {cls.module} onnxscript"
+        return f"{cls.module} is not installed; README says how, under Fast"
 
     @classmethod
     def build(
