@@ -131,6 +131,13 @@ def test_the_robots_instructions_keep_numpy():
     assert "PIP_BREAK_SYSTEM_PACKAGES" not in README
 
 
+def test_the_node_sends_nobody_to_a_pip_that_moves_numpy():
+    """What it says of an engine that is missing leads to README's lines."""
+    said = "".join(file.read_text() for file in ROOT.glob("sosd_ros/engine/*.py"))
+    assert "pip install" not in said
+    assert "README says how" in said
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("robot", ROBOTS)
 def test_numpy_stays_the_robots_whatever_pip_installs(robot, tmp_path):

@@ -30,9 +30,7 @@ class CompileBackend(Backend):
     @classmethod
     def missing(cls) -> str:
         if not hasattr(torch._inductor, "aoti_compile_and_package"):
-            return (
-                f"torch {torch.__version__} cannot compile ahead of time; pip install 'torch>=2.6'"
-            )
+            return f"torch {torch.__version__} cannot compile ahead of time; 2.6 and newer can"
         return ""
 
     @classmethod
