@@ -62,6 +62,12 @@ def test_batches_do_not_depend_on_workers(samples):
             assert_equal(one, other)
 
 
+def test_samples_need_not_pickle(samples):
+    """Workers are forked on every Python; from 3.14 on, that is not what they do by themselves."""
+    samples.file = (line for line in ())  # as an open file, it has no pickle
+    assert len(list(batches(samples, workers=1).epoch(0))) == 2
+
+
 @pytest.mark.parametrize("workers", [0, 2])
 def test_an_epoch_can_be_entered_in_the_middle(samples, workers):
     """The rest is what it would have been."""

@@ -223,6 +223,9 @@ def _loader(dataset: Dataset, workers: int, **options: Any) -> DataLoader:
     return DataLoader(
         dataset,
         num_workers=workers,
+        # Python 3.14 would begin each from nothing: seconds for torch, and no samples that do not
+        # pickle.
+        multiprocessing_context="fork" if workers else None,
         collate_fn=_collate,
         worker_init_fn=_leave_the_group,
         generator=generator,
