@@ -62,8 +62,8 @@ def test_a_build_that_fails_is_said_and_is_not_the_end(small_weights, monkeypatc
 
 
 def test_a_runtime_that_is_not_installed_is_named(small_weights, monkeypatch, capfd):
-    """With what installs it."""
+    """With where it says what installs it: a bare pip would move a robot's NumPy."""
     monkeypatch.setattr(OpenVinoBackend, "module", "not_there")
     said = build_once(small_weights, "cpu", {(480, 720)})
-    assert said == "not_there is not installed; pip install not_there onnxscript"
+    assert said == "not_there is not installed; README says how, under Fast"
     assert capfd.readouterr().out == ""
