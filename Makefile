@@ -15,7 +15,7 @@ endif
 # Two workers, each with a domain of DDS and one thread; a file's tests stay together.
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
-.PHONY: help venv test test-all test-slow test-jazzy demo clean
+.PHONY: help venv lint test test-all test-slow test-jazzy demo clean
 
 help:
 	@echo "make test        ruff, mypy and pytest, without the slow tests"
@@ -29,13 +29,16 @@ help:
 
 venv: $(VENV)/.installed-ros,train,test
 
-test: venv
+lint: venv
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy sosd_ros training
+
+test: lint
 	$(PYTEST) -m "not slow"
 
-test-all: test test-slow
+test-all: lint
+	$(PYTEST)
 
 test-slow: venv
 	$(PYTEST) -m slow
@@ -44,7 +47,7 @@ test-slow: venv
 test-jazzy: BIN := $(VENV)-jazzy/bin
 test-jazzy:
 	$(MAKE) $(VENV)-jazzy/.installed-ros-jazzy,train,test VENV=$(VENV)-jazzy
-	$(PYTEST) -m "not slow"
+	$(PYTEST)
 
 # With what the demo builds an engine of, where there is no GPU; small beside torch.
 demo: $(VENV)/.installed-ros,engines

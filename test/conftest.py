@@ -27,7 +27,8 @@ def pytest_deselected(items):
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node, error):
-    node.config.stash[_left_out] = getattr(node, "workeroutput", {}).get("left out", 0)
+    count = getattr(node, "workeroutput", {}).get("left out", 0)
+    node.config.stash[_left_out] = max(count, node.config.stash.get(_left_out, 0))
 
 
 def pytest_terminal_summary(terminalreporter, config):

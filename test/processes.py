@@ -2,13 +2,17 @@
 
 Each does what ``python -m MODULE`` or ``python FILE`` would do, with an environment, signals and an
 exit status of its own. Importing torch and ROS takes longer than most tests; here it happens once.
-What Python does at its very end is left out: whoever tests how a process ends starts a real one.
+
+What differs: Python's own work at the very end is left out, and an interrupt that nobody handles
+gives status 1. Variables that Python, torch or numba read when they are imported come too late.
+Whoever tests such things starts a real process.
 """
 
 from __future__ import annotations
 
 import atexit
 import multiprocessing
+import multiprocessing.util
 import os
 import runpy
 import subprocess
@@ -40,6 +44,8 @@ class ForkedProcess:
             args=(arguments, str(stdout), str(stderr), str(cwd), dict(env or os.environ)),
         )
         self._process.start()
+        # One that a failed test leaves behind would be waited for at the end of all tests.
+        multiprocessing.util.Finalize(self, self._process.kill, exitpriority=0)
         self.pid = self._process.pid
 
     @property

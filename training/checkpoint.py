@@ -64,4 +64,6 @@ def load(path: Path) -> dict[str, Any]:
         ) from error
     if not isinstance(content, dict) or "config" not in content or "network" not in content:
         raise CheckpointError(f"{path} is not a checkpoint of python -m training.train")
+    if isinstance(data := content["config"].get("data"), dict):
+        data.setdefault("chance", 0.5)  # which it was before it was a setting
     return content

@@ -99,13 +99,14 @@ class Network(_Section):
     frozen_stride: Literal[2, 4] | None = None
     area_shift: NonNegativeFloat = 0.0
 
-    # Of two settings that exclude each other the later field is refused: it has a line in the file.
     @field_validator("backbone")
     @classmethod
     def _is_a_backbone(cls, value: str) -> str:
         check_name(value)
         return value
 
+    # A validator sees the fields before its own. So where two settings exclude each other, the
+    # later one is refused, and the message has its line in the file.
     @field_validator("frozen_stride")
     @classmethod
     def _holds_what_was_learned(cls, value: int | None, info: ValidationInfo) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -52,9 +53,12 @@ class DepthCue:
     def known(self) -> float:
         """The share of the cue's variance that a linear function of the depth feature gives.
 
-        The convolution behind could as well have had it from there; 1 if the cue does not vary.
+        The convolution behind could as well have had it from there; 1 if the cue does not vary, NaN
+        if the network answers none.
         """
         mean, scatter = self._mean.cpu(), self._scatter.cpu()
+        if not scatter.isfinite().all():
+            return math.nan
         spread = scatter.diagonal().sqrt()
         # What varies by less than float32 can tell apart at its size is rounding.
         varies = spread > _ROUNDING * mean.abs() * self._positions**0.5

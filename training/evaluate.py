@@ -125,7 +125,7 @@ def run(arguments: argparse.Namespace) -> None:
             "data": data.model_dump(mode="json"),
             "protocol": dataclasses.asdict(protocol),
             "flat_cues": arguments.flat_cues,
-            "depth_cue": {"cut_off": cue.cut_off, "known": cue.known} if cue else None,
+            "depth_cue": _finite({"cut_off": cue.cut_off, "known": cue.known}) if cue else None,
             **_numbers(result, truth.labels.names),
             "paper": {"method": method, **tables.PAPER[data.name][method]},
         }
@@ -148,19 +148,20 @@ def _data(trained: Data, arguments: argparse.Namespace) -> Data:
 
 
 def _numbers(result: Result, classes: Sequence[str]) -> dict[str, Any]:
-    """The result for JSON, which has no NaN: what is not there is null."""
-
-    def finite(values: Mapping[str, float]) -> dict[str, float | None]:
-        return {name: v if math.isfinite(v) else None for name, v in values.items()}
-
+    """The result for JSON."""
     return {
-        "semantic": finite(result.semantic),
-        "depth": finite(result.depth),
-        "depth_per_image": finite(result.depth_per_image),
-        "by_distance": [finite(row) for row in result.by_distance],
-        "iou": finite(dict(zip(classes, result.iou, strict=False))),
+        "semantic": _finite(result.semantic),
+        "depth": _finite(result.depth),
+        "depth_per_image": _finite(result.depth_per_image),
+        "by_distance": [_finite(row) for row in result.by_distance],
+        "iou": _finite(dict(zip(classes, result.iou, strict=False))),
         "confusion": result.confusion.tolist(),
     }
+
+
+def _finite(values: Mapping[str, float]) -> dict[str, float | None]:
+    """For JSON, which has no NaN: what is not there is null."""
+    return {name: v if math.isfinite(v) else None for name, v in values.items()}
 
 
 def _scales(text: str) -> tuple[float, ...]:

@@ -140,7 +140,7 @@ def run(arguments: argparse.Namespace) -> None:
     if not source.is_calibrated:
         print("no calibration for this source: assuming a field of view of 60 degrees")
     count = min(arguments.frames, source.length or arguments.frames)
-    no_engine = f"--backend asks for {arguments.backend}"
+    no_engine = ""
     if arguments.backend == AUTO:
         no_engine = build_once(path, arguments.device, source.sizes(count))
 

@@ -33,7 +33,10 @@ def cpu_time(pid: int) -> CpuTime:
     """As the kernel has counted until now, for us and the process ``pid``."""
     second = os.sysconf("SC_CLK_TCK")
     lines = dict(line.split(maxsplit=1) for line in Path("/proc/stat").read_text().splitlines())
-    cores = [list(map(int, lines[f"cpu{n}"].split())) for n in os.sched_getaffinity(0)]
+    names = {f"cpu{n}" for n in os.sched_getaffinity(0)}
+    if not names <= lines.keys():  # in a container that numbers its cores anew
+        names = {"cpu"}
+    cores = [list(map(int, lines[name].split())) for name in names]
     idle = sum(core[3] + core[4] for core in cores)  # of which the latter waits for a disk
     busy = sum(sum(core[:8]) for core in cores) - idle
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
@@ -60,7 +63,9 @@ def reasons(
         elif health["backend"].startswith("torch"):
             found.append("the engine that is built was refused: python -m sosd_ros.build says why")
         if not has_bfloat16:
-            found.append("this processor has no bfloat16 (AVX512-BF16 or AMX), twice as fast")
+            found.append(
+                "this processor has no bfloat16 (AVX512-BF16 or AMX), which would halve the time"
+            )
     if others > _BUSY:
         found.append(f"other programs took {others:.0%} of the processor meanwhile")
     if "latency network p50 [ms]" in health:

@@ -51,6 +51,12 @@ def test_others_have_what_is_neither_ours_nor_idle():
     assert earlier.others_since(earlier) == 0
 
 
+def test_cores_that_a_container_numbers_anew_are_counted_all_together(monkeypatch):
+    """There the kernel's list lacks those that the process is told it may use."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {10**6})
+    assert cpu_time(os.getppid()).all > 0
+
+
 def test_the_kernel_counts_what_we_compute():
     """In all that there is, too."""
     before = cpu_time(os.getppid())

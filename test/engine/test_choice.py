@@ -297,6 +297,18 @@ def test_the_recorded_choice_is_taken(stand_in, ask):
     assert ask(backend="slow").name == "slow fp32"
 
 
+def test_without_a_record_what_is_slower_is_looked_at_once(stand_in, ask, picture, clock):
+    """A start takes a trial of each, and all frames of those alone that are the fastest so far."""
+    stand_in("quick", 1.0)
+    stand_in("slow", 90.0)
+    trial = choice._TRIAL_CALLS + 2
+    started = clock.now
+    engine = ask(frames=np.stack([picture] * 12))
+    assert engine.name == "quick fp32"
+    quick, slow, torch = 1.0 * (1 + trial + 12), 90.0 * (1 + trial), 100.0 * (1 + trial + 12)
+    assert clock.now - started == pytest.approx(quick + slow + torch)
+
+
 def test_a_recorded_choice_that_fails_is_replaced(stand_in, ask):
     """By the fastest of the others; the reason is told."""
     quick = stand_in("quick", 0.001)

@@ -19,7 +19,9 @@ from sosd_ros.process import use_local_middleware  # noqa: E402
 @pytest.fixture(scope="session", autouse=True)
 def middleware():
     """A domain of this run's own, on this machine only, with room for images."""
-    os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    run = os.getppid() if "PYTEST_XDIST_WORKER" in os.environ else os.getpid()
+    os.environ["ROS_DOMAIN_ID"] = str(1 + (2 * run + worker) % 100)
     os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
     use_local_middleware()
     rclpy.init()

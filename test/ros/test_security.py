@@ -197,7 +197,6 @@ def audited_node(folder, small_weights):
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("HOME", str(folder))
         environment.setenv("ROS_LOG_DIR", str(folder / "log"))
-        environment.setenv("PYTHONPATH", str(ROOT), prepend=os.pathsep)  # this checkout's node
         node = NodeProcess(
             folder / "output",
             (AUDITED_NODE, folder / "record"),

@@ -152,16 +152,6 @@ def test_a_training_starts_from_another_one(trained, config, nyuv2_root, tmp_pat
     assert torch.allclose(first[weight], second[weight], rtol=0, atol=1e-9)
 
 
-def test_going_on_with_other_settings_is_refused(trained, config, nyuv2_root):
-    """The sentence names the setting and both values."""
-    done = command(
-        *("train", config, "--data", nyuv2_root, "--out", trained, "--resume"),
-        *("--device", "cpu", "--set", "optimiser.learning_rate=0.5"),
-    )
-    assert done.returncode == 1
-    assert "optimiser.learning_rate was 0.0001 and is 0.5" in done.stderr
-
-
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_damaged_image_is_named_whichever_process_reads_it(config, nyuv2_root, tmp_path, workers):
     """One sentence, without the worker's traceback."""

@@ -126,6 +126,13 @@ def watched(maps):
     return cue
 
 
+def test_of_a_cue_that_is_no_number_nothing_is_known():
+    """A network that has diverged is not one whose cue is known by heart."""
+    maps = torch.randn(65, 100, generator=torch.Generator().manual_seed(0))
+    maps[0, 3] = math.nan
+    assert math.isnan(watched([maps]).known)
+
+
 @pytest.mark.parametrize("value", [0.1, 1e-3, 3.3e4, -7.7e6])
 def test_a_constant_does_not_vary_however_large(random, value):
     """Not by the rounding of its sums, whatever it lies beside; nor does a channel that is one."""

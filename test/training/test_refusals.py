@@ -101,7 +101,6 @@ def test_a_file_that_cannot_be_written_is_refused_first(
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        (["--resume"], "there is no x/last.pt to go on from"),
         (["--set", "network.start=no.pt"], "checkpoint no.pt does not exist"),
         (["--set", "best=px"], "best is 'px', but esosd on NYU Depth v2 has the metrics mIoU"),
         (["--set", "accumulate=3"], "batch_size is 16, which 1 processes with accumulate 3 cannot"),
@@ -113,6 +112,14 @@ def test_a_training_hears_first_what_it_asks_for_in_vain(settings, sentence, ref
     """The data, which is not there either, comes after."""
     assert sentence in refusal("train", config, "--out", "x", *settings)
     assert "train.txt cannot be read; point --data" in refusal("train", config, "--out", "x")
+
+
+def test_a_checkpoint_from_before_there_was_a_chance_was_of_one_half(tmp_path):
+    """It goes on as it was, and its file says so."""
+    settings = Config().model_dump(mode="json")
+    del settings["data"]["chance"]
+    checkpoint.save({"config": settings, "network": {}}, tmp_path / "last.pt")
+    assert checkpoint.load(tmp_path / "last.pt")["config"]["data"]["chance"] == 0.5
 
 
 def test_going_on_with_other_settings_is_refused_before_data_is_read(refusal, config, tmp_path):
