@@ -52,15 +52,16 @@ class Autostart:
     def attempt(self) -> None:
         """Try once, and see to the next attempt if that fails."""
         self._cancel()
-        self._is_trying = True
+        self._is_trying, is_up, logger = True, False, self._node.get_logger()
         try:
             is_up = self._bring_up()
+        except Exception as error:  # of rclpy, as what we call ourselves is caught
+            logger.error(f"{type(error).__name__}: {error}")
         finally:
             self._is_trying = False
         if is_up:
             return
         self._failures += 1
-        logger = self._node.get_logger()
         if self._failures == self._attempts:
             logger.fatal(f"gives up after {self._failures} attempts, as autostart_attempts says")
             self._give_up()

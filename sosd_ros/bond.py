@@ -40,10 +40,15 @@ class ManagerBond:
                 self._node.get_logger().info(MISSING)
             self._is_missed = False
             return
-        self._bond = Bond(self._node, "bond", self._node.get_name())
-        self._bond.heartbeat_period = period
-        self._bond.heartbeat_timeout = NEVER
-        self._bond.start()
+        bond = Bond(self._node, "bond", self._node.get_name())
+        bond.heartbeat_period = period
+        bond.heartbeat_timeout = NEVER
+        try:
+            bond.start()
+        except Exception:  # its publisher is there before its subscription can be refused
+            self._node.destroy_publisher(bond.pub)
+            raise
+        self._bond = bond
 
     def dissolve(self) -> None:
         """Tell the manager, if there is a bond, and end the heartbeats."""

@@ -108,7 +108,7 @@ class PerceptionNode(LifecycleNode):
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         self._autostart.step_aside()
-        self._state = "configuring"
+        self._state, self._last_error = "configuring", ""
         try:
             self._configure()
         except Exception as error:  # rclpy would swallow it without a word
@@ -233,6 +233,7 @@ class PerceptionNode(LifecycleNode):
         assert self._engine is not None and self._settings is not None
         settings = self._settings
         self._failure = ""
+        self._told = {}
         self._statistics = Statistics(settings.cameras, time.monotonic)
         self._publish_label_info()
         self._pipeline = Pipeline(

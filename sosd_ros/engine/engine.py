@@ -89,8 +89,11 @@ class Engine:
             most: images that may come as one batch.
         """
         images = np.zeros((most, *self.usual_size(), 3), np.uint8)
-        for count in range(most, 1, -1):  # some backends compile for each
+        for count in range(most, 1, -1):  # some backends compile for each, and for each size
             self(images[:count], [1.0] * count, self.answers)
+            for size in self.backend.sizes:
+                with torch.inference_mode():
+                    self.backend(torch.zeros(count, 3, *size, device=self.device), self.tasks)
         for _ in range(3):
             for answers in (self.answers, *({task} for task in self.tasks)):
                 self(images[:1], [1.0], answers)

@@ -247,6 +247,23 @@ def test_cuda_answers_as_the_cpu_does(file, picture, backend, tmp_path):
     assert not told
 
 
+def test_every_size_that_was_built_is_warmed_up_for_every_length_of_batch(file):
+    """Some runtimes compile for each, which no image of a second camera should wait for."""
+    kind, seen = type(eager(file).backend), set()
+
+    def note(self, inputs, tasks):
+        seen.add(tuple(inputs.shape))
+        return kind.__call__(self, inputs, tasks)
+
+    sizes = [(64, 96), (96, 64)]
+    built = type("Built", (kind,), {"sizes": sizes, "__call__": note})(
+        file, torch.device("cpu"), "fp32"
+    )
+    engine = Engine(built, file.manifest, torch.device("cpu"), "fp32", (0.1, 10.0), pytest.fail)
+    engine.warm_up(3)
+    assert {(count, 3, *size) for count in (2, 3) for size in sizes} <= seen
+
+
 def test_an_engine_without_another_to_fall_back_on_says_so(file):
     """Inputs of a size that nothing runs are refused by size, and by name."""
     eager_engine = eager(file)
