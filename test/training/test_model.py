@@ -24,7 +24,8 @@ def network(seed, classes=40):
 
 
 def write_checkpoint(path, **changes):
-    content = {"config": SMALL_RUN, "epoch": 2, "network": network(0).state_dict(), "ema": None}
+    config = Config.model_validate(SMALL_RUN).model_dump(mode="json")
+    content = {"config": config, "epoch": 2, "network": network(0).state_dict(), "ema": None}
     checkpoint.save(content | changes, path)
     return path
 
