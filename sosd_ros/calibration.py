@@ -40,16 +40,18 @@ MAX_SKEW = 0.01  # of fx; what is less moves no point by more than a hundredth o
 
 # A calibrated principal point lies within some percent of the middle, and within a quarter of the
 # size if up to a third of the image was cut off at one side, as the sky often is. Farther off it
-# is doubtful, and from a fifth on if both coordinates are off by the same factor: that is what the
-# numbers of another resolution look like, and no cut but one that keeps a corner.
+# is doubtful, and if both coordinates are off to one side, already from a seventh on: so look the
+# numbers of another resolution, whatever its aspect ratio, and no cut but one that keeps a corner.
 FAR = 0.5  # of half the size
-SCALED = (0.8, 1.25)
-SAME_FACTOR = 0.06
+SCALED = (0.85, 1.18)
 # The flat image of a lens ends long before 160 degrees, where a pixel at the edge would cover a
 # thirtieth of one in the middle; a zoom lens of 40x ends at 1.5.
 FIELD_OF_VIEW = (1.0, 160.0)  # degrees
 MIN_BASELINE, MAX_BASELINE = 0.001, 10.0  # metres; 60 mm that were taken for metres are more
 DIFFERENT = 1e-3  # of fx; P that differs from K by less makes no depth wrong
+SECOND = ("right", "infra2")  # in the frame's name: of the second camera of a pair
+BENT = 0.02  # of the diagonal; a lens that moves the corners by less leaves points about in place
+RADIAL = ("plumb_bob", "rational_polynomial")  # distortion models with one formula
 
 
 def check_info(info: CameraInfo) -> None:
@@ -113,8 +115,9 @@ def for_image(
         raise MessageError(
             "not_rectified",
             "the image is not rectified, as the parameter rectified says, and its lens distorts, "
-            "as CameraInfo says, which this version cannot make up for; let image_proc rectify "
-            "it, subscribe to image_rect and set rectified to true",
+            "or P and R make another image of it, by its CameraInfo, which this version cannot "
+            "make up for; let image_proc rectify it, subscribe to image_rect and set rectified to "
+            "true",
         )
     return fitted, intrinsics
 
@@ -175,7 +178,7 @@ def doubts(
         "principal_point": _doubt_principal_point(info, fitted, size, calibration_of),
         "field_of_view": _doubt_field_of_view(fitted),
         "distortion": _doubt_distortion(info),
-        "rectified": _doubt_rectified(info, topic) if rectified == "assumed" else "",
+        "rectified": _doubt_rectified(fitted, topic) if rectified == "assumed" else "",
         "baseline": _doubt_baseline(fitted),
     }
     return {cause: sentence for cause, sentence in found.items() if sentence}
@@ -332,7 +335,7 @@ def _ratios(point: tuple[float, float], size: tuple[int, int]) -> Iterator[float
 
 def _is_near_middle(point: tuple[float, float], size: tuple[int, int]) -> bool:
     x, y = _ratios(point, size)
-    is_scaled = abs(x - y) <= SAME_FACTOR * max(x, y) and not SCALED[0] <= x <= SCALED[1]
+    is_scaled = max(x, y) < SCALED[0] or min(x, y) > SCALED[1]
     return not is_scaled and max(abs(x - 1), abs(y - 1)) <= FAR
 
 
@@ -375,16 +378,37 @@ def _is_moved(info: CameraInfo) -> bool:
     return bool(is_zoomed or is_turned)
 
 
-def _doubt_rectified(info: CameraInfo, topic: str) -> str:
+def _corner_shift(info: CameraInfo) -> float:
+    """By how many pixels the lens moves the farthest corner; inf if its model is another."""
+    if info.distortion_model not in RADIAL:
+        return math.inf if any(info.d) else 0.0
+    fx, _, cx, _, _, cy, *_ = info.k.tolist()
+    reach = math.hypot(max(cx, info.width - cx), max(cy, info.height - cy))
+    k1, k2, _, _, k3, k4, k5, k6 = np.array([*info.d, *[0.0] * 8][:8])
+    with np.errstate(all="ignore"):  # senseless numbers give what they will
+        r2 = (reach / fx) ** 2
+        factor = (1 + r2 * (k1 + r2 * (k2 + r2 * k3))) / (1 + r2 * (k4 + r2 * (k5 + r2 * k6)))
+        return float(abs(factor - 1) * reach)
+
+
+def _doubt_rectified(fitted: CameraInfo, topic: str) -> str:
     """Whether the image may be raw, by its CameraInfo and by the name of its topic."""
-    if not _is_moved(info):
-        return ""
     if re.search(r"(?:^|[/_])(?:rect|undist)", topic.lower()):
         return ""
-    named = "is named as raw" if "raw" in topic.lower() else "is not named as image_rect"
+    is_raw, size = "raw" in topic.lower(), (fitted.width, fitted.height)
+    if _is_moved(fitted):
+        reason = (
+            f"P (fx = {fitted.p[0]:g}) and R of its CameraInfo make another one of it than K "
+            f"(fx = {fitted.k[0]:g}) and D"
+        )
+    elif is_raw and (shift := _corner_shift(fitted)) > BENT * math.hypot(*size):
+        moved = f"moves a corner by {shift:.0f} pixels" if math.isfinite(shift) else "bends it"
+        reason = f"D ({fitted.distortion_model!r}) of its CameraInfo {moved}"
+    else:
+        return ""
+    named = "is named as raw" if is_raw else "is not named as image_rect"
     return (
-        f"the image may not be rectified: P (fx = {info.p[0]:g}) and R of its CameraInfo make "
-        f"another one of it than K (fx = {info.k[0]:g}) and D, and its topic {topic} {named}. Of "
+        f"the image may not be rectified: {reason}, and its topic {topic} {named}. Of "
         "a raw image, depth and points are wrong: subscribe to image_rect, or set the parameter "
         "rectified to false; if it is rectified, set it to true"
     )
@@ -399,7 +423,7 @@ def _doubt_baseline(fitted: CameraInfo) -> str:
             f"y = {y:.3g} m of frame {frame!r}, and so are the points; Tx is -fx times the "
             "baseline in metres, not in millimetres: mend the calibration"
         )
-    if math.hypot(x, y) < MIN_BASELINE or "left" in frame.lower():
+    if math.hypot(x, y) < MIN_BASELINE or not any(name in frame.lower() for name in SECOND):
         return ""
     return (
         f"Tx = {fitted.p[3]:g} and Ty = {fitted.p[7]:g} in P put this camera at x = {x:.3g} m, "

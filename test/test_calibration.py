@@ -287,6 +287,7 @@ def test_an_image_that_would_have_to_be_rectified_is_refused(changes):
     with pytest.raises(messages.MessageError, match="the image is not rectified, as") as refusal:
         fitted(info, rectified="false")
     assert refusal.value.cause == "not_rectified"
+    assert "its lens distorts, or P and R make another image of it, by its" in str(refusal.value)
     plain = camera_info(d=[0.0] * 5, p=p_of(500.0, 510.0, 320.0, 240.0), r=np.eye(3).ravel())
     assert fitted(plain, rectified="false") == fitted(plain, rectified="true")
 
@@ -318,12 +319,20 @@ def camera(width, height, fx, fy, cx, cy, **changes):
         (camera(320, 240, 554.0, 554.0, 319.5, 239.5), "320x240 and fits 640x480: "),
         (camera(1920, 1080, 900.0, 900.0, 637.0, 355.0), "1920x1080 and fits 1280x720: "),
         (camera(640, 480, 900.0, 900.0, 640.0, 360.0), "640x480 and fits 1280x720: "),
+        (camera(1280, 720, 600.0, 600.0, 320.0, 240.0), "1280x720 and fits 640x480: "),
+        (camera(800, 600, 600.0, 600.0, 325.0, 245.0), "(325, 245) lies far from the middle"),
+        (camera(1280, 800, 600.0, 600.0, 320.0, 240.0), "1280x800 and fits 640x480: "),
+        (camera(1280, 720, 600.0, 600.0, 400.0, 300.0), "(400, 300) lies far from the middle"),
+        (camera(1600, 1200, 900.0, 900.0, 640.0, 480.0), "1600x1200 and fits 1280x960: "),
         (camera(640, 480, 500.0, 500.0, -300.0, 240.0), "(-300, 240) lies far from the middle"),
         (camera(640, 480, 500.0, 500.0, 0.0, 0.0), "(0, 0) lies far from the middle"),
     ],
 )
 def test_a_principal_point_far_from_the_middle_is_doubtful(info, words):
-    """Gazebo's default is of 320x240, whatever the image; numbers and what they fit are named."""
+    """Gazebo's default is of 320x240, whatever the image; numbers and what they fit are named.
+
+    The image may have another aspect ratio than what K and P are of.
+    """
     found = doubts_of(info, (info.width, info.height))
     assert list(found) == ["principal_point"]
     assert words in found["principal_point"]
@@ -431,17 +440,57 @@ def test_an_image_that_looks_raw_is_doubtful(topic, evidence):
     assert doubts_of(camera_info(), rectified="true", topic=topic) == {}
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"p": [0.0] * 12},
-        {"p": p_of(500.01, 510.0, 320.3, 240.0)},
-        {"p": p_of(500.0, 510.0, 320.0, 240.0), "r": np.eye(3).ravel()},
-    ],
-)
-def test_of_a_p_like_k_depth_is_right_either_way(changes):
-    """Distorted or not."""
-    assert doubts_of(camera_info(**changes), rectified="assumed", topic="/image_raw") == {}
+LIKE_K = [
+    {"p": [0.0] * 12},
+    {"p": p_of(500.01, 510.0, 320.3, 240.0)},
+    {"p": p_of(500.0, 510.0, 320.0, 240.0), "r": np.eye(3).ravel()},
+]
+WEAK = [
+    [-0.05, 0.06, 0.0005, -0.0005, -0.02],  # as of a RealSense, whose colour image is raw
+    [0.5, -2.6, 0.0, 0.0, 1.5, 0.38, -2.42, 1.43],  # of an Azure Kinect: large, but divided by
+]
+
+
+@pytest.mark.parametrize("distortion", WEAK)
+@pytest.mark.parametrize("changes", LIKE_K)
+def test_of_a_p_like_k_a_weak_distortion_is_not_doubted(changes, distortion):
+    """Rectified or not, a pixel is about where it would be."""
+    model = "rational_polynomial" if len(distortion) == 8 else "plumb_bob"
+    info = camera_info(d=distortion, distortion_model=model, **changes)
+    assert doubts_of(info, rectified="assumed", topic="/image_raw") == {}
+
+
+@pytest.mark.parametrize("changes", LIKE_K)
+def test_of_a_p_like_k_a_raw_image_is_doubtful_if_its_edges_are_bent(changes):
+    """Depth is right in the middle only; the parameter may say that the image is rectified."""
+    info = camera_info(d=[-0.35, 0.12, 0.0, 0.0, 0.0], **changes)
+    found = doubts_of(info, rectified="assumed", topic="/camera/image_raw")
+    assert list(found) == ["rectified"]
+    # The corner is 400 pixels off, r = 0.8: 400 * (-0.35 r² + 0.12 r⁴) = -70
+    assert "D ('plumb_bob') of its CameraInfo moves a corner by 70 pixels" in found["rectified"]
+    assert "/camera/image_raw is named as raw" in found["rectified"]
+    for topic in ("/camera/image_rect_raw", "/camera/image"):
+        assert doubts_of(info, rectified="assumed", topic=topic) == {}
+    assert doubts_of(info, rectified="true", topic="/camera/image_raw") == {}
+
+
+def test_an_image_of_another_lens_model_is_doubtful_if_it_is_raw():
+    """A fisheye's D counts from no pinhole; without D, nothing is bent."""
+    info = camera_info(p=[0.0] * 12, d=[0.001, 0.0, 0.0, 0.0], distortion_model="equidistant")
+    found = doubts_of(info, rectified="assumed", topic="/image_raw")
+    assert "D ('equidistant') of its CameraInfo bends it" in found["rectified"]
+    info.d = [0.0] * 4
+    assert doubts_of(info, rectified="assumed", topic="/image_raw") == {}
+
+
+@pytest.mark.parametrize("distortion", [[1e300] * 5, [NAN] * 5, [-INF, INF], [1e308] * 8])
+def test_a_distortion_beyond_all_numbers_raises_nothing(distortion):
+    """Whatever is said of it."""
+    for info in (
+        camera_info(p=[0.0] * 12, d=distortion),
+        camera_info(p=[0.0] * 12, d=distortion, k=k_of(1e-6, 1e-6, 1e6, -1e6)),
+    ):
+        doubts_of(info, rectified="assumed", topic="/image_raw")
 
 
 def test_a_rotation_is_doubtful_too():
@@ -457,11 +506,17 @@ def test_a_rotation_is_doubtful_too():
         (-48.0, "right_optical", "x = 0.12 m, y = 0 m of frame 'right_optical', which is right if"),
         (-48.0, "left_optical", ""),
         (0.015, "camera_color", ""),
+        (-48.0, "cam", ""),
+        (-48.0, "camera_infra2_optical_frame", "x = 0.12 m, y = 0 m of frame 'camera_infra2"),
         (-48000.0, "left_optical", "x = 120 m, y = 0 m of frame 'left_optical', and so are the"),
+        (-48000.0, "cam", "x = 120 m, y = 0 m of frame 'cam', and so are the"),
     ],
 )
 def test_a_frame_that_may_be_the_cameras_own_is_doubtful(tx, frame, words):
-    """By the definition it is the first camera's; a baseline of 120 m was in millimetres."""
+    """By the definition it is the first camera's, which only its name can contradict.
+
+    A baseline of 120 m was in millimetres, whatever the frame.
+    """
     found = doubts_of(camera_info(p=p_of(400.0, 410.0, 310.0, 230.0, tx)), frame=frame)
     assert list(found) == (["baseline"] if words else [])
     assert words in found.get("baseline", "")
@@ -485,6 +540,6 @@ DOUBTS = [
 @pytest.mark.parametrize(("info", "words"), DOUBTS)
 def test_the_operators_page_has_every_doubt(info, words):
     """As it is said."""
-    found = doubts_of(info, rectified="assumed", topic="/image_raw")
+    found = doubts_of(info, rectified="assumed", topic="/image_raw", frame="right_optical")
     assert any(words in sentence for sentence in found.values())
     assert words in (ROOT / "docs" / "operations.md").read_text()
