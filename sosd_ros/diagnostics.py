@@ -44,12 +44,13 @@ class Source(NamedTuple):
     Attributes:
         topic: its name.
         matching: the nodes with a publisher that the middleware has joined with ours.
-        unfit: those with one whose quality of service does not fit.
+        is_unfit: whether there is one whose quality of service does not fit; the node's status
+            names it.
     """
 
     topic: str
     matching: Sequence[str] = ()
-    unfit: Sequence[str] = ()
+    is_unfit: bool = False
 
 
 _UNKNOWN = Source("its topic")
@@ -71,7 +72,7 @@ class Health:
         needs_info: whether the network answers depth, and so needs a CameraInfo.
         latched: cameras whose CameraInfo is kept by its publisher, and need not come again.
         next_attempt: seconds until the node tries to become active again; ``None`` if it does not.
-        sources: of each camera's images and CameraInfos.
+        sources: of each camera's images and CameraInfos; asked only when something is missing.
     """
 
     name: str
@@ -87,7 +88,7 @@ class Health:
     needs_info: bool = True
     latched: Set[str] = frozenset()
     next_attempt: float | None = None
-    sources: Mapping[str, tuple[Source, Source]] = field(default_factory=dict)
+    sources: Mapping[str, Callable[[], tuple[Source, Source] | None]] = field(default_factory=dict)
 
     @property
     def active(self) -> bool:
@@ -208,12 +209,13 @@ def _node_values(health: Health, snapshot: Snapshot) -> dict[str, str]:
 def _camera_findings(
     name: str, camera: CameraSnapshot, age: float, health: Health, thresholds: Thresholds
 ) -> Iterator[Finding]:
-    images, infos = health.sources.get(name, (_UNKNOWN, _UNKNOWN))
     if camera.since_image > thresholds.input_timeout:
+        images, _ = _sources(name, health)
         yield ERROR, _silence(camera, images)
     else:
         is_kept = name in health.latched and camera.infos
         if health.needs_info and not is_kept and camera.since_info > thresholds.input_timeout:
+            _, infos = _sources(name, health)
             yield WARN, _missing_info(camera, infos)
         for doubt in camera.doubts:
             yield WARN, doubt
@@ -223,33 +225,50 @@ def _camera_findings(
     yield from _drop_findings(camera)
 
 
+def _sources(name: str, health: Health) -> tuple[Source, Source]:
+    """Of a camera's images and CameraInfos, as they are now; to ask takes its time."""
+    ask = health.sources.get(name, lambda: None)
+    return ask() or (_UNKNOWN, _UNKNOWN)
+
+
 def _silence(camera: CameraSnapshot, source: Source) -> str:
     seconds = f"{camera.since_image:.1f} s"
     said = f"no image for {seconds}" if camera.received else f"no image has come in {seconds}"
-    return f"{said}: {_why_silent(source)}"
+    return f"{said}: {_why_silent(source, camera.received)}"
 
 
 def _missing_info(camera: CameraSnapshot, source: Source) -> str:
     if camera.infos:
-        said = f"no CameraInfo for {camera.since_info:.1f} s: depth and points rely on the last one"
-    else:
-        said = "no CameraInfo has come: labels are published, depth and points are not"
-    return f"{said}; {_why_silent(source)}"
-
-
-def _why_silent(source: Source) -> str:
-    """What there is to look at when nothing comes from a source."""
-    if source.matching:
         return (
-            f"there is a publisher of {', '.join(source.matching)} on {source.topic}, but nothing "
-            "arrives from it: it is paused, or shared memory does not reach across users or "
-            "containers (run both as one user, containers with --ipc=host), or the middleware's "
-            "profiles differ"
+            f"no CameraInfo for {camera.since_info:.1f} s: depth and points rely on the last one; "
+            f"{_why_silent(source, camera.infos)}"
         )
-    if source.unfit:
+    missing = "labels are published, depth and points are not"
+    # Before there is one, nothing else can be without scale.
+    refused = {cause: n for cause, n in camera.without_scale.items() if cause != "no_camera_info"}
+    if refused:
+        return f"every CameraInfo is refused, {_counts(refused)}: {missing}; the log says why"
+    return f"no CameraInfo has come: {missing}; {_why_silent(source, camera.infos)}"
+
+
+def _why_silent(source: Source, came: int) -> str:
+    """What there is to look at when nothing comes from a source, from which so many came before."""
+    matching = ", ".join(source.matching)
+    if matching and came:
         return (
-            f"the publisher of {', '.join(source.unfit)} on {source.topic} does not fit ours by "
-            "its quality of service"
+            f"{matching} still publishes on {source.topic}, but sends nothing any more: look at "
+            "the camera, its cable and its driver's log, or whether it is paused"
+        )
+    if matching:
+        return (
+            f"there is a publisher of {matching} on {source.topic}, but nothing arrives from it: "
+            "it is paused, or shared memory does not reach across users or containers (run both "
+            "as one user, containers with --ipc=host), or the middleware's profiles differ"
+        )
+    if source.is_unfit:
+        return (
+            f"what publishes on {source.topic} does not fit ours by its quality of service, as "
+            "the node's status says"
         )
     return (
         f"nobody publishes on {source.topic}: look whether its driver runs, and at the topic's name"

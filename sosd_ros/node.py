@@ -365,13 +365,14 @@ class PerceptionNode(LifecycleNode):
             self._statistics.dropped(camera.name, "superseded")
 
     def _on_info(self, camera: CameraTopics, message: CameraInfo) -> None:
-        self._statistics.info_received(camera.name)
         try:
             calibration.check_info(message)
-            camera.infos.add(message)
         except MessageError as error:
             self._statistics.without_scale(camera.name, error.cause)
             self._on_problem(camera.name, message, error.cause, f"refused: {error}")
+            return
+        self._statistics.info_received(camera.name)
+        camera.infos.add(message)
 
     def _on_lost(self, camera: CameraTopics, count: int) -> None:
         self._statistics.dropped(camera.name, "transport", count)
@@ -446,7 +447,7 @@ class PerceptionNode(LifecycleNode):
             needs_info="depth" in engine.answers if engine else True,
             latched={c.name for c in list(self._cameras.values()) if c.has_latched_info},
             next_attempt=self._autostart.next_attempt,
-            sources={c.name: found for c in list(self._cameras.values()) if (found := c.sources())},
+            sources={c.name: c.sources for c in list(self._cameras.values())},
         )
         thresholds = settings.diagnostics if settings else diagnostics.Thresholds()
         message = DiagnosticArray()

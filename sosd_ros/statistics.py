@@ -30,7 +30,7 @@ class CameraSnapshot(NamedTuple):
 
     Attributes:
         received: images that came.
-        infos: CameraInfos that came.
+        infos: CameraInfos that came and were kept.
         answered: images whose answers went out.
         dropped: images that were not answered, by cause.
         without_scale: images without depth and points, or CameraInfos of no use, by cause.
@@ -175,7 +175,7 @@ class Statistics:
         self._count(camera, _RECEIVED)
 
     def info_received(self, camera: str) -> None:
-        """A CameraInfo has come."""
+        """A CameraInfo has come and is kept."""
         self._count(camera, _INFO)
 
     def dropped(self, camera: str, cause: str, count: int = 1) -> None:

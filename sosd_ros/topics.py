@@ -230,9 +230,18 @@ class CameraTopics:
         return images, infos
 
     def _source(self, topic: str, qos: QoSProfile) -> Source:
-        peers = self._node.get_publishers_info_by_topic(topic)
-        unfit = [peer for peer in peers if _misfit(peer.qos_profile, qos)]
-        return Source(topic, _names(p for p in peers if p not in unfit), _names(unfit))
+        matching, unfit = self._peers("subscription", topic, qos)
+        return Source(topic, matching, bool(unfit))
+
+    def _peers(self, kind: str, topic: str, qos: QoSProfile) -> tuple[list[str], list[str]]:
+        """The nodes at the other end of a publisher or subscription of ours: who fits, who not."""
+        if kind == "publisher":
+            peers = self._node.get_subscriptions_info_by_topic(topic)
+            unfit = [peer for peer in peers if _misfit(qos, peer.qos_profile)]
+        else:
+            peers = self._node.get_publishers_info_by_topic(topic)
+            unfit = [peer for peer in peers if _misfit(peer.qos_profile, qos)]
+        return _names(peer for peer in peers if peer not in unfit), _names(unfit)
 
     @property
     def has_latched_info(self) -> bool:
@@ -335,16 +344,12 @@ class CameraTopics:
             advice += f", or ours by the parameter {parameter}"
 
         def misfit() -> str:
-            if kind == "publisher":
-                peers, other = self._node.get_subscriptions_info_by_topic(topic), "subscription"
-                misfits = [peer for peer in peers if _misfit(qos, peer.qos_profile)]
-            else:
-                peers, other = self._node.get_publishers_info_by_topic(topic), "publisher"
-                misfits = [peer for peer in peers if _misfit(peer.qos_profile, qos)]
-            if not misfits:
+            _, unfit = self._peers(kind, topic, qos)
+            if not unfit:
                 return ""
+            other = "subscription" if kind == "publisher" else "publisher"
             return (
-                f"{other} of {', '.join(_names(misfits))} on {topic} does not fit ours by "
+                f"{other} of {', '.join(unfit)} on {topic} does not fit ours by "
                 f"its {policy.name}: nothing passes between them; {advice}"
             )
 

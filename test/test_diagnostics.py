@@ -259,6 +259,21 @@ CAMERA_FAULTS = [
 ]
 
 
+def test_a_camera_info_that_is_refused_is_missing_for_good():
+    """Though its publisher is there and keeps it: it does not come again, nor does depth."""
+    health = dataclasses.replace(HEALTH, latched={"front"})
+    status = camera(
+        health=health,
+        since_info=100.0,
+        infos=0,
+        without_scale={"no_camera_info": 70, "intrinsics": 1},
+        recently_without_scale={},
+    )
+    assert status.level == WARN
+    words = "every CameraInfo is refused, 1 for intrinsics: labels are published, depth and points "
+    assert words in status.message and words in PAGE
+
+
 def test_a_camera_info_that_is_kept_need_not_come_again():
     """By its publisher, who says it once; but it must have come."""
     latched = dataclasses.replace(HEALTH, latched={"front"})
@@ -294,32 +309,42 @@ def test_what_is_wrong_with_a_camera(changes, level, words):
     assert words in PAGE
 
 
+ONCE = "driver still publishes on /image, but sends nothing any more: look at the camera"
+NEVER = (
+    "there is a publisher of driver on /image, but nothing arrives from it: it is paused, or "
+    "shared memory does not reach across users or containers"
+)
+NOBODY = "nobody publishes on /image: look whether its driver runs"
+UNFIT = "what publishes on /image does not fit ours by its quality of service"
+# Who publishes; and what is said if nothing has ever come from there, and if something has.
 SOURCES = [
-    (Source("/image"), "nobody publishes on /image: look whether its driver runs"),
-    (
-        Source("/image", matching=["driver"], unfit=["other"]),
-        "there is a publisher of driver on /image, but nothing arrives from it: it is paused, or "
-        "shared memory does not reach across users or containers",
-    ),
-    (
-        Source("/image", unfit=["driver"]),
-        "the publisher of driver on /image does not fit ours by its quality of service",
-    ),
+    (Source("/image"), NOBODY, NOBODY),
+    (Source("/image", matching=["driver"], is_unfit=True), NEVER, ONCE),
+    (Source("/image", is_unfit=True), UNFIT, UNFIT),
 ]
 
 
-@pytest.mark.parametrize(("source", "words"), SOURCES)
+@pytest.mark.parametrize(("source", "never", "once"), SOURCES)
 @pytest.mark.parametrize("missing", ["image", "info"])
-@pytest.mark.parametrize("ever", [0, 10])
-def test_a_source_that_is_silent_is_told_from_none(missing, ever, source, words):
-    """Of images and of CameraInfos, whether there were some before or not."""
+@pytest.mark.parametrize("came", [0, 10])
+def test_a_source_that_is_silent_is_told_from_none(missing, came, source, never, once):
+    """Of images and of CameraInfos; one that has worked is not blamed on the middleware."""
     well = Source("/well", matching=["driver"])
     sources = (source, well) if missing == "image" else (well, source)
-    health = dataclasses.replace(HEALTH, sources={"front": sources})
+    health = dataclasses.replace(HEALTH, sources={"front": lambda: sources})
     counted = {"image": "received", "info": "infos"}[missing]
-    status = camera(health=health, **{f"since_{missing}": 1.5, counted: ever})
+    status = camera(health=health, **{f"since_{missing}": 1.5, counted: came})
+    words = once if came else never
     assert words in status.message and "/well" not in status.message
     assert re.sub("/image", "...", words)[:40] in PAGE
+
+
+def test_sources_are_asked_for_only_when_something_is_missing():
+    """It takes its time, and is done twice a second."""
+    asked = []
+    health = dataclasses.replace(HEALTH, sources={"front": lambda: asked.append(1)})
+    assert camera(health=health).level == OK and not asked
+    assert camera(health=health, since_info=1.5).level == WARN and asked
 
 
 def test_normal_drops_are_no_fault():

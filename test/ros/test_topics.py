@@ -22,6 +22,8 @@ from robot import (
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header, String
 
+from sosd_ros.calibration import MAX_COEFFICIENTS
+
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
@@ -219,8 +221,11 @@ def test_an_uncalibrated_camera_gives_labels_alone(connected):
 
 
 def test_a_publisher_from_which_nothing_comes_is_told_from_none(connected):
-    """Matched, but silent, for images and for CameraInfos; and gone."""
+    """Matched, but silent, for images and for CameraInfos; since ever or no more; and gone."""
     connected.listen_diagnostics()
+    stopped = "test_camera still publishes on /image, but sends nothing any more"
+    connected.wait_for_status("camera", ERROR, stopped)
+    change(connected, Transition.TRANSITION_DEACTIVATE, Transition.TRANSITION_ACTIVATE)
     silent = "there is a publisher of test_camera on {}, but nothing arrives from it"
     connected.wait_for_status("camera", ERROR, silent.format("/image"))
 
@@ -282,6 +287,25 @@ def test_a_latched_camera_info_gives_depth_to_a_node_that_starts_later(connected
 
     status = connected.wait(is_past_the_timeout, "diagnostics past input_timeout")
     assert (status.level, "CameraInfo" in status.message) == (OK, False)
+
+
+def test_a_latched_camera_info_that_is_refused_is_not_forgotten(connected):
+    """Its only word is of no use: depth is missing, and said to be for good."""
+    connected.listen_diagnostics()
+    change(connected, Transition.TRANSITION_DEACTIVATE)
+    latched = connected.node.create_publisher(CameraInfo, "camera_info", LATCHED)
+    info = camera_info()
+    info.d = [0.0] * (MAX_COEFFICIENTS + 1)
+    latched.publish(info)
+    change(connected, Transition.TRANSITION_ACTIVATE)
+
+    def is_said():
+        connected.send(rgb(connected.header(), picture()))
+        status = connected.status("camera")
+        return status.level == WARN and "every CameraInfo is refused, 1 for" in status.message
+
+    connected.wait(is_said, "a word of the CameraInfo")
+    assert connected.fresh_values("camera")["since last CameraInfo [s]"] == "never"
 
 
 def mono16(header, values):
