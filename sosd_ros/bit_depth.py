@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 MINUTE = 60.0  # seconds of images that are looked at before they are called dark
-LONGEST_GAP = (
-    10.0  # seconds that count of those between two images, lest a clock's jump be a minute
-)
+LONGEST_GAP = 10.0  # seconds that count of those between two images, lest a pause be a minute
 BIT_DEPTHS = (8, 10, 12, 14, 16)  # of cameras
 
 
@@ -13,8 +11,8 @@ class BitDepth:
     """What the greatest values of a camera's images say of ``significant_bits``.
 
     A camera of 12 bits fills the lower 12 of ``mono16``: taken as 16, its images are almost black.
-    An image that is too bright is known at once, and too dark ones when a minute of them, by their
-    stamps, has been seen.
+    An image that is too bright is known at once, and too dark ones when a minute of them has been
+    seen, by the time of their arrival: a camera's stamps may stand still.
     """
 
     def __init__(self) -> None:
@@ -24,21 +22,21 @@ class BitDepth:
         self._bits = self._fitting = significant_bits
         self._peak = 0
         self._seconds = 0.0
-        self._last: int | None = None  # stamp, in nanoseconds
+        self._last: float | None = None  # arrival
 
-    def see(self, peak: int, stamp: int, significant_bits: int) -> str:
+    def see(self, peak: int, arrived: float, significant_bits: int) -> str:
         """Take an image into account; what is doubtful now, in a sentence, or nothing.
 
         Args:
             peak: its greatest value.
-            stamp: in nanoseconds.
+            arrived: when it did, in seconds of a clock that is never set.
             significant_bits: by which it was converted; another value begins anew.
         """
         if significant_bits != self._bits:
             self._begin(significant_bits)
         if self._last is not None:
-            self._seconds += min(max(1e-9 * (stamp - self._last), 0.0), LONGEST_GAP)
-        self._last = stamp
+            self._seconds += min(arrived - self._last, LONGEST_GAP)
+        self._last = arrived
         self._peak = max(self._peak, peak)
         fitting = self._fit()
         if self._seconds >= MINUTE:

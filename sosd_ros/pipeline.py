@@ -151,7 +151,7 @@ class Pipeline:
         if not outputs:
             self._count_dropped(camera.name, "unwanted")
             return None
-        image = self._to_rgb(camera, message)
+        image = self._to_rgb(camera, frame)
         converted = time.monotonic()
         metric = {name for name in outputs if OUTPUTS[name].metric}
         size = image.shape[1], image.shape[0]
@@ -166,15 +166,17 @@ class Pipeline:
         camera.take_turn(self._time)
         return _Work(camera, frame, image, info, outputs, latencies)
 
-    def _to_rgb(self, camera: CameraTopics, message: Image | CompressedImage) -> np.ndarray:
-        bits, stamp = self._settings.significant_bits, nanoseconds(message.header.stamp)
+    def _to_rgb(self, camera: CameraTopics, frame: Frame) -> np.ndarray:
+        bits, message = self._settings.significant_bits, frame.message
+        doubts = {}  # an image of 8 bits has no peak, and raises none
 
         def on_peak(peak: int) -> None:
-            doubt = self._bit_depths[camera.name].see(peak, stamp, bits)
-            doubts = {"significant_bits": doubt} if doubt else {}
-            self._doubt(camera, message, "brightness", doubts)
+            if doubt := self._bit_depths[camera.name].see(peak, frame.arrived, bits):
+                doubts["significant_bits"] = doubt
 
-        return messages.to_rgb(message, self._settings.max_image_pixels, bits, on_peak)
+        image = messages.to_rgb(message, self._settings.max_image_pixels, bits, on_peak)
+        self._doubt(camera, message, "brightness", doubts)
+        return image
 
     def _camera_info(
         self, camera: CameraTopics, message: Any, size: tuple[int, int]

@@ -1,16 +1,21 @@
 """16-bit images of cameras that have fewer bits: read as told, and noticed where nobody told."""
 
+import time
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 pytest.importorskip("sensor_msgs.msg", reason="needs ROS 2, or its wheels: pip install '.[ros]'")
 from sensor_msgs.msg import Image
 
-from sosd_ros import messages
+from sosd_ros import messages, parameters
 from sosd_ros.bit_depth import LONGEST_GAP, MINUTE, BitDepth
+from sosd_ros.pipeline import Frame, Pipeline
+from sosd_ros.stamps import AgeLimit
+from sosd_ros.statistics import Statistics
 
 PIXELS = np.array([[[10, 20, 30], [7, 200, 255]], [[0, 1, 2], [3, 4, 5]]])  # of 8 bits
-SECOND = 10**9
 
 
 def image(encoding, values, is_bigendian=0, padding=0):
@@ -67,10 +72,7 @@ def test_images_of_8_bits_have_no_peak():
 
 def play(depth, peaks, bits=16, period=1.0, start=0.0):
     """What is doubtful after each of the images of these peaks, a period of seconds apart."""
-    return [
-        depth.see(peak, int((start + number * period) * SECOND), bits)
-        for number, peak in enumerate(peaks)
-    ]
+    return [depth.see(peak, start + number * period, bits) for number, peak in enumerate(peaks)]
 
 
 @pytest.mark.parametrize(
@@ -115,14 +117,8 @@ def test_an_odd_number_of_bits_may_be_set():
     assert not any(play(BitDepth(), [2**11 - 1] * 200, bits=11))
 
 
-@pytest.mark.parametrize("period", [0.0, -1.0])
-def test_stamps_that_stand_still_or_go_back_are_no_minute(period):
-    """What is not known is not said."""
-    assert not any(play(BitDepth(), [4095] * 1000, period=period))
-
-
-def test_a_jump_of_the_clock_is_no_minute():
-    """The first stamp is 0, and the second of today."""
+def test_a_pause_is_no_minute():
+    """Three images in a month say little."""
     assert not any(play(BitDepth(), [4095] * 3, period=1e6))
     doubts = play(BitDepth(), [4095] * 7, period=LONGEST_GAP)
     assert doubts[6] and not any(doubts[:6])
@@ -131,3 +127,55 @@ def test_a_jump_of_the_clock_is_no_minute():
 def test_black_images_say_nothing():
     """A lens cap has no bits."""
     assert not any(play(BitDepth(), [0] * 200))
+
+
+class Stream:
+    """A camera's images through the pipeline; what is doubtful is in ``doubts``."""
+
+    def __init__(self):
+        self.statistics = Statistics(("front",), time.monotonic)
+        self.warned = []
+        settings = parameters.read(None, {p.name: p.default for p in parameters.PARAMETERS})
+        self.pipeline = Pipeline(
+            SimpleNamespace(answers=set()),
+            {
+                "front": SimpleNamespace(
+                    name="front",
+                    age=AgeLimit(time.time_ns, lambda: False),
+                    due=lambda rates, now: {"semantic"},
+                    take_turn=lambda now: None,
+                )
+            },
+            self.statistics,
+            lambda: settings,
+            lambda camera, message, cause, what, is_ours: self.warned.append(what),
+            pytest.fail,
+        )
+
+    def send(self, message, arrived):
+        self.pipeline({"front": Frame(message, arrived)})
+
+    @property
+    def doubts(self):
+        return self.statistics.snapshot().cameras["front"].doubts
+
+
+def test_a_camera_whose_stamps_stand_still_is_warned_of():
+    """Stamp 0, or a paused clock: a minute is one of this computer."""
+    stream, dark = Stream(), image("mono16", np.full((6, 8, 1), 4095))
+    for seconds in range(60):
+        stream.send(dark, float(seconds))
+    assert not stream.doubts
+    stream.send(dark, 60.0)
+    assert "set significant_bits to 12" in stream.doubts[0]
+    assert len(stream.warned) == 1
+
+
+def test_a_doubt_ends_with_the_16_bit_images():
+    """The driver has been set to another encoding."""
+    stream = Stream()
+    for seconds in range(61):
+        stream.send(image("mono16", np.full((6, 8, 1), 4095)), float(seconds))
+    assert stream.doubts
+    stream.send(Image(encoding="mono8", height=1, width=1, step=1, data=b"\1"), 61.0)
+    assert not stream.doubts

@@ -295,7 +295,7 @@ def test_what_is_doubtful_about_a_camera(significant_bits, words):
     """Its own warning, in the words that the operator's page has."""
     depth = BitDepth()
     for seconds in range(61):
-        doubt = depth.see(4095, seconds * 10**9, significant_bits)
+        doubt = depth.see(4095, float(seconds), significant_bits)
     status = camera(doubts=[doubt])
     assert (status.level, status.message) == (WARN, doubt)
     assert doubt.startswith(words) and words in PAGE
