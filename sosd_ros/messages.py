@@ -291,7 +291,7 @@ def compressed_to_rgb(
             "cannot be decoded, expected a whole JPEG or PNG; let the camera driver send one",
         )
     pixels = pixels.reshape(*pixels.shape[:2], -1)
-    if encoding.startswith("bayer_") and (pixels == pixels[..., :1]).all():
+    if encoding.startswith("bayer") and (pixels == pixels[..., :1]).all():
         pixels = np.ascontiguousarray(pixels[..., :1])  # a mosaic, though it may be kept as colour
     to_rgb = _decoded_to_rgb(message.format, encoding, target, pixels.shape[2])
     if encoding.endswith("16") and pixels.dtype == np.uint8:
@@ -308,7 +308,8 @@ def _format(text: str) -> tuple[str, str | None]:
 
     image_transport writes ``rgb8; jpeg compressed bgr8``: the encoding of the image, and that of
     what was handed to the encoder, which is empty if nothing had to be done. Encodings are in
-    lower case; empty if none is told, and the second ``None`` if the text is of another form.
+    lower case; empty if none is told, and the second ``None`` if the text is of another form. A
+    Bayer pattern is found wherever the text has it: not knowing of one makes a grey checkerboard.
 
     Raises:
         MessageError: if it is that of a depth image.
@@ -320,8 +321,11 @@ def _format(text: str) -> tuple[str, str | None]:
             f"compressed image of format {_short(text)} is depth, expected a picture; remap image "
             "to the camera's pictures",
         )
-    if encoding in _CODECS or not (semicolon or encoding in _COMPRESSED_LAYOUTS):
-        encoding = ""
+    if encoding not in _COMPRESSED_LAYOUTS:
+        if bayer := re.search(r"bayer\w*", text.lower()):
+            encoding = bayer[0]
+        elif encoding in _CODECS or not semicolon:
+            encoding = ""
     compressed = re.search(r"\bcompressed\b\s*(\S*)", rest)
     return encoding, compressed[1] if compressed else None
 

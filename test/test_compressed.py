@@ -44,6 +44,9 @@ def area(*values, dtype=np.uint8):
         ("bayer_{}8; jpeg compressed ", 6),  # ROS 1's, and Foxy's
         ("BAYER_{}8;PNG compressed", 0),
         ("bayer_{}8", 0),
+        # Written as a driver likes.
+        *(("bayer_{}8 png", 0), ("bayer_{}8/png", 0), ("png; Bayer_{}8", 0)),
+        *(("jpeg; bayer_{}8", 6), ("image/jpeg, bayer_{}8", 6), ("jpeg bayer_{}8", 6)),
     ],
 )
 def test_a_mosaic_is_debayered(pattern, format_, tolerance):
@@ -90,7 +93,7 @@ def test_what_image_transport_has_debayered_is_not_debayered_again(pattern):
         *("bgr8; jpeg compressed bgr8", "RGB8; JPEG compressed BGR8", "8UC3; jpeg compressed "),
         *("yuv422; jpeg compressed bgr8", "nv12; jpeg compressed bgr8", "jpeg; rgb8"),
         *("rgba8; jpeg compressed bgr8", "rgb16; jpeg compressed bgr8", "mono8; jpeg"),
-        "mystery; jpeg compressed bgr8",
+        *("mystery; jpeg compressed bgr8", "jpeg, debayered"),
     ],
 )
 def test_a_colour_jpeg_has_the_colours_that_any_viewer_shows(format_):
@@ -167,6 +170,10 @@ def test_a_jpeg_of_12_bits_is_dark_and_says_so():
         ("nv12; jpeg compressed ", area(77), "by its encoding 'nv12'"),
         ("mono12; png compressed ", area(77, dtype=np.uint16), "by its encoding 'mono12'"),
         ("bayer_rggb12; png compressed ", area(77, dtype=np.uint16), "encoding 'bayer_rggb12'"),
+        ("png; bayer_rggb12", area(77, dtype=np.uint16), "by its encoding 'bayer_rggb12'"),
+        ("png bayer_grbg32", area(77), "by its encoding 'bayer_grbg32'"),
+        ("BayerRG8 png", area(77), "by its encoding 'bayerrg8'"),
+        ("jpeg of a Bayer pattern", area(77, 77, 77), "by its encoding 'bayer'"),
         ("x" * 500 + "; png", area(77), "xxx...'; let"),
     ],
 )
