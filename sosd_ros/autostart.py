@@ -5,11 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from rclpy.clock import Clock
 from rclpy.lifecycle import LifecycleNode
 from rclpy.timer import Timer
 
-from .generations import ClockType
+from .generations import steady_clock
 
 LONGEST_PAUSE = 60.0  # seconds
 
@@ -43,7 +42,7 @@ class Autostart:
         self._bring_up = bring_up
         self._attempts = attempts
         self._give_up = give_up
-        self._clock = Clock(clock_type=ClockType.STEADY_TIME)  # the simulation may stand still
+        self._clock = steady_clock()
         self._failures = 0
         self._is_trying = False
         self._timer: Timer | None = None

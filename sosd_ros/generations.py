@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from rclpy.clock import Clock
+
 try:
     from rclpy.clock_type import ClockType
 except ImportError:  # Humble
@@ -21,8 +23,13 @@ except ImportError:  # Humble
     )
 
 __all__ = [
-    "ClockType",
     "PublisherEventCallbacks",
     "SubscriptionEventCallbacks",
     "UnsupportedEventTypeError",
+    "steady_clock",
 ]
+
+
+def steady_clock() -> Clock:
+    """For timers: a simulation's clock may stand still, and this one does not."""
+    return Clock(clock_type=ClockType.STEADY_TIME)

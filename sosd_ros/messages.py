@@ -137,17 +137,14 @@ def to_rgb(
         on_peak: called with the greatest value of a 16-bit picture, its alpha left out.
 
     Raises:
-        MessageError: as ``image_to_rgb`` and ``compressed_to_rgb`` do.
+        MessageError: as ``_image_to_rgb`` and ``_compressed_to_rgb`` do.
     """
-    read = image_to_rgb if isinstance(message, Image) else compressed_to_rgb
+    read = _image_to_rgb if isinstance(message, Image) else _compressed_to_rgb
     return read(message, max_pixels, significant_bits, on_peak)
 
 
-def image_to_rgb(
-    message: Image,
-    max_pixels: int = MAX_PIXELS,
-    significant_bits: int = 16,
-    on_peak: Callable[[int], None] = lambda peak: None,
+def _image_to_rgb(
+    message: Image, max_pixels: int, significant_bits: int, on_peak: Callable[[int], None]
 ) -> np.ndarray:
     """The picture in a message, as (H, W, 3) uint8 RGB.
 
@@ -255,11 +252,8 @@ def _short(text: str) -> str:
     return repr(text if len(text) <= 40 else f"{text[:40]}...")
 
 
-def compressed_to_rgb(
-    message: CompressedImage,
-    max_pixels: int = MAX_PIXELS,
-    significant_bits: int = 16,
-    on_peak: Callable[[int], None] = lambda peak: None,
+def _compressed_to_rgb(
+    message: CompressedImage, max_pixels: int, significant_bits: int, on_peak: Callable[[int], None]
 ) -> np.ndarray:
     """The picture in a JPEG or PNG message, as (H, W, 3) uint8 RGB.
 

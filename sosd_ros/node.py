@@ -26,7 +26,6 @@ from rcl_interfaces.msg import SetParametersResult
 from rclpy.executors import Executor, ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import String
@@ -42,7 +41,7 @@ from .pipeline import Frame, Pipeline
 from .share import DEFAULT_WEIGHTS, share
 from .stamps import nanoseconds
 from .statistics import Statistics
-from .topics import OVERRIDES, CameraTopics
+from .topics import LATCHED_QOS, OVERRIDES, CameraTopics
 from .worker import BatchWorker
 
 try:
@@ -50,11 +49,6 @@ try:
 except ImportError:  # optional: the JSON on label_info/json says the same
     LabelInfo = None
 
-LATCHED_QOS = QoSProfile(
-    depth=1,
-    reliability=ReliabilityPolicy.RELIABLE,
-    durability=DurabilityPolicy.TRANSIENT_LOCAL,
-)
 WARN_EVERY = 5.0  # seconds, by camera and cause; at level debug, every problem is logged
 DIAGNOSTICS_PERIOD = 0.5  # seconds; with timeouts of 1 s, every fault shows within 2 s
 STOP_TIMEOUT = 1.0  # seconds that the batch at hand may take when the node is to stop

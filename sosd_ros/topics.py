@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Set
 from functools import lru_cache
 from typing import Any, NamedTuple, cast
 
-from rclpy.clock import Clock, ROSClock
+from rclpy.clock import ROSClock
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import (
     DurabilityPolicy,
@@ -24,10 +24,10 @@ from .camera import Intrinsics
 from .camera_info import CameraInfoBuffer
 from .diagnostics import Source
 from .generations import (
-    ClockType,
     PublisherEventCallbacks,
     SubscriptionEventCallbacks,
     UnsupportedEventTypeError,
+    steady_clock,
 )
 from .stamps import AgeLimit, StampOrder
 
@@ -183,8 +183,7 @@ class CameraTopics:
             self._follow_latched(on_info)
 
         look()
-        steady = Clock(clock_type=ClockType.STEADY_TIME)  # the simulation may stand still
-        self._looking = self._node.create_timer(LATCHED_PERIOD, look, clock=steady)
+        self._looking = self._node.create_timer(LATCHED_PERIOD, look, clock=steady_clock())
 
     def unsubscribe(self) -> None:
         if self._looking is not None:
@@ -357,8 +356,7 @@ class CameraTopics:
             self._node.destroy_timer(timer)
             self._on_incompatible(topic, misfit)
 
-        clock = Clock(clock_type=ClockType.STEADY_TIME)  # the simulation may stand still
-        timer = self._node.create_timer(NAMES_KNOWN, report, clock=clock)
+        timer = self._node.create_timer(NAMES_KNOWN, report, clock=steady_clock())
 
 
 def _names(peers: Iterable[Any]) -> list[str]:

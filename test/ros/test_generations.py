@@ -5,11 +5,10 @@ from __future__ import annotations
 import ast
 
 import pytest
-from rclpy.clock import Clock
 from rclpy.lifecycle import LifecycleNode
 from robot import ROOT
 
-from sosd_ros.generations import ClockType
+from sosd_ros.generations import steady_clock
 
 
 @pytest.fixture(scope="module")
@@ -43,4 +42,4 @@ def test_the_node_hides_nothing_of_rclpys(written):
 
 def test_there_is_a_clock_that_simulated_time_does_not_move():
     """Timers of the node's own run by it."""
-    assert Clock(clock_type=ClockType.STEADY_TIME).now().nanoseconds > 0
+    assert steady_clock().now().nanoseconds > 0
