@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 
 from builtin_interfaces.msg import Time
 from sensor_msgs.msg import CameraInfo
+
+from .stamps import nanoseconds
 
 
 class CameraInfoBuffer:
@@ -19,6 +20,9 @@ class CameraInfoBuffer:
     A zoom lens makes that matter. When none came in time, none is waited for again until one is
     seen that waiting would have found: a driver that stamps them otherwise, or publishes them too
     late, costs one wait, and one that got lost costs the next image its own, and no more.
+
+    Of those with one stamp, the newest counts: a bag that is played in a loop repeats its stamps,
+    and one that its publisher keeps comes by two subscriptions.
 
     Args:
         length: how many are kept.
@@ -32,7 +36,8 @@ class CameraInfoBuffer:
         patience: float = 0.1,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._infos: deque[CameraInfo] = deque(maxlen=length)
+        self._infos: dict[int, CameraInfo] = {}  # by stamp, the newest last
+        self._length = length
         self._patience = patience
         self._stamps_agree = True
         self._clock = clock
@@ -41,7 +46,11 @@ class CameraInfoBuffer:
 
     def add(self, info: CameraInfo) -> None:
         with self._changed:
-            self._infos.append(info)
+            number = nanoseconds(info.header.stamp)
+            self._infos.pop(number, None)
+            self._infos[number] = info
+            if len(self._infos) > self._length:
+                del self._infos[next(iter(self._infos))]
             stamp, asked = self._missed
             if info.header.stamp == stamp and self._clock() - asked < self._patience:
                 self._stamps_agree = True
@@ -52,24 +61,14 @@ class CameraInfoBuffer:
             self._infos.clear()
             self._stamps_agree = True
 
-    def __contains__(self, info: CameraInfo) -> bool:
-        """Whether the very same is among those that are kept."""
-        with self._changed:
-            return info in self._infos
-
     def at(self, stamp: Time) -> CameraInfo | None:
         """The one of that very stamp, or else the newest; ``None`` before the first has come."""
         with self._changed:
             asked = self._clock()
             patience = self._patience if self._stamps_agree else 0
-            exact = self._changed.wait_for(lambda: self._exact(stamp), patience)
+            exact = self._changed.wait_for(lambda: self._infos.get(nanoseconds(stamp)), patience)
             self._stamps_agree = exact is not None
             if exact is not None:
                 return exact
             self._missed = stamp, asked
-            return self._infos[-1] if self._infos else None
-
-    def _exact(self, stamp: Time) -> CameraInfo | None:
-        # The newest first: a bag that is played in a loop repeats its stamps.
-        matching = (info for info in reversed(self._infos) if info.header.stamp == stamp)
-        return next(matching, None)
+            return next(reversed(self._infos.values()), None)

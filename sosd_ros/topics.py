@@ -137,19 +137,16 @@ class CameraTopics:
     ) -> None:
         self.name = name
         self.infos = CameraInfoBuffer()
-        clock = cast(ROSClock, node.get_clock())
-        self.order = StampOrder()
-        self.age = AgeLimit(lambda: clock.now().nanoseconds, lambda: clock.ros_time_is_active)
         # One: of a zoom lens, none comes again, and those of a large image are large.
         self.rays = lru_cache(maxsize=1)(Intrinsics.rays)
         self._node = node
         self._on_incompatible = on_incompatible
-        self._turns = Turns()
         self._subscriptions: list[Any] = []
         self._latched: Any = None  # a subscription, while there is a publisher for it
         self._looking: Any = None  # the timer
         self._listened: list[tuple[str, QoSProfile]] = []  # what these are of: CameraInfos, images
         self.publishers: dict[str, Any] = {}
+        self._await_stream()
         try:
             for key, output in OUTPUTS.items():
                 # Of labels, points carry what there is.
@@ -193,8 +190,14 @@ class CameraTopics:
                 self._node.destroy_subscription(subscription)
         self._subscriptions, self._listened = [], []
         self._latched = self._looking = None
+        self._await_stream()
+
+    def _await_stream(self) -> None:
+        """Know nothing of images and CameraInfos that came before."""
+        clock = cast(ROSClock, self._node.get_clock())
         self.infos.clear()
         self.order = StampOrder()
+        self.age = AgeLimit(lambda: clock.now().nanoseconds, lambda: clock.ros_time_is_active)
         self._turns = Turns()
 
     def destroy(self) -> None:
@@ -314,15 +317,11 @@ class CameraTopics:
         )
         if is_kept and self._latched is None:
 
-            def on_kept(info: CameraInfo) -> None:
-                if info not in self.infos:  # which the other one may have heard as well
-                    on_info(info)
-
             def create(**events: Any) -> Any:
                 return self._node.create_subscription(
                     CameraInfo,
                     topic,
-                    on_kept,
+                    on_info,
                     copy.copy(LATCHED_QOS),
                     event_callbacks=SubscriptionEventCallbacks(**events),
                 )

@@ -96,9 +96,18 @@ def test_those_that_come_too_late_are_not_waited_for_again():
         assert not buffer._stamps_agree
 
 
-def test_the_very_same_is_recognised():
-    """As one that is kept by its publisher comes on two ways."""
-    buffer = CameraInfoBuffer()
-    buffer.add(info(1, width=100))
-    assert info(1, width=100) in buffer
-    assert info(1, width=200) not in buffer and info(2, width=100) not in buffer
+def test_one_that_comes_on_two_ways_takes_one_place():
+    """As one that is kept by its publisher does, whichever way is the faster."""
+    buffer = CameraInfoBuffer(length=2, patience=0)
+    for seconds in (1, 1, 2, 2):
+        buffer.add(info(seconds, width=100 * seconds))
+    assert buffer.at(Time(sec=1)).width == 100
+
+
+def test_the_newest_of_a_stamp_counts():
+    """A lens is zoomed under a driver without a clock; a bag in a loop repeats its stamps."""
+    buffer = CameraInfoBuffer(patience=0)
+    for seconds, width in ((0, 100), (0, 200), (1, 300), (0, 400)):
+        buffer.add(info(seconds, width))
+    assert buffer.at(Time(sec=0)).width == 400
+    assert buffer.at(Time(sec=9)).width == 400
