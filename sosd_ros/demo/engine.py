@@ -30,25 +30,27 @@ def build_once(path: Path, device: str, sizes: Collection[tuple[int, int]]) -> s
     if device != "cpu":
         return ""
     # Rounding to bfloat16 where the processor does not calculate in it would gain nothing.
-    precision = "bf16" if has_bfloat16() else "fp32"
-    file = weights.read(path)
+    precisions = ["bf16", "fp32"] if has_bfloat16() else ["fp32"]
+    file, cache = weights.read(path), default_cache()
     try:
-        if is_built(file, torch.device(device), _BACKEND, precision, sizes, default_cache()):
+        if is_built(file, torch.device(device), _BACKEND, precisions[0], sizes, cache):
             return ""
     except EngineError as error:  # it is not installed
         return str(error)
     print(
         f"building an engine for this machine, once, which takes about half a minute\n"
-        f"(it is kept in {default_cache()})",
+        f"(it is kept in {cache})",
         flush=True,
     )
     command = [
         *(sys.executable, "-m", "sosd_ros.build", "--weights", str(path), "--device", device),
-        *("--backend", _BACKEND, "--precision", precision),
+        *("--backend", _BACKEND),
         *(f"--size={height}x{width}" for height, width in sorted(sizes)),
     ]
-    if subprocess.run(command, check=False).returncode == 0:
-        return ""
+    for precision in precisions:  # some weights lose too much in bfloat16
+        built = subprocess.run([*command, "--precision", precision], check=False)
+        if built.returncode == 0:
+            return ""
     print("going on without it: torch runs the network", file=sys.stderr)
     return "no engine could be built, see above"
 

@@ -50,6 +50,22 @@ def test_an_engine_is_built_if_all_sizes_are(small_weights, built):
         there("fp16", (480, 720))
 
 
+@pytest.mark.slow
+@NEEDS_OPENVINO
+@pytest.mark.skipif(not has_bfloat16(), reason="this processor has no bfloat16")
+def test_weights_that_lose_too_much_in_bfloat16_run_in_float32(
+    small_weights, tmp_path, monkeypatch, capfd
+):
+    """Random ones, whose classes are all about equally likely."""
+    monkeypatch.setenv("SOSD_CACHE", str(tmp_path))
+    assert build_once(small_weights, "cpu", {(64, 96)}) == ""
+    said = capfd.readouterr()
+    assert "openvino bf16: refused" in said.out + said.err
+    assert "the fastest that agrees: openvino fp32" in said.out
+    assert build_once(small_weights, "cpu", {(64, 96)}) == ""
+    assert capfd.readouterr() == ("", "")
+
+
 @NEEDS_OPENVINO
 def test_a_build_that_fails_is_said_and_is_not_the_end(small_weights, monkeypatch, capfd):
     """With the reason, by the command that builds: here the cache cannot be written."""
