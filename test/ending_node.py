@@ -18,7 +18,7 @@ from sosd_ros import start
 def end():
     """Its own segments are those whose locks it holds open."""
     files = {os.readlink(link) for link in Path("/proc/self/fd").iterdir() if link.exists()}
-    ours = [re.fullmatch("(/dev/shm/fastdds_[0-9a-f]{16})_el", file) for file in files]
+    ours = [re.fullmatch("(/dev/shm/fast(?:dds|rtps)_[0-9a-f]{16})_el", file) for file in files]
     print("in shared memory:", *(found[1] for found in ours if found), file=sys.stderr, flush=True)
     os.kill(os.getpid(), number)
 
