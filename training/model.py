@@ -48,13 +48,12 @@ def load(path: Path) -> Model:
     raise ValueError(f"{path} is neither a .safetensors weights file nor a .pt checkpoint")
 
 
-def copy_into(network: SOSDNet, path: Path) -> None:
-    """Give a network the parameters of a file's.
+def copy_into(network: SOSDNet, model: Model, path: Path) -> None:
+    """Give a network the parameters of a model, which was loaded from ``path``.
 
     Raises:
-        ValueError: if the file cannot be used, or its network is of another kind.
+        ValueError: if the model's network is of another kind.
     """
-    model = load(path)
     try:
         network.load_state_dict(model.network.state_dict())
     except RuntimeError as error:

@@ -67,8 +67,7 @@ def _train(config: Config, arguments: argparse.Namespace, device: str, signals: 
     if state is not None:
         refuse_another_run(config, state)
     start = config.network.start if state is None else None
-    if start is not None:
-        load_model(start)
+    started = None if start is None else load_model(start)
 
     root = arguments.data or default_root(config.data.name)
     training, validation = data.open(root, "train"), data.open(root, "val")
@@ -80,8 +79,8 @@ def _train(config: Config, arguments: argparse.Namespace, device: str, signals: 
         len(data.labels.names),
         imagenet=config.network.imagenet and start is None and state is None,
     )
-    if start is not None:
-        copy_into(network, start)
+    if start is not None and started is not None:
+        copy_into(network, started, start)
     trainer = Trainer(config, network, normalisation(config.network.backbone), device)
     training_run = Run(trainer, data, training, validation, out)
     if state is not None:
