@@ -22,9 +22,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from .labels import LabelSet
-from .network import VARIANTS, SOSDNet
+from .network import Padding, SOSDNet, check_form
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+# What was added since has a default, which is what older files mean.
+_READ_VERSIONS = (1, 2)
 _EXPORT_HINT = "export one with `python -m training.export CHECKPOINT --out FILE.safetensors`"
 
 
@@ -63,11 +65,16 @@ class Manifest:
         variant: of the network, one of ``sosd_ros.network.VARIANTS``.
         backbone: name of the timm model.
         rates: dilations of the context module.
+        taps, padding, depth_form, spread: of the network, see ``sosd_ros.network.SOSDNet``; since
+            version 2.
         labels: the classes that the semantic answer speaks of.
         depth: what the depth answer means.
         focal_length: sqrt(fx fy) of the training camera, in pixels at ``input_size``.
         input_size: (height, width) that the network was trained at.
         mean, std: of red, green and blue in 0..1, by which inputs are normalised.
+        temperature: by which the class scores have been divided, so that the confidence is right
+            as often as it says; it is in the tensors already. Since version 2.
+        spread_factor: by which the spread has been multiplied, likewise.
         metrics: results, with the data that they were measured on; ``first``, those of its first
             images alone.
         training: the resolved training configuration.
@@ -83,13 +90,20 @@ class Manifest:
     std: tuple[float, float, float]
     depth: DepthKind = DepthKind()
     rates: tuple[int, ...] = (3, 6, 9)
+    taps: tuple[int, ...] = (8, 32)
+    padding: Padding = "zeros"
+    depth_form: str = "linear"
+    spread: bool = False
+    temperature: float = 1.0
+    spread_factor: float = 1.0
     metrics: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
     licence: str = ""
 
     def __post_init__(self) -> None:
-        if self.variant not in VARIANTS:
-            raise ValueError(f"variant is {self.variant!r}, expected one of {', '.join(VARIANTS)}")
+        check_form(self.variant, self.taps, self.padding, self.depth_form, self.spread)
+        for name in ("temperature", "spread_factor"):
+            _require_positive(name, getattr(self, name))
         _require_positive("focal_length", self.focal_length)
         for name, length in (("input_size", 2), ("mean", 3), ("std", 3)):
             if len(getattr(self, name)) != length:
@@ -106,8 +120,9 @@ class Manifest:
         values = json.loads(text)
         values["labels"] = LabelSet.from_dict(values["labels"])
         values["depth"] = DepthKind(**values["depth"])
-        for name in ("input_size", "mean", "std", "rates"):
-            values[name] = tuple(values[name])
+        for name in ("input_size", "mean", "std", "rates", "taps"):
+            if name in values:
+                values[name] = tuple(values[name])
         return cls(**values)
 
 
@@ -182,6 +197,24 @@ def read(path: Path) -> Weights:
     return Weights(manifest, tensors, digest)
 
 
+def create_network(manifest: Manifest) -> SOSDNet:
+    """A network as a manifest describes it, with parameters of no meaning.
+
+    Raises:
+        ValueError: if there can be none.
+    """
+    return SOSDNet(
+        manifest.variant,
+        manifest.backbone,
+        classes=len(manifest.labels.names),
+        rates=manifest.rates,
+        taps=manifest.taps,
+        padding=manifest.padding,
+        depth_form=manifest.depth_form,
+        spread=manifest.spread,
+    )
+
+
 def build_network(weights: Weights) -> SOSDNet:
     """The network of a weights file, in float32 on the CPU and in evaluation mode.
 
@@ -190,12 +223,7 @@ def build_network(weights: Weights) -> SOSDNet:
     """
     manifest = weights.manifest
     try:
-        network = SOSDNet(
-            manifest.variant,
-            manifest.backbone,
-            classes=len(manifest.labels.names),
-            rates=manifest.rates,
-        )
+        network = create_network(manifest)
         network.load_state_dict(weights.tensors)
     except (ValueError, RuntimeError) as error:
         raise WeightsError(
@@ -224,10 +252,10 @@ def _require_known_version(path: Path, metadata: Mapping[str, str]) -> None:
     version = metadata.get("sosd_ros")
     if version is None:
         raise WeightsError(f"{path} is a safetensors file without a manifest; {_EXPORT_HINT}")
-    if version != str(FORMAT_VERSION):
+    if version not in map(str, _READ_VERSIONS):
         raise WeightsError(
-            f"weights file {path} has format version {version}, but this sosd_ros reads version "
-            f"{FORMAT_VERSION}; update sosd_ros, or {_EXPORT_HINT}"
+            f"weights file {path} has format version {version}, but this sosd_ros reads versions "
+            f"{' and '.join(map(str, _READ_VERSIONS))}; update sosd_ros, or {_EXPORT_HINT}"
         )
 
 

@@ -51,6 +51,7 @@ def test_the_network_stands_on_torch_and_timm_alone():
         "math",
         "typing",
         "collections",
+        "contextlib",
         "argparse",
         "__future__",
     }

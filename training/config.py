@@ -22,7 +22,7 @@ from pydantic import (
     model_validator,
 )
 
-from sosd_ros.network import has_units, tasks_of
+from sosd_ros.network import check_form, has_units, tasks_of
 from sosd_ros.network.backbone import check_name
 
 from . import strategies
@@ -83,6 +83,7 @@ class Network(_Section):
     """See ``sosd_ros.network.SOSDNet``.
 
     Attributes:
+        taps, padding, depth_form, spread: beyond the paper.
         imagenet: start the backbone from ImageNet weights.
         start: a weights file or checkpoint of a network of this kind, to start all of it from.
         frozen_stride: the backbone is held as it starts up to its features at this stride.
@@ -94,6 +95,11 @@ class Network(_Section):
     backbone: str = "xception65"
     rates: tuple[PositiveInt, ...] = (3, 6, 9)
     drop_path: float = Field(0.0, ge=0, lt=1)
+    dropout: float = Field(0.0, ge=0, lt=1)
+    taps: tuple[PositiveInt, ...] = (8, 32)
+    padding: Literal["zeros", "replicate"] = "zeros"
+    depth_form: Literal["linear", "log"] = "linear"
+    spread: bool = False
     imagenet: bool = True
     start: Path | None = None
     frozen_stride: Literal[2, 4] | None = None
@@ -104,6 +110,11 @@ class Network(_Section):
     def _is_a_backbone(cls, value: str) -> str:
         check_name(value)
         return value
+
+    @model_validator(mode="after")
+    def _can_be_built(self) -> Network:
+        check_form(self.variant, self.taps, self.padding, self.depth_form, self.spread)
+        return self
 
     # A validator sees the fields before its own. So where two settings exclude each other, the
     # later one is refused, and the message has its line in the file.

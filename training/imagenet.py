@@ -64,6 +64,11 @@ def create_network(settings: Network, classes: int, *, imagenet: bool) -> SOSDNe
             pretrained=imagenet and packaged is None,
             rates=settings.rates,
             drop_path=settings.drop_path,
+            taps=settings.taps,
+            padding=settings.padding,
+            depth_form=settings.depth_form,
+            spread=settings.spread,
+            dropout=settings.dropout,
         )
     except OSError as error:
         raise ValueError(

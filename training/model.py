@@ -73,6 +73,10 @@ def manifest_of(config: Config) -> Manifest:
         variant=config.network.variant,
         backbone=config.network.backbone,
         rates=config.network.rates,
+        taps=config.network.taps,
+        padding=config.network.padding,
+        depth_form=config.network.depth_form,
+        spread=config.network.spread,
         labels=data.labels,
         depth=data.depth,
         focal_length=data.focal(config.data.size),
@@ -95,12 +99,7 @@ def _of_checkpoint(path: Path) -> Model:
     try:
         config = Config.model_validate(state["config"])
         manifest = manifest_of(config)
-        network = SOSDNet(
-            manifest.variant,
-            manifest.backbone,
-            classes=len(manifest.labels.names),
-            rates=manifest.rates,
-        )
+        network = weights.create_network(manifest)
         network.load_state_dict(state.get("ema") or state["network"])
     except (ValueError, RuntimeError) as error:
         raise checkpoint.CheckpointError(

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from .. import kernels, messages
 from ..camera import Intrinsics
-from ..network import REFINED_STRIDE, input_size, prepare
+from ..network import input_size, prepare
 from ..weights import Weights, build_network
 from . import memory
 from .engines import frame
@@ -41,13 +41,13 @@ class Surroundings:
 
 @torch.inference_mode()
 def scores_of(file: Weights, size: tuple[int, int]) -> np.ndarray:
-    """(C, h, w) float32 class scores at stride 8, of a sample frame."""
+    """(C, h, w) float32 class scores at the network's stride, of a sample frame."""
     manifest = file.manifest
     height, width = input_size(size, manifest.input_size)
     images = torch.from_numpy(frame(size)[None])
     inputs = prepare(images, (height, width), manifest.mean, manifest.std)
-    stride = (height // REFINED_STRIDE, width // REFINED_STRIDE)
-    logits = build_network(file)(inputs, size=stride).logits
+    network = build_network(file)
+    logits = network(inputs, size=network.answer_size(inputs)).logits
     return logits[0].contiguous().numpy()
 
 

@@ -24,7 +24,7 @@ from std_msgs.msg import Header
 from torch.nn import functional
 
 from ..camera import focal_correction
-from ..network import REFINED_STRIDE, input_size, prepare
+from ..network import input_size, prepare
 from ..weights import build_network, read
 
 try:
@@ -71,7 +71,7 @@ class Network:
         rows, columns = input_size(size, manifest.input_size)
         pixels = torch.from_numpy(rgb).to(self._device)[None]
         inputs = prepare(pixels, (rows, columns), manifest.mean, manifest.std)
-        output = self._network(inputs, size=(rows // REFINED_STRIDE, columns // REFINED_STRIDE))
+        output = self._network(inputs, size=self._network.answer_size(inputs))
 
         scores = functional.interpolate(output.logits, size=size, mode="bilinear")
         labels = scores.argmax(1)[0].cpu().numpy().astype(np.uint8)

@@ -15,7 +15,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..network import REFINED_STRIDE
 from ..weights import Weights, build_network
 from .backend import Answers
 
@@ -31,8 +30,7 @@ class Exported(nn.Module):
 
     def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """(N, 3, h, w) float32 to depth (N, h/8, w/8) and logits (N, classes, h/8, w/8)."""
-        size = (images.shape[2] // REFINED_STRIDE, images.shape[3] // REFINED_STRIDE)
-        output = self.network(images, size=size)
+        output = self.network(images, size=self.network.answer_size(images))
         return tuple(a for a in (output.depth, output.logits) if a is not None)
 
 

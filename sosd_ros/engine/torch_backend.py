@@ -9,7 +9,7 @@ from typing import ClassVar
 import torch
 from torch import nn
 
-from ..network import REFINED_STRIDE
+from ..network.layers import DepthConv
 from ..weights import Weights, build_network
 from .backend import Answers, Backend
 
@@ -28,11 +28,11 @@ class TorchBackend(Backend):
         self.network = build_network(weights).to(device).to(memory_format=torch.channels_last)
         self.dtype = DTYPES[precision]
         for module in self.network.modules():
-            if isinstance(module, nn.Conv2d):
+            if isinstance(module, nn.Conv2d) and not isinstance(module, DepthConv):
                 module.to(self.dtype)  # once, and not by autocast in every call
 
     def __call__(self, inputs: torch.Tensor, tasks: Collection[str]) -> Answers:
-        size = (inputs.shape[2] // REFINED_STRIDE, inputs.shape[3] // REFINED_STRIDE)
+        size = self.network.answer_size(inputs)
         inputs = inputs.contiguous(memory_format=torch.channels_last)
         with torch.autocast(inputs.device.type, self.dtype, self.dtype != torch.float32):
             output = self.network(inputs, tasks=list(tasks), size=size)

@@ -1,16 +1,24 @@
 """ESOSD-Net in plain torch: no ROS, no files."""
 
-from .backbone import REFINED_STRIDE
 from .images import input_size, prepare
-from .layers import upsample
-from .sosd_net import TASKS, VARIANTS, Output, SOSDNet, has_units, tasks_of
+from .layers import Padding, upsample
+from .sosd_net import (
+    TASKS,
+    VARIANTS,
+    Output,
+    SOSDNet,
+    check_form,
+    has_units,
+    tasks_of,
+)
 
 __all__ = [
-    "REFINED_STRIDE",
     "TASKS",
     "VARIANTS",
     "Output",
+    "Padding",
     "SOSDNet",
+    "check_form",
     "has_units",
     "input_size",
     "prepare",

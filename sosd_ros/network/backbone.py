@@ -1,6 +1,8 @@
-"""The feature extractor of Fig. 4: any timm backbone, tapped at strides 8 and 32."""
+"""The feature extractor of Fig. 4: any timm backbone, tapped at strides 8 and 32, or at more."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import timm
 import torch
@@ -8,6 +10,7 @@ from torch import nn
 
 REFINED_STRIDE = 8
 OUTPUT_STRIDE = 32
+PAPER_TAPS = (REFINED_STRIDE, OUTPUT_STRIDE)
 
 
 def check_name(name: str) -> None:
@@ -24,44 +27,54 @@ def check_name(name: str) -> None:
 
 
 class Backbone(nn.Module):
-    """Images to the low-level features ("Refined fp") and the deepest features.
+    """Images to low-level features ("Refined fp"), the deepest ones, and what else is tapped.
 
     Args:
         name: a timm model that gives features at strides 8 and 32, such as ``xception65``,
             ``legacy_xception``, ``tf_efficientnet_lite0`` or ``mobilenetv4_conv_small``.
         pretrained: start from timm's ImageNet weights, which timm downloads.
+        taps: strides of the features that are handed on, in ascending order.
         drop_path: how often, in training, the last residual block is left out; earlier ones less
             (stochastic depth, Huang et al., ECCV 2016).
 
     Raises:
-        ValueError: if timm knows no such model, it lacks one of the two strides, or its blocks
-            cannot be left out.
+        ValueError: if timm knows no such model, it lacks one of the strides, or its blocks cannot
+            be left out.
     """
 
-    def __init__(self, name: str, pretrained: bool = False, drop_path: float = 0.0) -> None:
+    def __init__(
+        self,
+        name: str,
+        pretrained: bool = False,
+        taps: Sequence[int] = PAPER_TAPS,
+        drop_path: float = 0.0,
+    ) -> None:
         super().__init__()
         self.name = name
         check_name(name)
         with torch.device("meta"):  # costs neither memory nor time
             strides = timm.create_model(name, features_only=True).feature_info.reduction()
-        if not {REFINED_STRIDE, OUTPUT_STRIDE} <= set(strides):
+        if not set(taps) <= set(strides):
             raise ValueError(
                 f"backbone {name!r} gives features at strides {strides}, but the network taps "
-                f"strides {REFINED_STRIDE} and {OUTPUT_STRIDE}; choose another backbone"
+                f"strides {' and '.join(map(str, taps))}; choose another backbone"
             )
         try:
             self.features = timm.create_model(
                 name,
                 pretrained=pretrained,
                 features_only=True,
-                out_indices=(strides.index(REFINED_STRIDE), strides.index(OUTPUT_STRIDE)),
+                out_indices=[strides.index(stride) for stride in taps],
                 **({"drop_path_rate": drop_path} if drop_path else {}),
             )
         except TypeError as error:  # how timm answers an option that a model lacks
             raise ValueError(
                 f"backbone {name!r} cannot be built with drop_path {drop_path:g} ({error}); use 0"
             ) from error
-        self.refined_channels, self.out_channels = self.features.feature_info.channels()
+        self.taps = tuple(taps)
+        self.channels: dict[int, int] = dict(
+            zip(taps, self.features.feature_info.channels(), strict=True)
+        )
         self._frozen: list[str] = []  # names, as synchronised batch norms take others' places
 
     def freeze(self, stride: int) -> None:
@@ -105,7 +118,6 @@ class Backbone(nn.Module):
             self.features.get_submodule(name).training = False
         return self
 
-    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """(N, 3, H, W) normalised images to (N, C8, H/8, W/8) and (N, C32, H/32, W/32)."""
-        refined, deepest = self.features(images)
-        return refined, deepest
+    def forward(self, images: torch.Tensor) -> dict[int, torch.Tensor]:
+        """(N, 3, H, W) normalised images to (N, C8, H/8, W/8) and so on, by stride."""
+        return dict(zip(self.taps, self.features(images), strict=True))

@@ -20,15 +20,35 @@ _REFINED_CHANNELS = 48
 
 
 class CommonRepresentation(nn.Module):
-    """Backbone output -> Conv 256, 1*1 -> Upsample by 4."""
+    """Backbone output -> Conv 256, 1*1 -> Upsample by 4.
 
-    def __init__(self, in_channels: int) -> None:
+    With features at stride 16, which the paper does not tap: -> Upsample by 2 -> concat(these ->
+    Conv 48, 1*1) -> Conv 256, 3*3 -> Upsample by 2.
+
+    Args:
+        in_channels: of the backbone output.
+        middle_channels: of the features at stride 16; 0 if they are not tapped.
+    """
+
+    def __init__(self, in_channels: int, middle_channels: int = 0) -> None:
         super().__init__()
         self.conv = hidden_conv(in_channels, COMMON_CHANNELS, 1)
+        if middle_channels:
+            self.middle = hidden_conv(middle_channels, _REFINED_CHANNELS, 1)
+            self.fuse = SeparableConvNormAct(COMMON_CHANNELS + _REFINED_CHANNELS, COMMON_CHANNELS)
 
-    def forward(self, backbone_output: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    def forward(
+        self,
+        backbone_output: torch.Tensor,
+        size: tuple[int, int],
+        middle: torch.Tensor | None = None,
+    ) -> torch.Tensor:
         """(N, C, H/32, W/32) to (N, 256, *size), ``size`` being that of the refined features."""
-        return upsample(self.conv(backbone_output), size)
+        common = self.conv(backbone_output)
+        if middle is not None:
+            common = upsample(common, (middle.shape[-2], middle.shape[-1]))
+            common = self.fuse(torch.cat([common, self.middle(middle)], dim=1))
+        return upsample(common, size)
 
 
 class SemanticFeature(nn.Module):

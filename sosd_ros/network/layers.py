@@ -1,11 +1,17 @@
-"""The two layers everything else is made of."""
+"""The layers everything else is made of."""
 
 from __future__ import annotations
+
+from contextlib import nullcontext
+from typing import Literal, get_args
 
 import torch
 from timm.layers import ConvNormAct
 from torch import nn
 from torch.nn import functional
+
+Padding = Literal["zeros", "replicate"]
+PADDINGS: tuple[Padding, ...] = get_args(Padding)
 
 
 def hidden_conv(in_channels: int, out_channels: int, kernel_size: int) -> nn.Module:
@@ -13,11 +19,46 @@ def hidden_conv(in_channels: int, out_channels: int, kernel_size: int) -> nn.Mod
     return ConvNormAct(in_channels, out_channels, kernel_size)
 
 
-def output_conv(in_channels: int, out_channels: int, kernel_size: int) -> nn.Module:
-    """The linear convolution with a bias that ends a path or a unit."""
-    return nn.Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2)
+def output_conv(
+    in_channels: int, out_channels: int, kernel_size: int, padding: Padding = "zeros"
+) -> nn.Conv2d:
+    """The linear convolution with a bias that ends a path or a unit.
+
+    Args:
+        padding: what it sees beyond the borders, ``zeros`` or ``replicate``.
+    """
+    return nn.Conv2d(
+        in_channels, out_channels, kernel_size, padding=kernel_size // 2, padding_mode=padding
+    )
+
+
+class DepthConv(nn.Conv2d):
+    """The linear convolution that answers depth, in float32 also where autocast would have less.
+
+    Half precision would round metres to centimetres.
+
+    Args:
+        padding: what it sees beyond the borders, ``zeros`` or ``replicate``.
+    """
+
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel_size: int, padding: Padding = "zeros"
+    ) -> None:
+        super().__init__(
+            in_channels, out_channels, kernel_size, padding=kernel_size // 2, padding_mode=padding
+        )
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        device = features.device.type
+        # Tensors that are shapes alone know no autocast.
+        has_autocast = torch.amp.is_autocast_available(device)
+        with torch.autocast(device, enabled=False) if has_autocast else nullcontext():
+            bias = None if self.bias is None else self.bias.float()
+            return self._conv_forward(features.float(), self.weight.float(), bias)
 
 
 def upsample(features: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
     """Bilinear upsampling of (N, C, h, w) to ``size`` = (height, width), pixel edges aligned."""
+    if features.shape[-2:] == size:
+        return features
     return functional.interpolate(features, size=size, mode="bilinear", align_corners=False)

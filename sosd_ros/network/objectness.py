@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from .decoder import COMMON_CHANNELS, DEPTH_CHANNELS, SEMANTIC_CHANNELS
-from .layers import hidden_conv, output_conv, upsample
+from .layers import DepthConv, Padding, hidden_conv, output_conv, upsample
 
 
 def pixel_sqrt(area_3d: torch.Tensor, area_2d: torch.Tensor) -> torch.Tensor:
@@ -24,13 +24,18 @@ def pixel_sqrt(area_3d: torch.Tensor, area_2d: torch.Tensor) -> torch.Tensor:
 
 
 class SemanticToDepth(nn.Module):
-    """Fig. 6: depth from the depth feature and the cue of eq. 3."""
+    """Fig. 6: depth from the depth feature and the cue of eq. 3.
 
-    def __init__(self) -> None:
+    Args:
+        answers: 1, or 2 to answer something else of each position's depth as well.
+        padding: of the last convolution; the paper's is ``zeros``.
+    """
+
+    def __init__(self, answers: int = 1, padding: Padding = "zeros") -> None:
         super().__init__()
         self.area_3d = nn.Sequential(hidden_conv(COMMON_CHANNELS, 2, 3), hidden_conv(2, 1, 3))
         self.area_2d = nn.Sequential(hidden_conv(SEMANTIC_CHANNELS, 2, 3), hidden_conv(2, 1, 3))
-        self.depth = output_conv(1 + DEPTH_CHANNELS, 1, 5)
+        self.depth = DepthConv(1 + DEPTH_CHANNELS, answers, 5, padding)
 
     def forward(
         self,
@@ -39,23 +44,28 @@ class SemanticToDepth(nn.Module):
         depth_feature: torch.Tensor,
         size: tuple[int, int],
     ) -> torch.Tensor:
-        """Decoder maps at stride 8 to depth (N, 1, *size)."""
+        """Decoder maps at stride 8 to depth (N, answers, *size), float32."""
         area_3d = self.area_3d(common)  # ~ dX dY
         area_2d = self.area_2d(semantic_feature)  # ~ 1 / (du dv)
         cue = pixel_sqrt(area_3d, area_2d)
         depth = self.depth(torch.cat([cue, depth_feature], dim=1))
-        return upsample(depth.float(), size)  # half precision would round metres to centimetres
+        return upsample(depth, size)
 
 
 class DepthToSemantic(nn.Module):
-    """Fig. 7: class scores from the semantic feature and the cue of eq. 3 read backwards."""
+    """Fig. 7: class scores from the semantic feature and the cue of eq. 3 read backwards.
 
-    def __init__(self, classes: int) -> None:
+    Args:
+        classes: how many there are.
+        padding: of the last convolution; the paper's is ``zeros``.
+    """
+
+    def __init__(self, classes: int, padding: Padding = "zeros") -> None:
         super().__init__()
         self.area_3d = nn.Sequential(hidden_conv(COMMON_CHANNELS, 64, 3), hidden_conv(64, 32, 3))
         self.depth_inv2 = nn.Sequential(hidden_conv(DEPTH_CHANNELS, 64, 3), hidden_conv(64, 32, 3))
         self.cue = hidden_conv(32, 32, 1)
-        self.semantic = output_conv(SEMANTIC_CHANNELS + 32, classes, 3)
+        self.semantic = output_conv(SEMANTIC_CHANNELS + 32, classes, 3, padding)
 
     def forward(
         self,

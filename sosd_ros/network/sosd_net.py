@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from .backbone import Backbone
+from .backbone import OUTPUT_STRIDE, PAPER_TAPS, REFINED_STRIDE, Backbone
 from .context import Context
 from .decoder import (
     DEPTH_CHANNELS,
@@ -17,11 +17,15 @@ from .decoder import (
     DepthFeature,
     SemanticFeature,
 )
-from .layers import output_conv, upsample
+from .layers import PADDINGS, DepthConv, Padding, output_conv, upsample
 from .objectness import DepthToSemantic, SemanticToDepth
+from .sharp import DETAIL_STRIDE, ConvexUpsampling, Detail
 
 VARIANTS = ("semantic", "depth", "mtl", "sosd", "esosd")
 TASKS = ("depth", "semantic")
+DEPTH_FORMS = ("linear", "log")
+_TAPS = (4, 8, 16, 32)
+_FEATURE_CHANNELS = {"depth": DEPTH_CHANNELS, "semantic": SEMANTIC_CHANNELS}
 
 
 def tasks_of(variant: str) -> tuple[str, ...]:
@@ -40,38 +44,47 @@ class Output(NamedTuple):
     Attributes:
         depth: (N, H, W) float32, in the unit that the network was trained in.
         logits: (N, classes, H, W) float32 class scores.
-        shared: the Common Representation and the refined features, at stride 8: all that the two
-            tasks' own paths get to see.
+        shared: the Common Representation and the features that are tapped but for the deepest: all
+            that the two tasks' own paths get to see.
+        spread: (N, H, W) float32, how unsure the depth is: the scale b of a Laplace distribution
+            over log depth. ``None`` if the network does not say.
     """
 
     depth: torch.Tensor | None
     logits: torch.Tensor | None
-    shared: tuple[torch.Tensor, torch.Tensor]
+    shared: tuple[torch.Tensor, ...]
+    spread: torch.Tensor | None = None
 
 
 class _PlainHead(nn.Module):
     """The last convolution of a path that has no unit behind it, upsampled by 8."""
 
-    def __init__(self, in_channels: int, out_channels: int) -> None:
+    def __init__(self, conv: nn.Conv2d) -> None:
         super().__init__()
-        self.conv = output_conv(in_channels, out_channels, 3)
+        self.conv = conv
 
     def forward(self, feature: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
         return upsample(self.conv(feature).float(), size)
 
 
 class SOSDNet(nn.Module):
-    """Depth and semantics of a batch of images.
+    """Depth and semantics of a batch of images. The defaults are the paper's.
 
     Args:
         variant: ``semantic`` and ``depth`` are single paths, ``mtl`` is both without a unit
             between them, ``sosd`` and ``esosd`` (the same network, trained the EM way) have both
             units.
-        backbone: name of a timm model with features at strides 8 and 32.
+        backbone: name of a timm model with features at all of ``taps``.
         classes: number of semantic classes.
         pretrained: let timm download ImageNet weights for the backbone.
         rates: dilations of the context module.
         drop_path: of the backbone, for its training.
+        taps: strides of the backbone's features that are used: 8 and 32, and also 16, which the
+            Common Representation then fuses, or 4, which sharpens the answers to that stride.
+        padding: what the last convolutions see beyond the borders, of ``PADDINGS``.
+        depth_form: of ``DEPTH_FORMS``: whether the last convolution answers depth or its logarithm.
+        spread: whether it also answers how unsure the depth is.
+        dropout: chance of zeroing a number of the features that the heads see, in training.
 
     Raises:
         ValueError: on an unknown variant or an unusable backbone.
@@ -85,30 +98,57 @@ class SOSDNet(nn.Module):
         pretrained: bool = False,
         rates: Sequence[int] = (3, 6, 9),
         drop_path: float = 0.0,
+        taps: Sequence[int] = PAPER_TAPS,
+        padding: Padding = "zeros",
+        depth_form: str = "linear",
+        spread: bool = False,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        if variant not in VARIANTS:
-            raise ValueError(f"variant {variant!r} is unknown; choose one of {', '.join(VARIANTS)}")
-        self.variant = variant
-        self.backbone = Backbone(backbone, pretrained, drop_path)
-        self.context = Context(self.backbone.out_channels, rates)
-        self.common = CommonRepresentation(self.context.out_channels)
+        check_form(variant, taps, padding, depth_form, spread)
+        self.variant, self.taps = variant, tuple(taps)
+        self.depth_form, self.spread = depth_form, spread
+        self.backbone = Backbone(backbone, pretrained, taps, drop_path)
+        channels = self.backbone.channels
+        self.context = Context(channels[OUTPUT_STRIDE], rates)
+        self.common = CommonRepresentation(self.context.out_channels, channels.get(16, 0))
+        self.dropout = nn.Dropout(dropout)
 
-        refined_channels = self.backbone.refined_channels
-        units = has_units(variant)
+        units, refined_channels = has_units(variant), channels[REFINED_STRIDE]
         if variant != "depth":
             self.semantic_feature = SemanticFeature(refined_channels)
             self.semantic_head: nn.Module = (
-                DepthToSemantic(classes) if units else _PlainHead(SEMANTIC_CHANNELS, classes)
+                DepthToSemantic(classes, padding)
+                if units
+                else _PlainHead(output_conv(SEMANTIC_CHANNELS, classes, 3, padding))
             )
         if variant != "semantic":
             self.depth_feature = DepthFeature(refined_channels)
             self.depth_head: nn.Module = (
-                SemanticToDepth() if units else _PlainHead(DEPTH_CHANNELS, 1)
+                SemanticToDepth(1 + spread, padding)
+                if units
+                else _PlainHead(DepthConv(DEPTH_CHANNELS, 1 + spread, 3, padding))
             )
+        if DETAIL_STRIDE in taps:
+            self.detail = Detail(channels[DETAIL_STRIDE])
+            for task in self.tasks:
+                upsampling = ConvexUpsampling(_FEATURE_CHANNELS[task])
+                self.add_module(f"{task}_upsampling", upsampling)
         for module in self.children():
             if module is not self.backbone:
                 module.apply(_init_gaussian)
+        for module in self.children():
+            if isinstance(module, ConvexUpsampling):
+                module.start()
+
+    def answer_size(self, images: torch.Tensor) -> tuple[int, int]:
+        """The (height, width) at which it answers images, before it upsamples bilinearly.
+
+        Args:
+            images: (N, 3, H, W); multiples of 32.
+        """
+        stride = min(REFINED_STRIDE, *self.taps)
+        return images.shape[-2] // stride, images.shape[-1] // stride
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -130,38 +170,95 @@ class SOSDNet(nn.Module):
             size: (height, width) of the answers; the images' own if ``None``.
         """
         size = size or (images.shape[-2], images.shape[-1])
-        refined, deepest = self.backbone(images)
-        common = self.common(self.context(deepest), (refined.shape[-2], refined.shape[-1]))
+        features = self.backbone(images)
+        refined = features[REFINED_STRIDE]
+        at_8 = (refined.shape[-2], refined.shape[-1])
+        common = self.common(self.context(features[OUTPUT_STRIDE]), at_8, features.get(16))
+        shared = [common, refined]
+        if DETAIL_STRIDE in features:
+            shared.append(self.detail(features[DETAIL_STRIDE], at_8))
         wanted = [task for task in self.tasks if task in tasks]
 
-        if has_units(self.variant):
-            maps = (
-                self.semantic_feature(common, refined),
-                common,
-                self.depth_feature(common, refined),
-            )
-            depth = self.depth_head(*maps, size) if "depth" in wanted else None
-            logits = self.semantic_head(*maps, size) if "semantic" in wanted else None
-        else:
-            depth = logits = None
-            if "depth" in wanted:
-                depth = self.depth_head(self.depth_feature(common, refined), size)
-            if "semantic" in wanted:
-                logits = self.semantic_head(self.semantic_feature(common, refined), size)
+        paths = {
+            task: getattr(self, f"{task}_feature")(common, refined)
+            for task in (TASKS if has_units(self.variant) else wanted)
+        }
+        answers = {}
+        for task in wanted:
+            answer = self._head(task, paths, common, at_8)
+            if len(shared) > 2:
+                answer = getattr(self, f"{task}_upsampling")(answer, paths[task], shared[2])
+            answers[task] = answer
+        depth, spread = self._metric(answers.get("depth"), size)
+        logits = answers.get("semantic")
         return Output(
-            depth=None if depth is None else depth[:, 0],
-            logits=logits,
-            shared=(common, refined),
+            depth=depth,
+            logits=None if logits is None else upsample(logits, size),
+            shared=tuple(shared),
+            spread=spread,
         )
 
-    def task_parameters(self, task: str) -> Iterator[nn.Parameter]:
-        """The parameters of one task alone: its path and the unit that ends in its answer.
+    def _head(
+        self,
+        task: str,
+        paths: dict[str, torch.Tensor],
+        common: torch.Tensor,
+        size: tuple[int, int],
+    ) -> torch.Tensor:
+        """What the convolution that ends a task's path answers, (N, C, *size)."""
+        head = getattr(self, f"{task}_head")
+        paths = {task: self.dropout(path) for task, path in paths.items()}
+        if has_units(self.variant):
+            return head(paths["semantic"], common, paths["depth"], size)
+        return head(paths[task], size)
+
+    def _metric(
+        self, answer: torch.Tensor | None, size: tuple[int, int]
+    ) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+        """Depth and its spread (N, *size) from what the depth path ends in."""
+        if answer is None:
+            return None, None
+        depth = answer[:, :1].exp() if self.depth_form == "log" else answer[:, :1]
+        depth = upsample(depth, size)[:, 0]
+        return depth, upsample(answer[:, 1:].exp(), size)[:, 0] if self.spread else None
+
+    def task_modules(self, task: str) -> list[nn.Module]:
+        """What is of one task alone: its path, and the unit that ends in its answer.
 
         Everything else, the backbone, the context module and the Common Representation, is
         shared (theta_com in Algorithm 1).
         """
-        yield from getattr(self, f"{task}_feature").parameters()
-        yield from getattr(self, f"{task}_head").parameters()
+        own = dict(self.named_children())
+        parts = ("feature", "head", "upsampling")
+        return [own[f"{task}_{part}"] for part in parts if f"{task}_{part}" in own]
+
+    def task_parameters(self, task: str) -> Iterator[nn.Parameter]:
+        """The parameters of :meth:`task_modules`."""
+        for module in self.task_modules(task):
+            yield from module.parameters()
+
+
+def check_form(
+    variant: str, taps: Sequence[int], padding: str, depth_form: str, spread: bool
+) -> None:
+    """Refuse what no network can be built of.
+
+    Raises:
+        ValueError: naming the setting, its value and what was expected.
+    """
+    for name, value, known in (
+        ("variant", variant, VARIANTS),
+        ("padding", padding, PADDINGS),
+        ("depth_form", depth_form, DEPTH_FORMS),
+    ):
+        if value not in known:
+            raise ValueError(f"{name} {value!r} is unknown; choose one of {', '.join(known)}")
+    if not (set(PAPER_TAPS) <= set(taps) <= set(_TAPS) and list(taps) == sorted(set(taps))):
+        raise ValueError(
+            f"taps are {[*taps]}, expected strides of {[*_TAPS]} in that order, with 8 and 32"
+        )
+    if spread and variant == "semantic":
+        raise ValueError("a network of variant 'semantic' has no depth that could have a spread")
 
 
 def _init_gaussian(module: nn.Module) -> None:

@@ -31,7 +31,7 @@ def test_stride_table(backbone, size):
     with torch.inference_mode():
         output = net(torch.zeros(1, 3, *size, device="meta"))
 
-    refined, deepest = shapes["backbone"]
+    refined, deepest = shapes["backbone"].values()
     at_8, at_32 = (size[0] // 8, size[1] // 8), (size[0] // 32, size[1] // 32)
     assert refined.shape[-2:] == at_8
     assert deepest.shape[-2:] == at_32

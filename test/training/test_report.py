@@ -108,7 +108,7 @@ def test_the_maps_are_what_the_unit_computes(lively, samples):
     network, unit = lively.network, lively.network.depth_head
     seen = input_size(SIZE, TRAINED)
     inputs = prepare(torch.from_numpy(samples[0].image)[None], seen, SMALL.mean, SMALL.std)
-    refined, deepest = network.backbone(inputs)
+    refined, deepest = network.backbone(inputs).values()
     common = network.common(network.context(deepest), tuple(refined.shape[-2:]))
     area_3d = unit.area_3d(common)
     area_2d = unit.area_2d(network.semantic_feature(common, refined))

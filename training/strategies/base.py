@@ -65,7 +65,7 @@ class Strategy:
         """
 
     def combine(
-        self, losses: Mapping[str, torch.Tensor], shared: tuple[torch.Tensor, torch.Tensor]
+        self, losses: Mapping[str, torch.Tensor], shared: tuple[torch.Tensor, ...]
     ) -> torch.Tensor:
         """The scalar to go backward from; called for each part of a mini-batch.
 

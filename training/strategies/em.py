@@ -62,12 +62,8 @@ class EM(Strategy):
             for parameter in self.network.task_parameters(task):
                 parameter.requires_grad_(learned)
             if self.options.batch_norm == "eval":
-                for module in self._own_modules(task):
+                for module in self.network.task_modules(task):
                     module.train(learned)
-
-    def _own_modules(self, task: str) -> tuple[nn.Module, nn.Module]:
-        """A task's path and unit."""
-        return getattr(self.network, f"{task}_feature"), getattr(self.network, f"{task}_head")
 
     def _moved(self, task: str) -> Iterator[nn.Parameter]:
         """What the steps of a task move: all but the other task's own."""
@@ -83,7 +79,7 @@ class EM(Strategy):
             )
         own, area, held = self.options.alpha
         for task in TASKS:
-            path, unit = self._own_modules(task)
+            path, unit = self.network.task_modules(task)[:2]
             path.register_forward_pre_hook(
                 lambda _module, maps, task=task: _scaled(maps, own if task in self.tasks else held)
             )

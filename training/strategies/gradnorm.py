@@ -60,7 +60,7 @@ class GradNorm(Strategy):
         self.optimisers.append(self._weights_optimiser)
 
     def combine(
-        self, losses: Mapping[str, torch.Tensor], shared: tuple[torch.Tensor, torch.Tensor]
+        self, losses: Mapping[str, torch.Tensor], shared: tuple[torch.Tensor, ...]
     ) -> torch.Tensor:
         by_task = torch.stack([losses[task] for task in self.tasks])
         self.weights.grad = self._gradient(by_task)

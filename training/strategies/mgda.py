@@ -19,6 +19,7 @@ import torch
 from torch import autograd, nn
 
 from sosd_ros.network import SOSDNet
+from sosd_ros.network.backbone import REFINED_STRIDE
 from training import distributed
 
 from .base import MakeOptimiser, Options, Strategy
@@ -47,7 +48,7 @@ class MGDA(Strategy):
         network.backbone.register_forward_hook(_set_refined_apart)
 
     def combine(
-        self, losses: Mapping[str, torch.Tensor], shared: tuple[torch.Tensor, torch.Tensor]
+        self, losses: Mapping[str, torch.Tensor], shared: tuple[torch.Tensor, ...]
     ) -> torch.Tensor:
         by_task = torch.stack([losses[task] for task in self.tasks])
         gradients = [autograd.grad(loss, shared, retain_graph=True) for loss in by_task]
@@ -96,12 +97,12 @@ def least_norm(gram: torch.Tensor) -> torch.Tensor:
 
 
 def _set_refined_apart(
-    _module: nn.Module, _inputs: Any, features: tuple[torch.Tensor, torch.Tensor]
-) -> tuple[torch.Tensor, torch.Tensor]:
+    _module: nn.Module, _inputs: Any, features: dict[int, torch.Tensor]
+) -> dict[int, torch.Tensor]:
     # The backbone makes its deepest features from the refined ones. Gradients by a view, which
     # only the tasks' paths get, leave that way out: it is the Common Representation's.
-    refined, deepest = features
-    return refined.view_as(refined), deepest
+    refined = {stride: f.view_as(f) for stride, f in features.items() if stride <= REFINED_STRIDE}
+    return features | refined
 
 
 def _replace_gradient(features: torch.Tensor, gradient: torch.Tensor) -> None:

@@ -60,7 +60,7 @@ class Uncertainty(Strategy):
         self._costs = [_COST[task] * s for task, s in self.log_scale.items()]
 
     def combine(
-        self, losses: Mapping[str, torch.Tensor], shared: tuple[torch.Tensor, torch.Tensor]
+        self, losses: Mapping[str, torch.Tensor], shared: tuple[torch.Tensor, ...]
     ) -> torch.Tensor:
         weighted = [(-self.log_scale[task]).exp() * loss for task, loss in losses.items()]
         costs, self._costs = self._costs, []
