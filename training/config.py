@@ -56,6 +56,10 @@ class Data(_Section):
     # What the paper does not do: see ``training.data.sample.DataSet``.
     rotation: float = Field(0.0, ge=0, le=90)
     tint: float = Field(0.0, ge=0, lt=1)
+    gamma: float = Field(0.0, ge=0, lt=1)
+    blur: NonNegativeFloat = 0.0
+    noise: NonNegativeFloat = 0.0
+    cutmix: float = Field(0.0, ge=0, le=1)
     truth_stride: PositiveInt = 1
 
     @model_validator(mode="after")
@@ -143,12 +147,14 @@ class Optimiser(_Section):
     """Adam, with the learning rate constant or falling to zero by the polynomial rule.
 
     Attributes:
+        warm_up: share of the training in which the learning rate rises to what it is.
         head_factor: learning rate of what is behind the backbone, relative to the backbone's.
         weight_decay: decoupled from the gradient (AdamW), of the weights of convolutions alone.
         clip: the greatest norm of the gradient over all parameters; none if empty.
     """
 
     learning_rate: PositiveFloat = 1e-4
+    warm_up: float = Field(0.0, ge=0, lt=1)
     schedule: Literal["constant", "poly"] = "constant"
     poly_power: PositiveFloat = 0.9
     head_factor: PositiveFloat = 1.0
@@ -163,10 +169,18 @@ class Loss(_Section):
         log_depth: weight of the mean |log d - log truth|, which weighs errors by the distance.
         squared_depth: weight of the mean (d - truth)^2, whose best answer is the mean of what may
             be true and not its median.
+        scale_invariant: weight of the scale-invariant error of log depth (Eigen et al., 2014).
+        scale_free: how much of it one factor for each image may take away.
+        gradient: weight of how far differences of log depth between near pixels err.
+        spread: weight of the likelihood that the spread gives to the truth, if there is a spread.
     """
 
     log_depth: NonNegativeFloat = 0.0
     squared_depth: NonNegativeFloat = 0.0
+    scale_invariant: NonNegativeFloat = 0.0
+    scale_free: float = Field(0.85, ge=0, le=1)
+    gradient: NonNegativeFloat = 0.0
+    spread: NonNegativeFloat = 0.2
 
 
 class Config(_Section):

@@ -158,9 +158,12 @@ def fit(run: Run, log: Log, signals: Signals) -> None:
 def learning_rate(config: Config, iteration: int, iterations: int) -> float:
     """The learning rate of ``iteration`` of ``iterations``."""
     optimiser = config.optimiser
-    if optimiser.schedule == "constant":
-        return optimiser.learning_rate
-    return optimiser.learning_rate * (1 - iteration / iterations) ** optimiser.poly_power
+    rate, rising = optimiser.learning_rate, optimiser.warm_up * iterations
+    if iteration < rising:
+        rate *= (iteration + 1) / (rising + 1)
+    if optimiser.schedule == "poly":
+        rate *= (1 - iteration / iterations) ** optimiser.poly_power
+    return rate
 
 
 def _train_epoch(run: Run, log: Log, signals: Signals) -> dict[str, float]:

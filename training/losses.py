@@ -1,4 +1,4 @@
-"""The two losses of the paper, eq. 6 and 7, as sums; and how many pixels they are averaged over.
+"""The two losses of the paper, eq. 6 and 7, as sums, with what may be added to them.
 
 Sum and count are apart so that a mini-batch which is split, over processes or to save memory,
 has exactly the loss of the whole: every part is divided by the count of all of it.
@@ -14,9 +14,13 @@ from torch.nn import functional
 from sosd_ros.labels import UNLABELLED
 from sosd_ros.network import Output
 
+from .config import Loss
 from .data.loader import Batch
 
+_PAPER = Loss()
 LEAST = 0.1  # metres, or pixels of disparity
+_LEAST_SPREAD = 0.01
+_SCALES = (1, 2, 4, 8)  # pixels between those whose difference is looked at
 
 
 def semantic_sum(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
@@ -44,14 +48,57 @@ def log_depth_sum(depth: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
     Answers below ``LEAST`` count as that: they have no logarithm, or one that outweighs all else.
     They get no gradient, which eq. 7 beside it gives them.
     """
-    known = truth.isfinite()
-    error = depth.clamp(min=LEAST).log() - truth.nan_to_num(1, 1, 1).clamp(min=LEAST).log()
-    return torch.where(known, error, 0).abs().sum()
+    return _log_errors(depth, truth).abs().sum()
 
 
 def squared_depth_sum(depth: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
     """(depth - truth)^2 summed over the pixels whose truth is finite."""
     return _errors(depth, truth).square().sum()
+
+
+def scale_invariant_sum(depth: torch.Tensor, truth: torch.Tensor, share: float) -> torch.Tensor:
+    """The scale-invariant error of each image (Eigen et al., NIPS 2014, eq. 4), times its pixels.
+
+    The mean squared error of log depth, less ``share`` of what one factor for the image would take
+    away of it: at 1 only the shape counts.
+    """
+    errors = _log_errors(depth, truth).flatten(1)
+    pixels = truth.isfinite().flatten(1).sum(1).clamp(min=1)
+    return (errors.square().sum(1) - share * errors.sum(1).square() / pixels).sum()
+
+
+def gradient_sum(depth: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    """How far differences of log depth between pixels are from the true ones, summed.
+
+    In rows and columns, between pixels 1, 2, 4 and 8 apart, the mean over these (after Li &
+    Snavely, MegaDepth, CVPR 2018, eq. 5): edges where the truth has them, and flat where it is.
+    """
+    errors = _log_errors(depth, truth)
+    known = truth.isfinite()
+    total = errors.new_zeros(())
+    for step in _SCALES:
+        down = (errors[:, step:] - errors[:, :-step]).abs()
+        right = (errors[:, :, step:] - errors[:, :, :-step]).abs()
+        total = total + (down * (known[:, step:] & known[:, :-step])).sum()
+        total = total + (right * (known[:, :, step:] & known[:, :, :-step])).sum()
+    return total / len(_SCALES)
+
+
+def spread_sum(spread: torch.Tensor, depth: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    """The negative log likelihood of the truth, summed, as far as it depends on the spread.
+
+    Log depth has a Laplace distribution of scale ``spread`` about its answer, which learns nothing
+    from this: where it errs most it would learn least.
+    """
+    spread = spread.clamp(min=_LEAST_SPREAD)
+    errors = _log_errors(depth.detach(), truth).abs()
+    return torch.where(truth.isfinite(), errors / spread + spread.log(), 0).sum()
+
+
+def _log_errors(depth: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    """log depth - log truth, neither below that of ``LEAST``, and 0 where the truth is unknown."""
+    error = depth.clamp(min=LEAST).log() - truth.nan_to_num(1, 1, 1).clamp(min=LEAST).log()
+    return torch.where(truth.isfinite(), error, 0)
 
 
 def _errors(depth: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
@@ -71,27 +118,38 @@ def losses(
     output: Output,
     truth: Batch,
     pixels: Mapping[str, torch.Tensor] | None = None,
-    *,
-    log_depth: float = 0.0,
-    squared_depth: float = 0.0,
+    weights: Loss = _PAPER,
 ) -> dict[str, torch.Tensor]:
     """The loss of every task that ``output`` answers, by the task's name; 0 without any truth.
 
     Args:
         pixels: what to average over, if ``truth`` is only a part of the mini-batch.
-        log_depth: weight of ``log_depth_sum`` beside eq. 7.
-        squared_depth: weight of ``squared_depth_sum`` beside it.
+        weights: of what is added to eq. 7.
     """
     pixels = pixels or known_pixels(truth)
     result = {}
     if output.depth is not None:
-        total = depth_sum(output.depth, truth.depth)
-        if log_depth:
-            total = total + log_depth * log_depth_sum(output.depth, truth.depth)
-        if squared_depth:
-            total = total + squared_depth * squared_depth_sum(output.depth, truth.depth)
+        total = _whole_depth_sum(output.depth, truth.depth, weights)
+        if output.spread is not None:
+            spread = spread_sum(output.spread, output.depth, truth.depth)
+            total = total + weights.spread * spread
         result["depth"] = total / pixels["depth"].clamp(min=1)
     if output.logits is not None:
         total = semantic_sum(output.logits, truth.labels)
         result["semantic"] = total / pixels["semantic"].clamp(min=1)
     return result
+
+
+def _whole_depth_sum(depth: torch.Tensor, truth: torch.Tensor, weights: Loss) -> torch.Tensor:
+    total = depth_sum(depth, truth)
+    # What is off costs nothing.
+    if weights.log_depth:
+        total = total + weights.log_depth * log_depth_sum(depth, truth)
+    if weights.squared_depth:
+        total = total + weights.squared_depth * squared_depth_sum(depth, truth)
+    if weights.scale_invariant:
+        share = weights.scale_free
+        total = total + weights.scale_invariant * scale_invariant_sum(depth, truth, share)
+    if weights.gradient:
+        total = total + weights.gradient * gradient_sum(depth, truth)
+    return total

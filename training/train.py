@@ -11,6 +11,7 @@ import torch
 
 from . import atomic, checkpoint, command, distributed
 from .config import Config, dump, load
+from .data.sample import median_depth
 from .data.sets import data_set, default_root
 from .device import checked_device
 from .imagenet import create_network, normalisation
@@ -81,6 +82,8 @@ def _train(config: Config, arguments: argparse.Namespace, device: str, signals: 
     )
     if start is not None and started is not None:
         copy_into(network, started, start)
+    elif state is None and config.network.depth_form == "log" and "depth" in network.tasks:
+        network.begin_at(median_depth(training))
     trainer = Trainer(config, network, normalisation(config.network.backbone), device)
     training_run = Run(trainer, data, training, validation, out)
     if state is not None:

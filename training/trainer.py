@@ -131,7 +131,7 @@ class Trainer:
         with self._in_precision():
             truth_size = (part.labels.shape[1], part.labels.shape[2])
             output = self.model(images, tasks=self.strategy.tasks, size=truth_size)
-        by_task = losses(output, part, pixels, **self.config.loss.model_dump())
+        by_task = losses(output, part, pixels, self.config.loss)
         return by_task, output.shared
 
     @contextmanager

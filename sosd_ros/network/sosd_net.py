@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -25,6 +26,7 @@ VARIANTS = ("semantic", "depth", "mtl", "sosd", "esosd")
 TASKS = ("depth", "semantic")
 DEPTH_FORMS = ("linear", "log")
 _TAPS = (4, 8, 16, 32)
+_FIRST_SPREAD = 0.2
 _FEATURE_CHANNELS = {"depth": DEPTH_CHANNELS, "semantic": SEMANTIC_CHANNELS}
 
 
@@ -221,6 +223,14 @@ class SOSDNet(nn.Module):
         depth = answer[:, :1].exp() if self.depth_form == "log" else answer[:, :1]
         depth = upsample(depth, size)[:, 0]
         return depth, upsample(answer[:, 1:].exp(), size)[:, 0] if self.spread else None
+
+    @torch.no_grad()
+    def begin_at(self, depth: float) -> None:
+        """Have a network that answers log depth begin with this depth at every position."""
+        for module in self.depth_head.modules():
+            if isinstance(module, DepthConv) and module.bias is not None:
+                module.bias.fill_(math.log(_FIRST_SPREAD))
+                module.bias[0] = math.log(depth)
 
     def task_modules(self, task: str) -> list[nn.Module]:
         """What is of one task alone: its path, and the unit that ends in its answer.

@@ -1,5 +1,6 @@
 """Batches: the same for the same seed, epoch and place, whoever makes them."""
 
+import dataclasses
 import itertools
 import subprocess
 import sys
@@ -60,6 +61,18 @@ def test_batches_do_not_depend_on_workers(samples):
     for epoch in (0, 1):
         for one, other in zip(alone.epoch(epoch), helped.epoch(epoch), strict=True):
             assert_equal(one, other)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_mixed_samples_are_the_same_from_any_worker(samples, workers):
+    """With the same seed; and all are mixed if the chance is 1."""
+    data = dataclasses.replace(DATA, cutmix=1.0)
+    mixed = TrainingBatches(samples, data, SIZE, 4, seed=5, workers=workers).epoch(0)
+    plain = batches(samples).epoch(0)
+    again = TrainingBatches(samples, data, SIZE, 4, seed=5, workers=0).epoch(0)
+    for one, other, unmixed in zip(mixed, again, plain, strict=True):
+        assert torch.equal(one.images, other.images)
+        assert all(not torch.equal(a, b) for a, b in zip(one.images, unmixed.images, strict=True))
 
 
 def test_samples_need_not_pickle(samples):

@@ -211,3 +211,6 @@ def test_the_polynomial_rule_falls_to_zero():
     assert learning_rate(poly, 5, 10) == pytest.approx(0.1 * 0.5**0.9)
     assert learning_rate(poly, 10, 10) == 0
     assert learning_rate(trainer().config, 5, 10) == 1e-4
+    rising = trainer(optimiser={"learning_rate": 0.1, "warm_up": 0.4}).config
+    rates = [learning_rate(rising, iteration, 10) for iteration in range(6)]
+    assert rates == pytest.approx([0.02, 0.04, 0.06, 0.08, 0.1, 0.1])

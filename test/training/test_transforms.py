@@ -357,3 +357,48 @@ def test_a_data_set_with_other_scales_is_scaled_by_those():
         for seed in range(10)
     }
     assert widths == {2 * 39}
+
+
+def test_a_rectangle_of_another_sample_takes_all_three_parts_with_it():
+    """A tenth to four tenths of the picture, the truth of which is smaller; the sources stay."""
+    random = np.random.default_rng(0)
+    small = transforms.resize(ramp(0, (96, 120)), (96, 120), truth_stride=2)
+    black = Sample(*(np.zeros_like(part) for part in small))
+    for _ in range(20):
+        mixed = transforms.cut_and_mix(small, black, random)
+        replaced = mixed.depth == 0
+        assert 0.09 < replaced.mean() < 0.42
+        np.testing.assert_array_equal(mixed.labels == 0, replaced)
+        wide = replaced.repeat(2, axis=0).repeat(2, axis=1)
+        np.testing.assert_array_equal((mixed.image == 0).all(axis=2), wide)
+        np.testing.assert_array_equal(mixed.image[~wide], small.image[~wide])
+    assert (small.depth > 0).all()
+
+
+def test_pictures_are_degraded_up_to_what_is_allowed():
+    """A gamma keeps black and white, a blur keeps the mean, noise has its deviation; off is off."""
+    random = np.random.default_rng(0)
+    picture = random_sample().image
+    assert transforms.degrade(picture, NYU, random) is picture
+    state = random.bit_generator.state
+    transforms.degrade(picture, NYU, random)
+    assert random.bit_generator.state == state
+
+    def degraded(image, **amounts):
+        return transforms.degrade(image, dataclasses.replace(NYU, **amounts), random)
+
+    ends = np.array([0, 128, 255], np.uint8).repeat(3).reshape(1, 3, 3)
+    for _ in range(20):
+        black, grey, white = degraded(ends, gamma=0.5)[0, :, 0]
+        assert (black, white) == (0, 255)
+        assert 255 * 0.5 ** np.exp(0.5) - 1 < grey < 255 * 0.5 ** np.exp(-0.5) + 2
+    grey = np.full((100, 100, 3), 128, np.uint8)
+    deviations = [degraded(grey, noise=8.0).std() for _ in range(20)]
+    assert max(deviations) < 8.3
+    assert max(deviations) > 4
+    steps = np.zeros((100, 100, 3), np.uint8)
+    steps[:, 50:] = 200
+    widths = [
+        (np.diff(degraded(steps, blur=2.0)[50, :, 0].astype(int)) > 0).sum() for _ in range(9)
+    ]
+    assert min(widths) < max(widths) <= 14

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 from training import distributed
 
 from .sample import DataError, DataSet, Sample, Samples
-from .transforms import augment
+from .transforms import augment, cut_and_mix
 
 _SHARED_MEMORY = "/dev/shm"
 # Where batches lie that workers have made: so many of each, and one in use while the next is taken.
@@ -84,6 +84,9 @@ class _Augmented(Dataset):
         random = np.random.default_rng((self.seed, key.epoch, key.position))
         try:
             sample = augment(self.samples[key.sample], self.size, self.data, random)
+            if self.data.cutmix and random.random() < self.data.cutmix:
+                other = self.samples[int(random.integers(len(self.samples)))]
+                sample = cut_and_mix(sample, augment(other, self.size, self.data, random), random)
         except DataError as error:
             return error
         return sample, self.samples.names[key.sample]

@@ -68,6 +68,10 @@ class DataSet:
         chance: of scaling, colour jitter and turning, each drawn for itself.
         rotation: by how many degrees at most training may turn a sample; 0 for never.
         tint: by how much at most, relatively, colour jitter may change a channel; 0 for never.
+        gamma: by how much at most the logarithm of a picture's gamma may differ from 0.
+        blur: deviation in pixels of the strongest blur; 0 for never.
+        noise: deviation of the strongest noise, of pixels of 0 to 255; 0 for never.
+        cutmix: chance of replacing a part of a sample by that of another.
         truth_stride: training has the truth of one pixel out of so many, in rows and in columns.
         licence: what may be done with weights that were trained on it.
         open: ``open(root, split)`` with split ``train`` or ``val``; raises DataError.
@@ -83,11 +87,30 @@ class DataSet:
     chance: float = 1.0
     rotation: float = 0.0
     tint: float = 0.0
+    gamma: float = 0.0
+    blur: float = 0.0
+    noise: float = 0.0
+    cutmix: float = 0.0
     truth_stride: int = 1
 
     def focal(self, size: tuple[int, int]) -> float:
         """The focal length sqrt(fx fy) in pixels of an image of (height, width)."""
         return self.camera.resized(size[1], size[0]).focal
+
+
+def median_depth(samples: Samples, most: int = 32) -> float:
+    """The median of all known depth in evenly spaced samples, in the data set's unit.
+
+    Args:
+        samples: of which there is at least one.
+        most: how many of them are read.
+
+    Raises:
+        DataError: if one cannot be read.
+    """
+    chosen = np.linspace(0, len(samples) - 1, min(most, len(samples))).astype(int)
+    known = [depth[np.isfinite(depth)] for depth in (samples[int(n)].depth for n in chosen)]
+    return float(np.median(np.concatenate(known)))
 
 
 class DataError(ValueError):

@@ -28,6 +28,10 @@ def data_set(data: Data) -> DataSet:
         chance=data.chance,
         rotation=data.rotation,
         tint=data.tint,
+        gamma=data.gamma,
+        blur=data.blur,
+        noise=data.noise,
+        cutmix=data.cutmix,
         truth_stride=data.truth_stride,
     )
 

@@ -19,6 +19,8 @@ from .sample import DataSet, Sample
 PADDING: tuple[float | Sequence[float], ...] = ((124, 116, 104), math.nan, UNLABELLED)
 # The range of the three factors of colour jitter.
 JITTER = (0.7, 1.3)
+_GREYS = np.arange(256) / 255
+_LEAST_BLUR = 0.3  # pixels, below which nothing can be seen
 
 
 def augment(
@@ -27,7 +29,8 @@ def augment(
     """What the paper does in training: scale, colour jitter, and flip with a chance of 0.5.
 
     Scale and jitter are drawn for every sample, or with the chance that ``data`` says. Beyond the
-    paper, if ``data`` says so: turn, with the same chance, and tint, with colour jitter.
+    paper, if ``data`` says so: turn, with the same chance, tint, with colour jitter, and gamma,
+    blur and noise.
 
     Args:
         sample: of any size.
@@ -47,6 +50,7 @@ def augment(
         tint = 1 + data.tint * random.uniform(-1, 1, size=3) if data.tint else np.ones(3)
         image = jitter(sample.image, brightness, contrast, saturation, tint)
         sample = sample._replace(image=image)
+    sample = sample._replace(image=degrade(sample.image, data, random))
     if random.random() < 0.5:
         sample = flip(sample)
     return sample
@@ -148,6 +152,39 @@ def jitter(
     mix = brightness * contrast * (saturation * np.eye(3) + (1 - saturation) * grey)
     shift = brightness * (1 - contrast) * grey @ cv2.mean(image)[:3]
     return cv2.transform(image, np.reshape(tint, (3, 1)) * np.column_stack([mix, shift]))
+
+
+def degrade(image: np.ndarray, data: DataSet, random: np.random.Generator) -> np.ndarray:
+    """Another gamma, blur and noise, each drawn up to what ``data`` allows, of (H, W, 3) uint8."""
+    if data.gamma:
+        gamma = math.exp(random.uniform(-data.gamma, data.gamma))
+        image = cv2.LUT(image, np.rint(255 * _GREYS**gamma).astype(np.uint8))
+    if data.blur and (sigma := random.uniform(0, data.blur)) > _LEAST_BLUR:
+        image = cv2.GaussianBlur(image, (0, 0), sigma)
+    if data.noise:
+        noise = random.standard_normal(image.shape, np.float32) * random.uniform(0, data.noise)
+        image = cv2.add(image, noise, dtype=cv2.CV_8U)
+    return image
+
+
+def cut_and_mix(sample: Sample, other: Sample, random: np.random.Generator) -> Sample:
+    """Put a rectangle of another sample of the same size in its place (Yun et al., ICCV 2019).
+
+    It takes a tenth to four tenths of the picture.
+    """
+    height, width = sample.depth.shape
+    stride = sample.image.shape[0] // height
+    share, aspect = random.uniform(0.1, 0.4), math.exp(random.uniform(-0.5, 0.5))
+    rows = min(height, round(height * math.sqrt(share / aspect)))
+    columns = min(width, round(width * math.sqrt(share * aspect)))
+    top, left = random.integers(height - rows + 1), random.integers(width - columns + 1)
+    parts = []
+    for part, whole, step in zip(sample, other, (stride, 1, 1), strict=True):
+        place = np.s_[step * top : step * (top + rows), step * left : step * (left + columns)]
+        part = part.copy()
+        part[place] = whole[place]
+        parts.append(part)
+    return Sample(*parts)
 
 
 def flip(sample: Sample) -> Sample:
