@@ -35,6 +35,7 @@ setup(
     ],
     python_requires=">=3.10",  # Humble's; Lyrical has 3.14
     packages=find_packages(include=["sosd_ros*", "training*"]),
+    package_data={"training.data": ["nyuv2_held_back.txt"]},
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         (SHARE, ["package.xml"]),

@@ -59,6 +59,21 @@ def test_launch_and_configuration_are_installed(setup_arguments):
         assert place.as_posix() in installed[f"share/sosd_ros/{place.parent.as_posix()}"]
 
 
+def test_what_the_packages_read_beside_their_code_is_installed(setup_arguments):
+    """Every file in them that is not Python."""
+    files = [f for top in ("sosd_ros", "training") for f in (ROOT / top).rglob("*") if f.is_file()]
+    data = {
+        f.relative_to(ROOT).as_posix()
+        for f in files
+        if f.suffix not in (".py", ".pyc", ".nbi", ".nbc") and "__pycache__" not in f.parts
+    }
+    assert data == {
+        f"{package.replace('.', '/')}/{name}"
+        for package, names in setup_arguments["package_data"].items()
+        for name in names
+    }
+
+
 def test_all_installed_files_are_there(setup_arguments):
     """setuptools fails late and unclearly where one is not."""
     for _, files in setup_arguments["data_files"]:

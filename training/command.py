@@ -32,6 +32,15 @@ def add_data_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_split_option(parser: argparse.ArgumentParser) -> None:
+    """``--split``; if it is not given, ``Data.validation`` of the training says which."""
+    parser.add_argument(
+        "--split",
+        help="part of the data set: val, train, or NYU Depth v2's fit and held_back, the two parts "
+        "of train (the one that training was measured on)",
+    )
+
+
 def add_device_option(parser: argparse.ArgumentParser) -> None:
     """``--device``: the GPU where there is one."""
     parser.add_argument(

@@ -25,7 +25,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("file", type=Path, help="a .safetensors weights file or a .pt checkpoint")
     command.add_data_option(parser)
-    parser.add_argument("--split", default="val", help="part of the data set (%(default)s)")
+    command.add_split_option(parser)
     command.add_device_option(parser)
     command.add_loader_options(parser)
     parser.add_argument("--by-class", action="store_true", help="print the IoU of every class")
@@ -84,8 +84,9 @@ def run(arguments: argparse.Namespace) -> None:
     cue = DepthCue(measured.network) if arguments.depth_cue else None
     if arguments.flat_cues:
         flatten_cues(measured.network)
-    samples = truth.open(arguments.data or default_root(data.name), arguments.split)
-    conditions = setting(measured, data, samples, arguments.split)
+    split = arguments.split or data.validation
+    samples = truth.open(arguments.data or default_root(data.name), split)
+    conditions = setting(measured, data, samples, split)
 
     height, width = manifest.input_size
     print(f"file      {arguments.file}, {measured.origin}")
@@ -120,7 +121,7 @@ def run(arguments: argparse.Namespace) -> None:
             "file": str(arguments.file),
             "origin": measured.origin,
             "setting": conditions,
-            "split": arguments.split,
+            "split": split,
             "images": len(samples),
             "data": data.model_dump(mode="json"),
             "protocol": dataclasses.asdict(protocol),

@@ -67,7 +67,8 @@ def _parser() -> argparse.ArgumentParser:
     others.add_argument(
         "--int8",
         action="store_true",
-        help="openvino: quantise on images of train.txt, and measure on val.txt what that costs",
+        help="openvino: quantise on images of the training, and measure what that costs on those "
+        "that it was measured on",
     )
     others.add_argument(
         "--limit", type=command.positive, metavar="N", help="--int8: measure on N images only"
@@ -142,14 +143,14 @@ def _write_int8(
     """Quantise, measure what it costs, say so, and write."""
     formats.check_request("openvino", size, arguments.out)
     truth, root = data_set(trained.data), arguments.data or default_root(trained.data.name)
-    samples = truth.open(root, "val")
+    samples = truth.open(root, trained.data.validation)
     seen = input_size(samples[0].labels.shape, size)
     if seen != size:
         raise ValueError(
             f"--size is {size[0]}x{size[1]}, but what it costs is measured on images that the "
             f"network sees at {seen[0]}x{seen[1]}; use that"
         )
-    quantised = quantise.quantised(file, size, truth.open(root, "train"))
+    quantised = quantise.quantised(file, size, truth.open(root, trained.data.split))
     if arguments.limit is not None:
         samples = Part(samples, range(min(arguments.limit, len(samples))))
     metrics = []
@@ -177,12 +178,13 @@ def _write_int8(
 def _measure(file: Model, arguments: argparse.Namespace) -> dict[str, object]:
     """Measure, print, and give the metrics for the manifest."""
     truth, note = data_set(file.data), arguments.data_note
-    samples = truth.open(arguments.data or default_root(file.data.name), "val")
+    split = file.data.validation
+    samples = truth.open(arguments.data or default_root(file.data.name), split)
     device = arguments.device
     result = measure(file, samples, truth, device=device)
     print(tables.text(result, file.data.name, tables.method(file.data.name, file.manifest)))
     first = Part(samples, range(min(FIRST, len(samples))))
-    conditions = f"{setting(file, file.data, samples, 'val')}, {Protocol()}"
+    conditions = f"{setting(file, file.data, samples, split)}, {Protocol()}"
     return {
         "data": f"{note}, {len(samples)} images" if note else conditions,
         "images": len(samples),

@@ -85,9 +85,10 @@ def _method(config: Config) -> str:
     """What a row is called: as in the paper's tables, if they have a row for it."""
     name, strategy = method(config.data.name, manifest_of(config)), config.strategy.name
     of_table_4 = strategy == name and config.network.variant == "mtl"
-    if of_table_4 or strategy == {"esosd": "em"}.get(name, "joint"):
-        return name
-    return f"{config.network.variant}, {strategy}"
+    if not (of_table_4 or strategy == {"esosd": "em"}.get(name, "joint")):
+        name = f"{config.network.variant}, {strategy}"
+    # Not what the paper measured, whose row does not belong under it.
+    return f"{name}, on {config.data.validation}" if config.data.validation != "val" else name
 
 
 def _epochs_per_task(config: Config) -> float:

@@ -71,7 +71,8 @@ def _train(config: Config, arguments: argparse.Namespace, device: str, signals: 
     started = None if start is None else load_model(start)
 
     root = arguments.data or default_root(config.data.name)
-    training, validation = data.open(root, "train"), data.open(root, "val")
+    training = data.open(root, config.data.split)
+    validation = data.open(root, config.data.validation)
     check_splits(config, training, validation)
 
     torch.manual_seed(config.seed)

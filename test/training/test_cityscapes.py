@@ -40,6 +40,12 @@ def write(root, folder, ending, pixels):
     cv2.imwrite(str(root / f"{folder}/{FIRST}_{ending}.png"), pixels)
 
 
+def test_it_has_two_splits(cityscapes_root):
+    """Parts of NYU Depth v2's training scenes are not among them."""
+    with pytest.raises(DataError, match="has no split held_back; choose one of train, val"):
+        Cityscapes(cityscapes_root, "held_back", SIZE)
+
+
 def test_label_ids_become_train_ids(cityscapes_root):
     """All 19, by name; every other id and 255 are unlabelled."""
     labels = Cityscapes(cityscapes_root, "train", SIZE)[0].labels[0]

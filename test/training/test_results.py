@@ -43,6 +43,12 @@ def test_the_papers_row_follows(folder):
     assert "654 test images" in lines[-1]
 
 
+def test_what_was_measured_on_held_back_scenes_says_so(folder):
+    """The paper's numbers are of the test set, and stand apart from it."""
+    fit = read(folder("fit", "2,4,0.3,0.2,0.7", data={"split": "fit"}))
+    assert _names(table([fit]).splitlines()[2:-2]) == ["sosd, on held_back"]
+
+
 def test_the_papers_row_stands_once_under_all_runs_of_its_method(folder):
     runs = [folder("short", "2,4,0.3,0.2,0.7"), folder("long", "4,4,0.3,0.2,0.7", epochs=4)]
     assert _names(table(map(read, runs)).splitlines()[2:5]) == [

@@ -26,6 +26,8 @@ SCALES = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
 # The label id of each of the 19 classes that are evaluated, in the order of their train ids.
 LABEL_IDS = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)
 
+SPLITS = ("train", "val")
+
 _ENDINGS = {
     "leftImg8bit": "_leftImg8bit.png",
     "disparity": "_disparity.png",
@@ -86,12 +88,14 @@ class Cityscapes:
         disparity_divisor: 1 leaves disparity in pixels of the full-size images.
 
     Raises:
-        DataError: if there is no frame, a frame lacks a file, or a file its image.
+        DataError: if there is no such split or no frame, a frame lacks a file, or a file its image.
     """
 
     def __init__(
         self, root: Path, split: str, size: tuple[int, int], disparity_divisor: float = 1.0
     ) -> None:
+        if split not in SPLITS:
+            raise DataError(f"Cityscapes has no split {split}; choose one of {', '.join(SPLITS)}")
         self._root, self._split, self._size = root, split, size
         self._divisor = disparity_divisor
         found = {folder: _found(root, split, folder) for folder in _ENDINGS}

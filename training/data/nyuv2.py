@@ -11,6 +11,7 @@ from sosd_ros.camera import Intrinsics
 from sosd_ros.labels import NYU13, NYU40, UNLABELLED
 from sosd_ros.weights import DepthKind
 
+from . import held_back
 from .files import check_names, listed, read_sample
 from .sample import DataError, DataSet, Sample
 
@@ -53,19 +54,21 @@ class NYUv2:
 
     Args:
         root: the folder.
-        split: ``train`` or ``val``: the list of names ``<split>.txt`` in it.
+        split: ``train`` or ``val``: the list of names ``<split>.txt`` in it; or ``fit`` or
+            ``held_back``, the two parts of ``train`` that :mod:`held_back` makes.
         classes: 40, or 13 for their groups.
         raw_depth: the sensor's own depth, with its holes, in place of the in-painted.
 
     Raises:
-        DataError: if the list is empty, names a sample twice or one outside the folder, or if a
-            file is missing.
+        DataError: if the list is empty, names a sample twice or one outside the folder, lacks
+            what a part of it goes by, or if a file is missing.
     """
 
     def __init__(
         self, root: Path, split: str, classes: int = 40, *, raw_depth: bool = False
     ) -> None:
-        listing = root / f"{split}.txt"
+        in_parts = split in held_back.SPLITS
+        listing = root / f"{'train' if in_parts else split}.txt"
         try:
             self.names = listing.read_text().split()
         except (OSError, UnicodeDecodeError) as error:
@@ -74,6 +77,8 @@ class NYUv2:
                 "`python -m training.prepare nyuv2` wrote"
             ) from error
         check_names(listing, self.names)
+        if in_parts:
+            self.names = held_back.part(split, listing, self.names)
         depth = "depth_raw" if raw_depth else "depth"
         if not (root / depth).is_dir():
             raise DataError(

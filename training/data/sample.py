@@ -74,7 +74,8 @@ class DataSet:
         cutmix: chance of replacing a part of a sample by that of another.
         truth_stride: training has the truth of one pixel out of so many, in rows and in columns.
         licence: what may be done with weights that were trained on it.
-        open: ``open(root, split)`` with split ``train`` or ``val``; raises DataError.
+        open: ``open(root, split)`` with split ``train`` or ``val``, or what else the data set has;
+            raises DataError.
     """
 
     title: str

@@ -28,7 +28,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("file", type=Path, help="a .safetensors weights file or a .pt checkpoint")
     parser.add_argument("--out", type=Path, required=True, help="the folder to write into")
     command.add_data_option(parser)
-    parser.add_argument("--split", default="val", help="part of the data set (%(default)s)")
+    command.add_split_option(parser)
     parser.add_argument(
         "--frames",
         default="6",
@@ -47,7 +47,8 @@ def run(arguments: argparse.Namespace) -> None:
     measured = model.load(arguments.file)
     truth = data_set(measured.data)
     root = arguments.data or default_root(measured.data.name)
-    samples = truth.open(root, arguments.split)
+    split = arguments.split or measured.data.validation
+    samples = truth.open(root, split)
     chosen = choose(samples.names, arguments.frames)
     out.mkdir(parents=True, exist_ok=True)
 
@@ -71,7 +72,7 @@ def run(arguments: argparse.Namespace) -> None:
     facts = {
         "file": f"{arguments.file.name}, {measured.origin}",
         "network": f"{manifest.variant} on {manifest.backbone}, input near {height}x{width}",
-        "data": setting(measured, data, samples, arguments.split),
+        "data": setting(measured, data, samples, split),
         "protocol": str(Protocol()),
         "paper": tables.SOURCE[data.name],
     }

@@ -1,0 +1,88 @@
+"""NYU Depth v2's training scenes in two parts: four fifths to fit, and one to choose by.
+
+Frames of one room are neighbours, so that a part is made of whole scenes. The official numbers are
+in the order of scenes, and the official test set takes whole scenes: numbers of ``train.txt`` that
+follow one another are one or several whole scenes, a run. Of every five runs that are next to each
+other in length, longest first, one is held back, drawn at random; of the few shortest that make no
+five, none. So both parts have long runs and short ones: 157 samples in 24 runs are held back, of
+795 in 123.
+
+``python -m training.data.held_back DATA/train.txt`` prints ``nyuv2_held_back.txt``, which lies
+beside this file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from training import command
+
+from .sample import DataError
+
+SPLITS = ("fit", "held_back")
+_FILE = Path(__file__).with_name("nyuv2_held_back.txt")
+_ONE_OF = 5
+
+
+def part(split: str, listing: Path, names: Sequence[str]) -> list[str]:
+    """The names of one part, ``fit`` or ``held_back``, in their order.
+
+    Args:
+        listing: the file that ``names``, those of all training samples, stand in.
+
+    Raises:
+        DataError: if samples to hold back are not among them.
+    """
+    held_back = _FILE.read_text().split()
+    missing = set(held_back) - set(names)
+    if missing:
+        raise DataError(
+            f"{listing} lacks {len(missing)} of the {len(held_back)} samples that split {split} "
+            f"goes by, {min(missing)} first; it is for the official 795 training samples under "
+            "their official numbers: use split train or val here"
+        )
+    apart = set(held_back)
+    return [name for name in names if (name in apart) == (split == "held_back")]
+
+
+def runs(numbers: Iterable[int]) -> list[list[int]]:
+    """Numbers that follow one another, together; in their order."""
+    found: list[list[int]] = []
+    for number in sorted(numbers):
+        if found and number == found[-1][-1] + 1:
+            found[-1].append(number)
+        else:
+            found.append([number])
+    return found
+
+
+def draw(numbers: Iterable[int], seed: int = 0) -> list[int]:
+    """Those that are held back, by the rule above; in their order."""
+    generator = random.Random(seed)
+    longest_first = sorted(runs(numbers), key=len, reverse=True)
+    drawn = [
+        longest_first[start + generator.randrange(_ONE_OF)]
+        for start in range(0, len(longest_first) - _ONE_OF + 1, _ONE_OF)
+    ]
+    return sorted(number for run in drawn for number in run)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m training.data.held_back",
+        description="Print the training samples of NYU Depth v2 that choices are made on.",
+    )
+    parser.add_argument("listing", type=Path, help="train.txt, with the official numbers")
+    return parser
+
+
+def run(arguments: argparse.Namespace) -> None:
+    for number in draw(int(name) for name in arguments.listing.read_text().split()):
+        print(f"{number:04d}")
+
+
+if __name__ == "__main__":
+    command.main(_parser(), run)
