@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -111,7 +112,10 @@ def test_resuming_is_as_if_nothing_had_stopped(trained, config, nyuv2_root, tmp_
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_saves_the_run_wherever_it_is(config, nyuv2_root, tmp_path, number):
-    """It goes to the group, as Ctrl-C does; going on ends where no signal would have ended."""
+    """It goes to the group, as Ctrl-C does, and to workers, as ``pkill -f training.train`` does.
+
+    Going on ends where no signal would have ended.
+    """
     settings = (
         *("--set", "data.workers=1", "--set", "ema=0.9"),
         *("--data", nyuv2_root, "--device", "cpu"),
@@ -125,6 +129,10 @@ def test_a_signal_saves_the_run_wherever_it_is(config, nyuv2_root, tmp_path, num
     while not (parts / "log.csv").exists():
         assert process.poll() is None
         time.sleep(0.01)
+    workers = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    assert workers
+    for worker in workers:
+        os.kill(int(worker), number)
     os.killpg(process.pid, number)
     said, _ = process.communicate(timeout=90)
     assert process.returncode == 128 + number

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import os
+import signal
 import warnings
 from collections.abc import Iterable, Iterator
+from threading import Thread
 from typing import Any, NamedTuple
 
 import cv2
@@ -230,15 +232,29 @@ def _loader(dataset: Dataset, workers: int, **options: Any) -> DataLoader:
         # pickle.
         multiprocessing_context="fork" if workers else None,
         collate_fn=_collate,
-        worker_init_fn=_leave_the_group,
+        worker_init_fn=_obey_the_first_process_alone,
         generator=generator,
         **options,
     )
 
 
-def _leave_the_group(_worker: int) -> None:
-    """Ctrl-C goes to the whole group: its first process ends in order, and needs workers for it."""
+_ENDING = {signal.SIGINT, signal.SIGTERM}
+
+
+def _obey_the_first_process_alone(_worker: int) -> None:
+    """Ctrl-C goes to the whole group, and ``pkill -f training.train`` to all processes of a run.
+
+    The first process ends in order, and needs its workers for that.
+    """
     os.setpgid(0, 0)
+    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+    Thread(target=_end_when_the_first_process_says_so, daemon=True).start()
+
+
+def _end_when_the_first_process_says_so() -> None:
+    while signal.sigwaitinfo(_ENDING).si_pid != os.getppid():
+        pass
+    os._exit(0)
 
 
 def _collate(items: list[tuple[Sample, str] | DataError]) -> Batch | DataError:
