@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
-import math
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import atomic, command, model, tables
+from . import atomic, bootstrap, command, comparison, model, record, tables
+from .bootstrap import Intervals
 from .config import Data
 from .cues import DepthCue, flatten_cues
+from .data.sample import DataSet, Samples
 from .data.sets import data_set, default_root
 from .device import checked_device
-from .evaluation import Protocol, Result, check_classes, measure, setting
+from .evaluation import Protocol, Result, check_classes, depth_in_words, measure, setting
+from .metrics import ErrorsByDistance
+from .model import Model
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -30,7 +31,12 @@ def _parser() -> argparse.ArgumentParser:
     command.add_loader_options(parser)
     parser.add_argument("--by-class", action="store_true", help="print the IoU of every class")
     parser.add_argument(
-        "--by-distance", action="store_true", help="print how depth errs at each distance"
+        "--by-distance",
+        action="store_true",
+        help="print how depth errs at each distance, true and answered",
+    )
+    parser.add_argument(
+        "--reliability", action="store_true", help="print how often each confidence is right"
     )
     parser.add_argument(
         "--flat-cues",
@@ -42,7 +48,16 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="print how often the semantic-to-depth cue is cut off, and how much of it is news",
     )
-    parser.add_argument("--json", type=Path, help="write all numbers into this file")
+    parser.add_argument(
+        "--against",
+        type=Path,
+        metavar="OTHER",
+        help="print by how much it differs, image by image, from another weights file or "
+        "checkpoint, or from what --json wrote of one",
+    )
+    parser.add_argument(
+        "--json", type=Path, help="write all numbers into this file, those of each image as well"
+    )
 
     protocol = parser.add_argument_group("protocol", "The defaults are those of the comparison.")
     protocol.add_argument(
@@ -86,7 +101,10 @@ def run(arguments: argparse.Namespace) -> None:
         flatten_cues(measured.network)
     split = arguments.split or data.validation
     samples = truth.open(arguments.data or default_root(data.name), split)
-    conditions = setting(measured, data, samples, split)
+    words = setting(measured, data, samples, split)
+    height, width = samples[0].labels.shape
+    conditions = record.conditions(truth, (height, width), depth_in_words(data, truth), protocol)
+    other = _other(arguments, conditions, samples, truth) if arguments.against else None
 
     height, width = manifest.input_size
     print(f"file      {arguments.file}, {measured.origin}")
@@ -94,43 +112,91 @@ def run(arguments: argparse.Namespace) -> None:
         f"network   {manifest.variant} on {manifest.backbone}, input near {height}x{width}"
         + ", flat cues" * arguments.flat_cues
     )
-    print(f"data      {conditions}")
+    print(f"data      {words}")
     print(f"protocol  {protocol}\n", flush=True)
-    result = measure(
-        measured,
-        samples,
-        truth,
-        device=device,
-        batch_size=arguments.batch_size,
-        workers=arguments.workers,
-        protocol=protocol,
-    )
-    print(tables.text(result, data.name, method))
-    print(f"\n{tables.SOURCE[data.name]}")
-    if arguments.by_class and result.iou:
-        print(f"\nIoU by class\n{tables.by_class(result, truth.labels.names)}")
-    if arguments.by_distance and result.by_distance:
-        print(f"\nDepth by distance\n{tables.by_distance(result)}")
+
+    def measure_here(file: Model) -> Result:
+        return measure(
+            file,
+            samples,
+            truth,
+            device=device,
+            batch_size=arguments.batch_size,
+            workers=arguments.workers,
+            protocol=protocol,
+            details=True,
+        )
+
+    result = measure_here(measured)
+    intervals = bootstrap.intervals(result.measures)
+    print(tables.text(result, data.name, method, intervals))
+    print(f"\n{tables.SOURCE[data.name]}{tables.NOTES.get(data.name, '')}")
+    _print_more(arguments, result, intervals, truth)
     if cue:
         print(
             f"\nSemantic-to-depth cue\n  cut off at {cue.cut_off:.0%} of positions\n  a linear "
             f"function of the depth feature gives {cue.known:.0%} of its variance"
         )
     if arguments.json:
-        content = {
+        facts = {
             "file": str(arguments.file),
             "origin": measured.origin,
-            "setting": conditions,
+            "setting": words,
             "split": split,
             "images": len(samples),
             "data": data.model_dump(mode="json"),
             "protocol": dataclasses.asdict(protocol),
+            "conditions": conditions,
             "flat_cues": arguments.flat_cues,
-            "depth_cue": _finite({"cut_off": cue.cut_off, "known": cue.known}) if cue else None,
-            **_numbers(result, truth.labels.names),
+            "depth_cue": {"cut_off": cue.cut_off, "known": cue.known} if cue else None,
             "paper": {"method": method, **tables.PAPER[data.name][method]},
         }
-        atomic.write(arguments.json, json.dumps(content, indent=2) + "\n")
+        atomic.write(arguments.json, record.text(facts, result, intervals, truth.labels.names))
+    if other:
+        theirs = other if isinstance(other, Result) else measure_here(other)
+        print(f"\nAgainst {arguments.against}, image by image; * is beyond chance")
+        print(comparison.text(str(arguments.against), result, theirs))
+
+
+def _print_more(
+    arguments: argparse.Namespace, result: Result, intervals: Intervals, truth: DataSet
+) -> None:
+    """The tables that were asked for."""
+    if arguments.by_class and result.iou:
+        print(f"\nIoU by class\n{tables.by_class(result.iou, truth.labels.names)}")
+    if arguments.by_distance:
+        for name, of in (("by_distance", "true"), ("by_answer", "answered")):
+            errors = result.measures.get(name)
+            if isinstance(errors, ErrorsByDistance):
+                table = tables.by_distance(errors, intervals[name]["bias"])
+                print(f"\nDepth by {of} distance\n{table}")
+    if arguments.reliability and "calibration" in result.measures:
+        print(f"\nReliability\n{tables.reliability(result.measures['calibration'])}")
+
+
+def _other(
+    arguments: argparse.Namespace, conditions: dict[str, Any], samples: Samples, truth: DataSet
+) -> Model | Result:
+    """What is compared with: a network to be measured, or the result in a file.
+
+    Raises:
+        ValueError: if it cannot be compared.
+    """
+    path: Path = arguments.against
+    if path.suffix == ".json":
+        content = record.read(path)
+        comparison.check(str(path), conditions, content["conditions"])
+        result = record.result_in(content, truth, path)
+        comparison.check_images(str(path), samples.names, result.names)
+        return result
+    other = model.load(path)
+    data = _data(other.data, arguments)
+    its = data_set(data)
+    # The images and the protocol are the same; what it takes for the truth may not be.
+    depth = depth_in_words(data, its)
+    same = {"data set": its.title, "classes": len(its.labels.names), "depth": depth}
+    comparison.check(str(path), conditions, conditions | same)
+    return other
 
 
 def _data(trained: Data, arguments: argparse.Namespace) -> Data:
@@ -146,23 +212,6 @@ def _data(trained: Data, arguments: argparse.Namespace) -> Data:
             "raw_depth": trained.raw_depth if arguments.raw_depth is None else arguments.raw_depth,
         }
     )
-
-
-def _numbers(result: Result, classes: Sequence[str]) -> dict[str, Any]:
-    """The result for JSON."""
-    return {
-        "semantic": _finite(result.semantic),
-        "depth": _finite(result.depth),
-        "depth_per_image": _finite(result.depth_per_image),
-        "by_distance": [_finite(row) for row in result.by_distance],
-        "iou": _finite(dict(zip(classes, result.iou, strict=False))),
-        "confusion": result.confusion.tolist(),
-    }
-
-
-def _finite(values: Mapping[str, float]) -> dict[str, float | None]:
-    """For JSON, which has no NaN: what is not there is null."""
-    return {name: v if math.isfinite(v) else None for name, v in values.items()}
 
 
 def _scales(text: str) -> tuple[float, ...]:

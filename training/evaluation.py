@@ -5,9 +5,9 @@ from __future__ import annotations
 import itertools
 import math
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -24,7 +24,16 @@ from .data.loader import Batch, evaluation_batches
 from .data.sample import DataSet, Part, Samples
 from .data.sets import data_set as data_set_of
 from .imagenet import Normalisation
-from .metrics import ConfusionMatrix, DepthErrors, ErrorsByDistance
+from .metrics import (
+    Calibration,
+    ConfusionMatrix,
+    DepthEdges,
+    DepthErrors,
+    ErrorsByDistance,
+    Measure,
+    Scale,
+    Trimap,
+)
 from .model import Model
 
 # Where Eigen et al. (NIPS 2014) measure in the 480x640 pixels of NYU Depth v2.
@@ -70,6 +79,11 @@ class Protocol:
         """Every (scale, mirrored) in which the network gets to see an image."""
         return list(itertools.product(self.scales, (False, True) if self.flip else (False,)))
 
+    @property
+    def averages(self) -> bool:
+        """Whether answers are means over views: of probabilities, and not of scores."""
+        return len(self.views()) > 1
+
     def check(self, data_set: DataSet) -> None:
         """Refuse what means nothing for this data.
 
@@ -101,28 +115,73 @@ class Protocol:
         )
 
 
-class Result(NamedTuple):
-    """Metrics by name; without those of a task that the network lacks.
+@dataclass(frozen=True)
+class Result:
+    """What was measured of a set; without what a network or its data set lacks.
 
     Attributes:
-        semantic: ``mIoU``, ``mAcc``, ``pAcc``.
-        depth: those of ``metrics.DEPTH_METRICS``, pooled over all valid pixels of the set.
-        depth_per_image: the same as the mean over the images.
-        by_distance: those of ``metrics.ErrorsByDistance``; none for disparity.
-        iou: of each class, NaN for one that does not occur.
-        confusion: (classes, classes) int64 pixels by true and predicted class.
+        names: of the images.
+        measures: by name, ``semantic``, ``trimap``, ``calibration``, ``depth``, ``by_distance``,
+            ``by_answer``, ``scale``, ``edges`` and ``spread``; each has a row for every image, in
+            the order of ``names``.
     """
 
-    semantic: dict[str, float]
-    depth: dict[str, float]
-    depth_per_image: dict[str, float]
-    by_distance: list[dict[str, float]]
-    iou: list[float]
-    confusion: np.ndarray
+    names: tuple[str, ...]
+    measures: Mapping[str, Measure]
+
+    @property
+    def semantic(self) -> dict[str, float]:
+        """``mIoU``, ``mAcc``, ``pAcc``."""
+        matrix = self.measures.get("semantic")
+        return matrix.summary() if isinstance(matrix, ConfusionMatrix) else {}
+
+    @property
+    def depth(self) -> dict[str, float]:
+        """Those of ``metrics.DEPTH_METRICS``, pooled over all valid pixels of the set."""
+        return self.measures["depth"].pooled() if "depth" in self.measures else {}
+
+    @property
+    def depth_per_image(self) -> dict[str, float]:
+        """The same as the mean over the images."""
+        errors = self.measures.get("depth")
+        return errors.per_image() if isinstance(errors, DepthErrors) else {}
+
+    @property
+    def iou(self) -> list[float]:
+        """Of each class, NaN for one that does not occur."""
+        return self.measures["semantic"].pooled()["iou"] if "semantic" in self.measures else []
+
+    @property
+    def confusion(self) -> np.ndarray:
+        """(classes, classes) int64 pixels by true and predicted class."""
+        matrix = self.measures.get("semantic")
+        return matrix.total() if matrix else np.zeros((0, 0), np.int64)
 
     def pooled(self) -> dict[str, float]:
-        """All metrics over the whole set, by name."""
+        """The paper's metrics over the whole set, by name."""
         return {**self.semantic, **self.depth}
+
+
+def measures_of(
+    tasks: Sequence[str], data_set: DataSet, *, details: bool = False
+) -> dict[str, Measure]:
+    """Measures of nothing yet: what the paper measures, and in detail what people see."""
+    classes, kind = len(data_set.labels.names), data_set.depth.kind
+    measures: dict[str, Measure] = {}
+    if "semantic" in tasks:
+        measures["semantic"] = ConfusionMatrix(classes)
+        if details:
+            measures |= {"trimap": Trimap(classes), "calibration": Calibration()}
+    if "depth" in tasks:
+        measures["depth"] = DepthErrors(kind)
+        if details and kind == "metres":
+            measures |= {
+                "by_distance": ErrorsByDistance("truth"),
+                "by_answer": ErrorsByDistance("answer"),
+                "scale": Scale(),
+                "edges": DepthEdges(),
+            }
+    return measures
 
 
 class Network(typing.Protocol):
@@ -148,9 +207,10 @@ def evaluate(
     batch_size: int = 4,
     workers: int = 1,
     protocol: Protocol = Protocol(),
+    details: bool = False,
     after_batch: Callable[[], None] = lambda: None,
 ) -> Result:
-    """All metrics over a set, at the truth's own size.
+    """Metrics over a set, at the truth's own size.
 
     Processes that work together take every n-th sample each, and all get the whole's result.
 
@@ -160,6 +220,7 @@ def evaluate(
         trained_size: (height, width) of the network's input in training; images are brought near
             it as the robot does.
         normalisation: of the network's input.
+        details: all metrics, which take about as long as a compact network does; else the paper's.
         after_batch: called after every batch; it may raise to stop the evaluation.
 
     Raises:
@@ -169,9 +230,7 @@ def evaluate(
     """
     protocol.check(data_set)
     network.eval()
-    classes = len(data_set.labels.names) if "semantic" in network.tasks else 0
-    kind = data_set.depth.kind
-    confusion, errors, by_distance = ConfusionMatrix(classes), DepthErrors(kind), ErrorsByDistance()
+    measures = measures_of(network.tasks, data_set, details=details)
     part = Part(samples, range(distributed.rank(), len(samples), distributed.processes()))
     with progress_bar(
         desc="evaluate",
@@ -184,26 +243,56 @@ def evaluate(
             truth = protocol.truth(batch)
             images = batch.images.to(device)
             answers = _answers(network, images, data_set, trained_size, normalisation, protocol)
-            if "semantic" in answers:
-                confusion.add(_labels(answers["semantic"], data_set), truth.labels.numpy())
-            if "depth" in answers:
-                for predicted, known in zip(answers["depth"].cpu(), truth.depth, strict=True):
-                    errors.add(predicted.numpy(), known.numpy())
-                    if kind == "metres":
-                        by_distance.add(predicted.numpy(), known.numpy())
+            for index in range(len(images)):
+                answer = {task: values[index] for task, values in answers.items()}
+                if "semantic" in answer:
+                    scores = answer["semantic"]
+                    _add_classes(measures, scores, truth.labels[index].numpy(), data_set, protocol)
+                if "depth" in answer:
+                    _add_depth(measures, answer["depth"], truth.depth[index].numpy())
             bar.update(len(images))
             after_batch()
-    confusion = sum(distributed.gather(confusion), ConfusionMatrix(classes))
-    errors = sum(distributed.gather(errors), DepthErrors(kind))
-    by_distance = sum(distributed.gather(by_distance), ErrorsByDistance())
-    return Result(
-        semantic=confusion.summary() if "semantic" in network.tasks else {},
-        depth=errors.pooled() if "depth" in network.tasks else {},
-        depth_per_image=errors.per_image() if "depth" in network.tasks else {},
-        by_distance=by_distance.summary(),
-        iou=confusion.iou().tolist(),
-        confusion=confusion.counts,
-    )
+    return _together(samples.names, distributed.gather((part.indices, measures)))
+
+
+def _add_classes(
+    measures: Mapping[str, Measure],
+    scores: torch.Tensor,
+    truth: np.ndarray,
+    data_set: DataSet,
+    protocol: Protocol,
+) -> None:
+    """Add one image's (classes, H, W) scores."""
+    best, likeliest = scores.max(0)
+    labels = _grouped(likeliest.cpu(), len(scores), data_set)
+    for name in ("semantic", "trimap"):
+        if name in measures:
+            measures[name].add(labels, truth)
+    if "calibration" in measures:
+        # Of the class that the network answers, though its group may be right when it is not.
+        sure = best if protocol.averages else (best - scores.logsumexp(0)).exp()
+        measures["calibration"].add(labels, truth, sure.cpu().numpy())
+
+
+def _add_depth(measures: Mapping[str, Measure], answer: torch.Tensor, truth: np.ndarray) -> None:
+    """Add one image's (H, W) depth."""
+    predicted = answer.cpu().numpy()
+    for name in ("depth", "by_distance", "by_answer", "scale", "edges"):
+        if name in measures:
+            measures[name].add(predicted, truth)
+
+
+def _together(
+    names: Sequence[str], parts: Sequence[tuple[Sequence[int], Mapping[str, Measure]]]
+) -> Result:
+    """The whole set, in its order, of what each process has measured of which images."""
+    indices = [index for part, _ in parts for index in part]
+    order = np.argsort(indices)
+    measures = {}
+    for name, first in parts[0][1].items():
+        rows = [row for _, measured in parts for row in measured[name].rows]
+        measures[name] = first.of([rows[place] for place in order])
+    return Result(tuple(names[index] for index in sorted(indices)), measures)
 
 
 def measure(
@@ -233,11 +322,12 @@ def setting(model: Model, data: Data, samples: Samples, split: str) -> str:
             f"{known} classes" + (f" grouped from {answered}" if answered != known else "")
         )
     if "depth" in model.network.tasks:
-        parts.append(_depth_in_words(data, truth))
+        parts.append(depth_in_words(data, truth))
     return ", ".join(parts)
 
 
-def _depth_in_words(data: Data, truth: DataSet) -> str:
+def depth_in_words(data: Data, truth: DataSet) -> str:
+    """Which depth is the truth."""
     if truth.depth.kind == "metres":
         return "raw depth" if data.raw_depth else "in-painted depth"
     divided = f" divided by {data.disparity_divisor:g}" if data.disparity_divisor != 1 else ""
@@ -272,7 +362,7 @@ def _answers(
         if output.logits is not None:
             # Probabilities have one measure in all views; a single view needs none, and is
             # answered by its logits, as on the robot.
-            view["semantic"] = output.logits.softmax(1) if len(views) > 1 else output.logits
+            view["semantic"] = output.logits.softmax(1) if protocol.averages else output.logits
         for task, answer in view.items():
             sums[task] = sums.get(task, 0) + (answer.flip(-1) if mirrored else answer)
     return {task: total / len(views) for task, total in sums.items()}
@@ -288,10 +378,8 @@ def correction(data_set: DataSet, seen: tuple[int, int], trained: tuple[int, int
     return factor if data_set.depth.kind == "metres" else 1 / factor
 
 
-def _labels(scores: torch.Tensor, data_set: DataSet) -> np.ndarray:
-    """The likeliest class of every pixel, (N, H, W), among the classes of the truth."""
-    labels = scores.argmax(1).cpu()
-    answered = scores.shape[1]
+def _grouped(labels: torch.Tensor, answered: int, data_set: DataSet) -> np.ndarray:
+    """Labels among ``answered`` classes, (H, W) int64, as classes of the truth."""
     check_classes(answered, data_set)
     if answered != len(data_set.labels.names):
         labels = torch.tensor(nyuv2.GROUPS13)[labels] - 1

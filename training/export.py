@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import math
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from sosd_ros import weights
 from sosd_ros.network import input_size
 
-from . import command, formats, model, quantise, tables
+from . import bootstrap, command, formats, model, quantise, tables
+from .bootstrap import Intervals
 from .data.sample import Part
 from .data.sets import data_set, default_root
 from .device import checked_device
@@ -24,6 +27,41 @@ FIRST = 8  # images that are measured apart, so that the file can be checked in 
 def numbers(result: Result) -> dict[str, float]:
     """Metrics for the manifest, to the digits that mean something."""
     return {name: round(value, 4) for name, value in result.pooled().items()}
+
+
+# What is told beside the paper's metrics: its name in the manifest, its measure and metric.
+_DETAILS = {
+    "trimap_mIoU": ("trimap", "mIoU"),
+    "ECE": ("calibration", "ECE"),
+    "aligned_rel": ("scale", "aligned_rel"),
+    "off_scale": ("scale", "off_scale"),
+    "edges_F1": ("edges", "F1"),
+}
+
+
+def details(result: Result, intervals: Intervals) -> dict[str, object]:
+    """What people see, for the manifest: a number, or one for each threshold of
+    ``metrics.edges``; and ``intervals``, the two ends of each number, the paper's included. None
+    for what is not defined.
+    """
+    found = {k: v for k, v in _DETAILS.items() if v[0] in result.measures}
+    paper = {
+        name: (measure, name)
+        for measure, names in (("semantic", result.semantic), ("depth", result.depth))
+        for name in names
+    }
+    return {
+        **{k: _rounded(result.measures[of].pooled()[name]) for k, (of, name) in found.items()},
+        "intervals": {
+            k: _rounded(intervals[of][name].T.tolist()) for k, (of, name) in (paper | found).items()
+        },
+    }
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_rounded(item) for item in value]
+    return None if math.isnan(value) else round(value, 4)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -181,8 +219,10 @@ def _measure(file: Model, arguments: argparse.Namespace) -> dict[str, object]:
     split = file.data.validation
     samples = truth.open(arguments.data or default_root(file.data.name), split)
     device = arguments.device
-    result = measure(file, samples, truth, device=device)
-    print(tables.text(result, file.data.name, tables.method(file.data.name, file.manifest)))
+    result = measure(file, samples, truth, device=device, details=True)
+    intervals = bootstrap.intervals(result.measures)
+    method = tables.method(file.data.name, file.manifest)
+    print(tables.text(result, file.data.name, method, intervals))
     first = Part(samples, range(min(FIRST, len(samples))))
     conditions = f"{setting(file, file.data, samples, split)}, {Protocol()}"
     return {
@@ -190,6 +230,7 @@ def _measure(file: Model, arguments: argparse.Namespace) -> dict[str, object]:
         "images": len(samples),
         "depth": "pooled over pixels",
         **numbers(result),
+        **details(result, intervals),
         "first": {"images": len(first), **numbers(measure(file, first, truth, device=device))},
     }
 

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
 
 from sosd_ros.network import VARIANTS
 from sosd_ros.weights import Manifest
 
+from .bootstrap import Intervals
 from .evaluation import Result
+from .metrics import DEPTH_METRICS, ErrorsByDistance, Measure
+from .metrics.calibration import BINS
+from .metrics.edges import EDGE_METRICS, THRESHOLDS
+from .metrics.semantic import TRIMAP_RADIUS
+from .metrics.spread import COVERAGES
 
 
 def _table(metrics: str, **rows: tuple[float | None, ...]) -> dict[str, dict[str, float]]:
@@ -55,6 +64,10 @@ SOURCE = {
     "nyuv2": "Tables 2 and 3: NYU Depth v2, 654 test images at 480x640, 40 classes",
     "cityscapes": "Tables 1 and 4: Cityscapes, 500 validation images at 256x512, 19 classes",
 }
+NOTES = {
+    "nyuv2": "\nDo not compare mAcc: the paper's semantic row has .591, where weights of ours with "
+    "its\nmIoU and pAcc had .526",
+}
 
 
 def method(data: str, manifest: Manifest) -> str:
@@ -69,41 +82,170 @@ def method(data: str, manifest: Manifest) -> str:
     return manifest.variant
 
 
-def text(result: Result, data: str, method: str) -> str:
-    """What was measured, and the paper's row under it."""
-    pooled = result.pooled()
-    rows = [("measured", pooled), (f"the paper's {method}", PAPER[data][method])]
+def text(result: Result, data: str, method: str, intervals: Intervals) -> str:
+    """What was measured, each number with its interval and the paper's beside it."""
+    columns = {"paper's " + method: PAPER[data][method]}
     if result.depth:
-        rows[0] = ("measured, over all pixels", pooled)
-        rows.insert(1, ("measured, mean over images", result.depth_per_image))
-    head = " " * 28 + "".join(f"{name:>8}" for name in pooled)
-    lines = [f"{title:<28}" + "".join(_cell(name, row) for name in pooled) for title, row in rows]
-    return "\n".join([head, *lines])
+        columns = {"per image": result.depth_per_image, **columns}
+    rows = [["", "measured", "95 % interval", *columns]]
+    for group in (("semantic", "trimap", "calibration"), ("depth", "scale", "spread")):
+        found = [line for line in lines(result.measures) if line.measure in group]
+        rows += [[""] * len(rows[0])] * bool(found and len(rows) > 1)
+        rows += [
+            [
+                line.title,
+                _cell(line, line.of(result.measures)),
+                _interval(line, line.ends(intervals)),
+                *(_cell(line, column.get(line.title, math.nan)) for column in columns.values()),
+            ]
+            for line in found
+        ]
+    edges = f"\n\n{_edges(result, intervals)}" if "edges" in result.measures else ""
+    return aligned(rows) + edges
 
 
-def by_class(result: Result, names: Sequence[str]) -> str:
+class Line(NamedTuple):
+    """One number: what it is called, where it is found, and which is better, more or less of it."""
+
+    title: str
+    measure: str
+    metric: str
+    place: int | None = None
+    better: str = "more"
+
+    def of(self, measures: Mapping[str, Measure]) -> float:
+        value = measures[self.measure].pooled()[self.metric]
+        return value if self.place is None else value[self.place]
+
+    def ends(self, intervals: Intervals) -> tuple[float, float]:
+        """Of its interval."""
+        low, high = intervals[self.measure][self.metric]
+        return (low, high) if self.place is None else (low[self.place], high[self.place])
+
+
+def lines(measures: Mapping[str, Measure]) -> list[Line]:
+    """All numbers of these measures that stand for the whole set, in the order of their tables."""
+    less = {"rel", "rms", "log10", "px"}
+    depth = [
+        Line(name, "depth", name, better="less" if name in less else "more")
+        for name in (name for names in DEPTH_METRICS.values() for name in names)
+    ]
+    present = set(measures["depth"].pooled()) if "depth" in measures else set()
+    return [
+        line
+        for line in (
+            *(Line(name, "semantic", name) for name in ("mIoU", "mAcc", "pAcc")),
+            Line(f"mIoU within {TRIMAP_RADIUS} px of another class", "trimap", "mIoU"),
+            Line("ECE, calibration error", "calibration", "ECE", better="less"),
+            *(line for line in depth if line.title in present),
+            Line("rel, after scaling each image", "scale", "aligned_rel", better="less"),
+            Line("share of images off scale by 25 %", "scale", "off_scale", better="less"),
+            *(
+                Line(f"edges of {limit:g} m, {metric}", "edges", metric, place)
+                for place, limit in enumerate(THRESHOLDS)
+                for metric in EDGE_METRICS
+            ),
+            Line("AUSE, rel", "spread", "AUSE_rel", better="less"),
+            Line("AUSE, rms", "spread", "AUSE_rms", better="less"),
+            *(
+                Line(f"coverage of {share:.0%}", "spread", "coverage", place, "")
+                for place, share in enumerate(COVERAGES)
+            ),
+        )
+        if line.measure in measures
+    ]
+
+
+def _edges(result: Result, intervals: Intervals) -> str:
+    """Precision, recall and F1 beside each other."""
+    found = [line for line in lines(result.measures) if line.measure == "edges"]
+    rows = [["depth edges", *(cell for name in EDGE_METRICS for cell in (name, ""))]]
+    for place, limit in enumerate(THRESHOLDS):
+        row = [f"steeper than {limit:g} m"]
+        for line in found:
+            if line.place == place:
+                row += [
+                    _cell(line, line.of(result.measures)),
+                    _interval(line, line.ends(intervals)),
+                ]
+        rows.append(row)
+    return aligned(rows)
+
+
+def by_class(iou: Sequence[float], names: Sequence[str]) -> str:
     """IoU of every class that occurs, best first."""
-    pairs = zip(result.iou, names, strict=True)
-    seen = sorted(((iou, name) for iou, name in pairs if not math.isnan(iou)), reverse=True)
+    pairs = zip(iou, names, strict=True)
+    seen = sorted(((value, name) for value, name in pairs if not math.isnan(value)), reverse=True)
     width = max((len(name) for _, name in seen), default=0)
-    lines = (f"  {name:<{width}}  {iou:.3f}  {'#' * round(40 * iou)}" for iou, name in seen)
+    lines = (f"  {name:<{width}}  {value:.3f}  {'#' * round(40 * value)}" for value, name in seen)
     return "\n".join(map(str.rstrip, lines))
 
 
-def by_distance(result: Result) -> str:
-    """Depth's errors at each distance that occurs, nearest first."""
-    columns = ("share", "rel", "rms", "bias", "d1")
-    lines = [f"{'metres':>8}" + "".join(f"{name:>8}" for name in columns)]
-    for row in result.by_distance:
+def by_distance(errors: ErrorsByDistance, bias: np.ndarray) -> str:
+    """Depth's errors at each distance that occurs, nearest first.
+
+    Args:
+        bias: (2, distances), the interval of each.
+    """
+    rows = [["metres", "share", "rel", "rms", "d1", "bias", "95 % interval"]]
+    for row in errors.summary():
         far = f"{row['from']:g} to {row['to']:g}"
         if math.isinf(row["to"]):
             far = f"over {row['from']:g}"
-        numbers = (f"{row[name]:8.{2 if name == 'share' else 3}f}" for name in columns)
-        lines.append(f"{far:>8}" + "".join(numbers))
-    return "\n".join(lines)
+        low, high = bias[:, errors.EDGES.index(row["from"])]
+        rows.append(
+            [
+                far,
+                f"{row['share']:.2f}",
+                *(f"{row[name]:.3f}" for name in ("rel", "rms", "d1")),
+                f"{row['bias']:+.3f}",
+                f"{low:+.3f} to {high:+.3f}",
+            ]
+        )
+    return aligned(rows)
 
 
-def _cell(name: str, row: dict[str, float]) -> str:
-    if name not in row:
-        return f"{'':>8}"
-    return f"{row[name]:8.{2 if name == 'px' else 3}f}"
+def reliability(calibration: Measure) -> str:
+    """How often classes are right at each confidence, of bins that occur.
+
+    A bar is as long as confidence or accuracy, whichever is larger, and ends in dots where it is
+    confidence, in plus signs where it is accuracy.
+    """
+    found = calibration.pooled()
+    rows = [["confidence", "share", "said", "right", ""]]
+    for index, share in enumerate(found["share"]):
+        if share > 0:
+            low, high = index / BINS, (index + 1) / BINS
+            said, right = found["confidence"][index], found["accuracy"][index]
+            both, more = round(40 * min(said, right)), "." if said > right else "+"
+            bar = "#" * both + more * (round(40 * max(said, right)) - both)
+            numbers = (f"{value:.3f}" for value in (share, said, right))
+            rows.append([f"{low:.2f} to {high:.2f}", *numbers, bar])
+    return aligned(rows, left=(0, 4))
+
+
+def aligned(rows: Sequence[Sequence[str]], left: Sequence[int] = (0,)) -> str:
+    """Rows of cells, which are as wide as the widest of their column."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if place in left else cell.rjust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    )
+
+
+def _cell(line: Line, value: float) -> str:
+    return "" if math.isnan(value) else f"{value:.{_digits(line)}f}"
+
+
+def _interval(line: Line, ends: tuple[float, float]) -> str:
+    if math.isnan(ends[0]):
+        return ""
+    low, high = (f"{end:.{_digits(line)}f}" for end in ends)
+    return f"{low} to {high}"
+
+
+def _digits(line: Line) -> int:
+    return 2 if line.metric == "px" else 3

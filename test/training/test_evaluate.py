@@ -16,7 +16,7 @@ from training.config import Config
 from training.cues import DepthCue, flatten_cues
 from training.data import nyuv2
 from training.data.sample import Part
-from training.evaluation import Result, measure
+from training.evaluation import measure
 
 PAPER_ROWS = [
     ("nyuv2", "semantic", "joint", "semantic"),
@@ -42,6 +42,12 @@ def run(capsys):
     return run
 
 
+def row(printed, title):
+    """The numbers of a line of the table."""
+    [line] = [line for line in printed.splitlines() if line.startswith(f"{title}  ")]
+    return line.removeprefix(title).split()
+
+
 def test_what_is_printed_says_what_was_measured_and_how(run, small_weights, nyuv2_root):
     """File, data and protocol above the numbers, the paper's row under them."""
     printed = run(small_weights, "--data", nyuv2_root, "--flip", "--scales", "1,0.5", "--cap", "4")
@@ -51,12 +57,11 @@ def test_what_is_printed_says_what_was_measured_and_how(run, small_weights, nyuv
     assert "network   esosd on mobilenetv4_conv_small, input near 64x96" in printed
     assert "val, 2 images at 60x80, 40 classes, in-painted depth" in printed
     assert "full frame, depth up to 4 m, scales 1+0.5 with mirror images" in printed
-    assert "the paper's esosd              0.450   0.647   0.733   0.145" in printed
-    assert f"{result.depth['rms']:8.3f}" not in printed
+    assert row(printed, "mIoU")[-1] == "0.450" and row(printed, "rel")[-1] == "0.145"
+    assert row(printed, "rms")[0] != f"{result.depth['rms']:.3f}"
     plain = run(small_weights, "--data", nyuv2_root)
-    assert (
-        f"{result.depth['rms']:8.3f}" in plain and f"{result.depth_per_image['rms']:8.3f}" in plain
-    )
+    assert row(plain, "rms")[0] == f"{result.depth['rms']:.3f}"
+    assert row(plain, "rms")[-2] == f"{result.depth_per_image['rms']:.3f}"
     assert "full frame, single scale" in plain
 
 
@@ -204,10 +209,15 @@ def test_errors_are_told_by_distance(run, small_weights, nyuv2_root, tmp_path):
     """The ramp of 1 to 5 m has a fifth of its pixels in each metre; JSON has the same rows."""
     path = tmp_path / "report.json"
     printed = run(small_weights, "--data", nyuv2_root, "--by-distance", "--json", path)
-    table = printed.split("Depth by distance\n")[1].splitlines()
-    assert table[0].split() == ["metres", "share", "rel", "rms", "bias", "d1"]
+    table = printed.split("Depth by true distance\n")[1].splitlines()
+    assert table[0].split()[:6] == ["metres", "share", "rel", "rms", "d1", "bias"]
     assert [line[:8].strip() for line in table[1:5]] == ["1 to 2", "2 to 3", "3 to 4", "4 to 5"]
-    rows = json.loads(path.read_text())["by_distance"]
+    content = json.loads(path.read_text())
+    answered = printed.split("Depth by answered distance\n")[1].splitlines()[1:]
+    assert sum(row["share"] for row in content["by_answer"]) == pytest.approx(1)
+    for told, kept in zip(answered, content["by_answer"], strict=True):
+        assert f"{kept['bias']:+.3f}" in told
+    rows = content["by_distance"]
     assert [(row["from"], row["to"]) for row in rows[:4]] == [(1, 2), (2, 3), (3, 4), (4, 5)]
     assert all(row["share"] == pytest.approx(0.25, abs=0.02) for row in rows[:4])
 
@@ -218,9 +228,10 @@ def test_cityscapes_is_measured_in_pixels_beside_table_1(run, cityscapes_root, t
     network = {"backbone": SMALL.backbone, "variant": "mtl"}
     manifest = model.manifest_of(Config(data=data, network=network, strategy="gradnorm"))
     path = write_small_weights(tmp_path / "w.safetensors", **vars(manifest))
-    printed = run(path, "--data", cityscapes_root)
+    printed = run(path, "--data", cityscapes_root, "--against", path)
     assert "Cityscapes val, 2 images at 64x128, 19 classes, disparity in pixels" in printed
-    assert "the paper's gradnorm           0.648                    2.57" in printed
+    assert "paper's gradnorm" in printed and "edges" not in printed
+    assert row(printed.split("Against")[0], "px")[-1] == "2.57"
     with pytest.raises(ValueError, match="--classes and --raw-depth are for nyuv2, but"):
         run(path, "--data", cityscapes_root, "--raw-depth")
     with pytest.raises(ValueError, match="crop and cap are for depth in metres"):
@@ -262,8 +273,7 @@ def test_the_tables_are_the_papers():
 
 def test_classes_are_listed_best_first():
     """With a bar each; one that does not occur is left out."""
-    result = Result({}, {}, {}, [], [0.25, math.nan, 0.5], None)
-    assert tables.by_class(result, ("floor", "cat", "door")) == (
+    assert tables.by_class([0.25, math.nan, 0.5], ("floor", "cat", "door")) == (
         "  door   0.500  ####################\n  floor  0.250  ##########"
     )
 

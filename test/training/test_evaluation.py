@@ -160,15 +160,15 @@ def test_shared_out_is_as_in_one_piece(random, monkeypatch, processes):
     """Bit for bit, with a number of samples that cannot be shared evenly, or is too small."""
     samples = some_samples(random)
     network = Fake(red, green)
-    whole = measured(network, samples)
+    whole = measured(network, samples, details=True)
     sent = {}
     for rank in range(processes):
         process = Process(rank, processes, sent)
         monkeypatch.setattr(distributed, "rank", lambda process=process: process.rank)
         monkeypatch.setattr(distributed, "processes", lambda: processes)
         monkeypatch.setattr(distributed, "gather", process.gather)
-        shared = measured(network, samples)
-    assert [len(errors.rows) for errors in sent[DepthErrors]] == [
+        shared = measured(network, samples, details=True)
+    assert [len(measures["depth"].rows) for _, measures in sent[tuple]] == [
         len(range(rank, len(samples), processes)) for rank in range(processes)
     ]
     assert repr(shared) == repr(whole)
