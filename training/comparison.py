@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -64,7 +64,7 @@ def text(other: str, ours: Result, theirs: Result) -> str:
     for line in [*tables.lines(common), *_biases(common)]:
         here, there = line.of(ours.measures), line.of(theirs.measures)
         low, high = line.ends(found)
-        if here == here or there == there:
+        if not (math.isnan(here) and math.isnan(there)):
             rows.append(
                 [
                     line.title,
@@ -80,11 +80,11 @@ def text(other: str, ours: Result, theirs: Result) -> str:
 
 def _biases(measures: Mapping[str, Any]) -> list[Line]:
     """Of each distance, as answered."""
-    ends = ErrorsByDistance.EDGES
+    if "by_answer" not in measures:
+        return []
     return [
-        Line(f"bias of answers from {near:g} to {far:g} m", "by_answer", "bias", place, "")
-        for place, (near, far) in enumerate(itertools.pairwise(ends))
-        if "by_answer" in measures
+        Line(f"bias of answers {tables.distance(place)} m", "by_answer", "bias", place, "")
+        for place in range(len(ErrorsByDistance.EDGES) - 1)
     ]
 
 

@@ -189,13 +189,11 @@ def by_distance(errors: ErrorsByDistance, bias: np.ndarray) -> str:
     """
     rows = [["metres", "share", "rel", "rms", "d1", "bias", "95 % interval"]]
     for row in errors.summary():
-        far = f"{row['from']:g} to {row['to']:g}"
-        if math.isinf(row["to"]):
-            far = f"over {row['from']:g}"
-        low, high = bias[:, errors.EDGES.index(row["from"])]
+        place = errors.EDGES.index(row["from"])
+        low, high = bias[:, place]
         rows.append(
             [
-                far,
+                distance(place),
                 f"{row['share']:.2f}",
                 *(f"{row[name]:.3f}" for name in ("rel", "rms", "d1")),
                 f"{row['bias']:+.3f}",
@@ -203,6 +201,12 @@ def by_distance(errors: ErrorsByDistance, bias: np.ndarray) -> str:
             ]
         )
     return aligned(rows)
+
+
+def distance(place: int) -> str:
+    """A distance of ``ErrorsByDistance`` in words."""
+    near, far = ErrorsByDistance.EDGES[place : place + 2]
+    return f"over {near:g}" if math.isinf(far) else f"{near:g} to {far:g}"
 
 
 def reliability(calibration: Measure) -> str:
