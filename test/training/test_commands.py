@@ -186,10 +186,19 @@ def test_export_writes_measured_numbers_that_evaluate_confirms(trained, nyuv2_ro
     report = tmp_path / "report.json"
     evaluated = command("evaluate", file, "--data", nyuv2_root, "--json", report, "--by-class")
     assert evaluated.returncode == 0, evaluated.stderr
-    assert "the paper's esosd" in evaluated.stdout and "night stand" in evaluated.stdout
+    assert "paper's esosd" in evaluated.stdout and "night stand" in evaluated.stdout
     measured = json.loads(report.read_text())
     assert manifest.metrics["mIoU"] == round(measured["semantic"]["mIoU"], 4)
     assert manifest.metrics["rel"] == round(measured["depth"]["rel"], 4)
+    for name, (measure, metric) in {
+        "ECE": ("calibration", "ECE"),
+        "mIoU": ("semantic", "mIoU"),
+    }.items():
+        ends = measured["intervals"][measure][metric]
+        assert manifest.metrics["intervals"][name] == [round(end, 4) for end in ends]
+    assert manifest.metrics["trimap_mIoU"] == round(measured["trimap"]["mIoU"], 4)
+    assert len(manifest.metrics["edges_F1"]) == len(manifest.metrics["intervals"]["edges_F1"]) == 3
+    assert len(json.dumps(manifest.metrics, allow_nan=False)) < 1500
     assert manifest.metrics["first"]["images"] == 2  # all that there are
     assert manifest.metrics["first"]["rel"] == manifest.metrics["rel"]
 

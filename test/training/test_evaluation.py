@@ -17,7 +17,7 @@ from training import distributed
 from training.config import Data
 from training.data import nyuv2
 from training.data.sample import Sample
-from training.evaluation import Protocol, evaluate, setting
+from training.evaluation import Protocol, evaluate, measures_of, setting
 from training.imagenet import Normalisation
 from training.metrics import ConfusionMatrix, DepthErrors
 from training.model import Model
@@ -132,6 +132,43 @@ def test_every_pixel_of_the_set_is_measured_once(random, data_set, unit):
     np.testing.assert_array_equal(result.confusion, confusion.counts)
     np.testing.assert_array_equal(result.iou, confusion.iou())
     assert result.pooled() == {**result.semantic, **result.depth}
+
+
+def test_in_detail_every_measure_gets_each_image(random):
+    """As if it had been given image and answer; in order, whatever the batches. Without details
+    there are the paper's numbers alone.
+    """
+    samples = some_samples(random, count=3)
+    network = Fake(lambda x: red(x) + 1, green)
+    result = measured(network, samples, batch_size=2, details=True)
+    expected = measures_of(network.tasks, NYU, details=True)
+    for image, depth, labels in samples:
+        for name in ("semantic", "trimap"):
+            expected[name].add(image[..., 1], labels)
+        expected["calibration"].add(image[..., 1], labels, np.ones(labels.shape))
+        for name in ("depth", "by_distance", "by_answer", "scale", "edges"):
+            expected[name].add(image[..., 0].astype(np.float32) + 1, depth)
+    assert list(result.measures) == list(expected) and result.names == ("0", "1", "2")
+    for name, measure in expected.items():
+        np.testing.assert_allclose(result.measures[name].stacked(), measure.stacked())
+    plain = measured(network, samples)
+    assert list(plain.measures) == ["semantic", "depth"] and plain.pooled() == result.pooled()
+    stereo = measured(network, samples, STEREO, details=True)
+    assert list(stereo.measures) == ["semantic", "trimap", "calibration", "depth"]
+
+
+def test_confidence_is_the_probability_of_the_answer():
+    """That of scores 0, 1 and -99 is .731; with the mirror image class 2 has half of .018 and .98,
+    as the mean of probabilities is.
+    """
+    labels = LabelSet(("a", "b", "c"), ((0, 0, 0),) * 3)
+    data_set, network = dataclasses.replace(NYU, labels=labels), TwoMinds(labels=green)
+    picture = constant(SIZE, label=2)
+    picture.image[:, 0] = 255
+    for flip, expected in ((False, 1 / (1 + math.exp(-1))), (True, 0.49)):
+        result = measured(network, Set([picture]), data_set, flip=flip, details=True)
+        sums = result.measures["calibration"].total()
+        assert sums[:, 1].sum() / sums[:, 0].sum() == pytest.approx(expected, abs=1e-3)
 
 
 def test_a_single_task_has_the_metrics_of_that_task_alone(random):

@@ -1,9 +1,12 @@
 """The two parts of NYU Depth v2's training scenes."""
 
 import shutil
+from pathlib import Path
 
 import pytest
 
+from training import model, train
+from training.config import Data
 from training.data import held_back
 from training.data.nyuv2 import NYUv2
 from training.data.sample import DataError
@@ -58,6 +61,24 @@ def test_other_samples_than_the_official_have_no_parts(nyuv2_root, official_root
     (root / "train.txt").write_text("\n".join(HELD_BACK[1:]))
     with pytest.raises(DataError, match=f"lacks 1 of the 157 .*, {HELD_BACK[0]} first; .* or val"):
         NYUv2(root, "held_back")
+
+
+def test_a_training_on_one_part_is_measured_on_the_other(official_root, tmp_path, monkeypatch):
+    """Nothing of val is touched; so is its file by evaluate and export, if no split is given."""
+    runs = []
+    monkeypatch.setattr(train, "fit", lambda run, *_: runs.append(run))
+    config = Path(__file__).parents[2] / "config" / "training" / "nyuv2_mtl.yaml"
+    settings = ("data.split=fit", "data.size=[32,64]", "data.workers=0", "batch_size=2")
+    network = ("network.backbone=mobilenetv4_conv_small", "network.imagenet=false")
+    arguments = [str(config), "--out", str(tmp_path / "run"), "--data", str(official_root)]
+    for setting in (*settings, *network):
+        arguments += ["--set", setting]
+    train.run(train._parser().parse_args([*arguments, "--device", "cpu"]))
+    [run] = runs
+    assert run.validation.names == HELD_BACK
+    assert len(run.batches) == 1
+    manifest = model.manifest_of(run.config)
+    assert Data.model_validate(manifest.training["data"]).validation == "held_back"
 
 
 def test_the_file_is_what_the_rule_gives(real_nyuv2, capsys):
