@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+from sosd_ros.weights import Manifest
 
 from . import atomic, bootstrap, command, comparison, model, record, tables
 from .bootstrap import Intervals
@@ -102,31 +105,24 @@ def run(arguments: argparse.Namespace) -> None:
     split = arguments.split or data.validation
     samples = truth.open(arguments.data or default_root(data.name), split)
     words = setting(measured, data, samples, split)
-    height, width = samples[0].labels.shape
-    conditions = record.conditions(truth, (height, width), depth_in_words(data, truth), protocol)
+    size, depth = samples[0].labels.shape, depth_in_words(data, truth)
+    conditions = record.conditions(truth, size, depth, protocol)
     other = _other(arguments, conditions, samples, truth) if arguments.against else None
 
-    height, width = manifest.input_size
     print(f"file      {arguments.file}, {measured.origin}")
-    print(
-        f"network   {manifest.variant} on {manifest.backbone}, input near {height}x{width}"
-        + ", flat cues" * arguments.flat_cues
-    )
+    print(f"network   {_network(manifest)}" + ", flat cues" * arguments.flat_cues)
     print(f"data      {words}")
     print(f"protocol  {protocol}\n", flush=True)
-
-    def measure_here(file: Model) -> Result:
-        return measure(
-            file,
-            samples,
-            truth,
-            device=device,
-            batch_size=arguments.batch_size,
-            workers=arguments.workers,
-            protocol=protocol,
-            details=True,
-        )
-
+    measure_here = partial(
+        measure,
+        samples=samples,
+        data_set=truth,
+        device=device,
+        batch_size=arguments.batch_size,
+        workers=arguments.workers,
+        protocol=protocol,
+        details=True,
+    )
     result = measure_here(measured)
     intervals = bootstrap.intervals(result.measures)
     print(tables.text(result, data.name, method, intervals))
@@ -156,6 +152,11 @@ def run(arguments: argparse.Namespace) -> None:
         theirs = other if isinstance(other, Result) else measure_here(other)
         print(f"\nAgainst {arguments.against}, image by image; * is beyond chance")
         print(comparison.text(str(arguments.against), result, theirs))
+
+
+def _network(manifest: Manifest) -> str:
+    height, width = manifest.input_size
+    return f"{manifest.variant} on {manifest.backbone}, input near {height}x{width}"
 
 
 def _print_more(

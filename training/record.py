@@ -20,7 +20,7 @@ from .metrics.spread import COVERAGES
 
 
 def conditions(
-    data_set: DataSet, size: tuple[int, int], depth: str, protocol: Protocol
+    data_set: DataSet, size: tuple[int, ...], depth: str, protocol: Protocol
 ) -> dict[str, Any]:
     """What numbers must have in common to be compared, beside the images.
 

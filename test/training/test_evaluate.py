@@ -222,6 +222,22 @@ def test_errors_are_told_by_distance(run, small_weights, nyuv2_root, tmp_path):
     assert all(row["share"] == pytest.approx(0.25, abs=0.02) for row in rows[:4])
 
 
+def test_confidence_is_told_beside_how_often_it_is_right(run, small_weights, nyuv2_root, tmp_path):
+    """In bins, whose shares are of all pixels; what is printed fits a terminal."""
+    path = tmp_path / "report.json"
+    options = ("--reliability", "--by-distance", "--against", small_weights, "--json", path)
+    printed = run(small_weights, "--data", nyuv2_root, *options)
+    table = printed.split("Reliability\n")[1].split("\n\n")[0].splitlines()
+    assert table[0].split() == ["confidence", "share", "said", "right"]
+    assert sum(float(line.split()[3]) for line in table[1:]) == pytest.approx(1, abs=0.01)
+    content = json.loads(path.read_text())
+    assert row(printed.split("Against")[0], "ECE, calibration error")[0] == (
+        f"{content['calibration']['ECE']:.3f}"
+    )
+    body = printed.split("protocol")[1].replace(str(small_weights), "FILE")
+    assert max(map(len, body.splitlines())) <= 100
+
+
 def test_cityscapes_is_measured_in_pixels_beside_table_1(run, cityscapes_root, tmp_path):
     """The data set comes from the file; the disparity error has the paper's two decimals."""
     data = {"name": "cityscapes", "size": (64, 128)}
