@@ -32,6 +32,7 @@ from .metrics import (
     ErrorsByDistance,
     Measure,
     Scale,
+    Spread,
     Trimap,
 )
 from .model import Model
@@ -165,7 +166,10 @@ class Result:
 def measures_of(
     tasks: Sequence[str], data_set: DataSet, *, details: bool = False
 ) -> dict[str, Measure]:
-    """Measures of nothing yet: what the paper measures, and in detail what people see."""
+    """Measures of nothing yet: what the paper measures, and in detail what people see.
+
+    That of the spread stays empty if the network answers none.
+    """
     classes, kind = len(data_set.labels.names), data_set.depth.kind
     measures: dict[str, Measure] = {}
     if "semantic" in tasks:
@@ -180,6 +184,7 @@ def measures_of(
                 "by_answer": ErrorsByDistance("answer"),
                 "scale": Scale(),
                 "edges": DepthEdges(),
+                "spread": Spread(),
             }
     return measures
 
@@ -249,7 +254,8 @@ def evaluate(
                     scores = answer["semantic"]
                     _add_classes(measures, scores, truth.labels[index].numpy(), data_set, protocol)
                 if "depth" in answer:
-                    _add_depth(measures, answer["depth"], truth.depth[index].numpy())
+                    depth = truth.depth[index].numpy()
+                    _add_depth(measures, answer["depth"], answer.get("spread"), depth)
             bar.update(len(images))
             after_batch()
     return _together(samples.names, distributed.gather((part.indices, measures)))
@@ -274,12 +280,19 @@ def _add_classes(
         measures["calibration"].add(labels, truth, sure.cpu().numpy())
 
 
-def _add_depth(measures: Mapping[str, Measure], answer: torch.Tensor, truth: np.ndarray) -> None:
-    """Add one image's (H, W) depth."""
+def _add_depth(
+    measures: Mapping[str, Measure],
+    answer: torch.Tensor,
+    spread: torch.Tensor | None,
+    truth: np.ndarray,
+) -> None:
+    """Add one image's (H, W) depth, and its spread if there is one."""
     predicted = answer.cpu().numpy()
     for name in ("depth", "by_distance", "by_answer", "scale", "edges"):
         if name in measures:
             measures[name].add(predicted, truth)
+    if "spread" in measures and spread is not None:
+        measures["spread"].add(predicted, truth, spread.cpu().numpy())
 
 
 def _together(
@@ -291,7 +304,8 @@ def _together(
     measures = {}
     for name, first in parts[0][1].items():
         rows = [row for _, measured in parts for row in measured[name].rows]
-        measures[name] = first.of([rows[place] for place in order])
+        if rows:
+            measures[name] = first.of([rows[place] for place in order])
     return Result(tuple(names[index] for index in sorted(indices)), measures)
 
 
@@ -345,8 +359,8 @@ def _answers(
     """The mean of what the network answers to every view of (N, H, W, 3) images, by task.
 
     Returns:
-        ``depth`` (N, H, W) in the data set's unit; ``semantic`` (N, classes, H, W), the larger
-        the likelier.
+        ``depth`` (N, H, W) in the data set's unit, and its ``spread``; ``semantic``
+        (N, classes, H, W), the larger the likelier.
     """
     size = (images.shape[1], images.shape[2])
     views = protocol.views()
@@ -359,6 +373,8 @@ def _answers(
         view = {}
         if output.depth is not None:
             view["depth"] = output.depth * correction(data_set, seen, trained_size)
+        if output.spread is not None:
+            view["spread"] = output.spread  # of log depth, which no factor changes
         if output.logits is not None:
             # Probabilities have one measure in all views; a single view needs none, and is
             # answered by its logits, as on the robot.

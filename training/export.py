@@ -81,6 +81,18 @@ def _parser() -> argparse.ArgumentParser:
         help="what the numbers were measured on, for the manifest, where the data is not the "
         "official set",
     )
+    parser.add_argument(
+        "--temperature",
+        type=_positive,
+        default=1.0,
+        help="divide the class scores by this, as python -m training.calibrate says",
+    )
+    parser.add_argument(
+        "--spread-factor",
+        type=_positive,
+        default=1.0,
+        help="multiply the depth's spread by this, likewise",
+    )
     command.add_device_option(parser)
     parser.add_argument("--no-metrics", action="store_true", help="write the file unmeasured")
 
@@ -114,6 +126,13 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _positive(text: str) -> float:
+    number = float(text)
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
+    return number
+
+
 def _size(text: str) -> tuple[int, int]:
     height, cross, width = text.partition("x")
     if not (cross and height.isdigit() and width.isdigit()):
@@ -132,7 +151,13 @@ def run(arguments: argparse.Namespace) -> None:
         raise ValueError(f"--out is {out}, expected a name that ends in .safetensors")
     checked_device(arguments.device)
     trained = model.load(arguments.checkpoint)
-    manifest, state = trained.manifest, trained.network.state_dict()
+    trained.network.calibrate(arguments.temperature, arguments.spread_factor)
+    state = trained.network.state_dict()
+    manifest = dataclasses.replace(
+        trained.manifest,
+        temperature=trained.manifest.temperature * arguments.temperature,
+        spread_factor=trained.manifest.spread_factor * arguments.spread_factor,
+    )
     if not arguments.no_metrics:
         # What is measured is the file as the robot reads it, half precision and all.
         with tempfile.TemporaryDirectory() as folder:
@@ -147,6 +172,11 @@ def run(arguments: argparse.Namespace) -> None:
 def _refuse_what_means_nothing(arguments: argparse.Namespace) -> None:
     if arguments.int8 and (arguments.format != "openvino" or arguments.dynamic_size):
         raise ValueError("--int8 is for --format openvino and a fixed size")
+    calibrated = arguments.temperature != 1 or arguments.spread_factor != 1
+    if calibrated and arguments.format != "weights":
+        raise ValueError(
+            "--temperature and --spread-factor are for a weights file; write that, and export it"
+        )
     if arguments.limit and not arguments.int8:
         raise ValueError("--limit is for --int8")
     if arguments.format == "weights" and (arguments.size or arguments.dynamic_size):

@@ -48,7 +48,7 @@ def log_depth_sum(depth: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
     Answers below ``LEAST`` count as that: they have no logarithm, or one that outweighs all else.
     They get no gradient, which eq. 7 beside it gives them.
     """
-    return _log_errors(depth, truth).abs().sum()
+    return log_errors(depth, truth).abs().sum()
 
 
 def squared_depth_sum(depth: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
@@ -62,7 +62,7 @@ def scale_invariant_sum(depth: torch.Tensor, truth: torch.Tensor, share: float) 
     The mean squared error of log depth, less ``share`` of what one factor for the image would take
     away of it: at 1 only the shape counts.
     """
-    errors = _log_errors(depth, truth).flatten(1)
+    errors = log_errors(depth, truth).flatten(1)
     pixels = truth.isfinite().flatten(1).sum(1).clamp(min=1)
     return (errors.square().sum(1) - share * errors.sum(1).square() / pixels).sum()
 
@@ -73,7 +73,7 @@ def gradient_sum(depth: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
     In rows and columns, between pixels 1, 2, 4 and 8 apart, the mean over these (after Li &
     Snavely, MegaDepth, CVPR 2018, eq. 5): edges where the truth has them, and flat where it is.
     """
-    errors = _log_errors(depth, truth)
+    errors = log_errors(depth, truth)
     known = truth.isfinite()
     total = errors.new_zeros(())
     for step in _SCALES:
@@ -91,11 +91,11 @@ def spread_sum(spread: torch.Tensor, depth: torch.Tensor, truth: torch.Tensor) -
     from this: where it errs most it would learn least.
     """
     spread = spread.clamp(min=_LEAST_SPREAD)
-    errors = _log_errors(depth.detach(), truth).abs()
+    errors = log_errors(depth.detach(), truth).abs()
     return torch.where(truth.isfinite(), errors / spread + spread.log(), 0).sum()
 
 
-def _log_errors(depth: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+def log_errors(depth: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
     """log depth - log truth, neither below that of ``LEAST``, and 0 where the truth is unknown."""
     error = depth.clamp(min=LEAST).log() - truth.nan_to_num(1, 1, 1).clamp(min=LEAST).log()
     return torch.where(truth.isfinite(), error, 0)

@@ -14,7 +14,7 @@ import numpy as np
 from .bootstrap import Intervals
 from .data.sample import DataSet
 from .evaluation import Protocol, Result, measures_of
-from .metrics import ErrorsByDistance, Spread
+from .metrics import ErrorsByDistance
 from .metrics.edges import THRESHOLDS
 from .metrics.spread import COVERAGES
 
@@ -101,7 +101,7 @@ def result_in(content: Mapping[str, Any], data_set: DataSet, path: Path) -> Resu
         ValueError: if it cannot be one.
     """
     rows = content["rows"]
-    measures = {**measures_of(("semantic", "depth"), data_set, details=True), "spread": Spread()}
+    measures = measures_of(("semantic", "depth"), data_set, details=True)
     try:
         found = {
             name: measures[name].of(

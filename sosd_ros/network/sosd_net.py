@@ -227,10 +227,27 @@ class SOSDNet(nn.Module):
     @torch.no_grad()
     def begin_at(self, depth: float) -> None:
         """Have a network that answers log depth begin with this depth at every position."""
-        for module in self.depth_head.modules():
-            if isinstance(module, DepthConv) and module.bias is not None:
-                module.bias.fill_(math.log(_FIRST_SPREAD))
-                module.bias[0] = math.log(depth)
+        bias = self._last_conv("depth").get_parameter("bias")
+        bias.fill_(math.log(_FIRST_SPREAD))
+        bias[0] = math.log(depth)
+
+    @torch.no_grad()
+    def calibrate(self, temperature: float = 1.0, spread_factor: float = 1.0) -> None:
+        """Divide class scores by a temperature, and multiply the spread; labels and depth stay.
+
+        It happens within the last convolutions, behind which all is linear.
+        """
+        if "semantic" in self.tasks:
+            for parameter in self._last_conv("semantic").parameters():
+                parameter.div_(temperature)
+        if self.spread:
+            self._last_conv("depth").get_parameter("bias")[1] += math.log(spread_factor)
+
+    def _last_conv(self, task: str) -> nn.Module:
+        """The convolution that answers a task."""
+        return getattr(self, f"{task}_head").get_submodule(
+            task if has_units(self.variant) else "conv"
+        )
 
     def task_modules(self, task: str) -> list[nn.Module]:
         """What is of one task alone: its path, and the unit that ends in its answer.

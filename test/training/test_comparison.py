@@ -11,7 +11,7 @@ from training import bootstrap, comparison, evaluate, model, record
 from training.config import Config
 from training.data import nyuv2
 from training.evaluation import Result, measures_of
-from training.metrics import DepthErrors, Scale, Spread
+from training.metrics import DepthErrors, Scale
 
 NYU = nyuv2.data_set()
 
@@ -115,7 +115,7 @@ def test_networks_without_a_common_task_are_not_compared():
 
 def test_a_file_holds_what_was_measured(random, tmp_path):
     """Every row, to the last bit, and what is no number too: all metrics come out of it again."""
-    measures = {**measures_of(("semantic", "depth"), NYU, details=True), "spread": Spread()}
+    measures = measures_of(("semantic", "depth"), NYU, details=True)
     for image in range(3):
         labels, classes = random.integers(0, 40, (2, 20, 30)).astype(np.uint8)
         depth, truth = random.uniform(1, 9, (2, 20, 30)).astype(np.float32)

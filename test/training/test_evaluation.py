@@ -19,7 +19,7 @@ from training.data import nyuv2
 from training.data.sample import Sample
 from training.evaluation import Protocol, evaluate, measures_of, setting
 from training.imagenet import Normalisation
-from training.metrics import ConfusionMatrix, DepthErrors
+from training.metrics import ConfusionMatrix, DepthErrors, Spread
 from training.model import Model
 
 SIZE = (32, 64)
@@ -142,6 +142,7 @@ def test_in_detail_every_measure_gets_each_image(random):
     network = Fake(lambda x: red(x) + 1, green)
     result = measured(network, samples, batch_size=2, details=True)
     expected = measures_of(network.tasks, NYU, details=True)
+    del expected["spread"]  # which this network does not answer
     for image, depth, labels in samples:
         for name in ("semantic", "trimap"):
             expected[name].add(image[..., 1], labels)
@@ -155,6 +156,25 @@ def test_in_detail_every_measure_gets_each_image(random):
     assert list(plain.measures) == ["semantic", "depth"] and plain.pooled() == result.pooled()
     stereo = measured(network, samples, STEREO, details=True)
     assert list(stereo.measures) == ["semantic", "trimap", "calibration", "depth"]
+
+
+class Unsure(Fake):
+    """Is as unsure of depth everywhere as its green channel says."""
+
+    def forward(self, images, tasks=TASKS, size=None):
+        answer = super().forward(images, tasks, size)
+        return answer._replace(spread=self._resized(green(images) / 255, size))
+
+
+def test_a_spread_is_measured_where_there_is_one(random):
+    """The mean over views, of which each is unsure by itself."""
+    samples = some_samples(random, count=2)
+    result = measured(Unsure(lambda x: red(x) + 1), samples, details=True)
+    expected = Spread()
+    for image, depth, _ in samples:
+        answer = image[..., 0].astype(np.float32) + 1
+        expected.add(answer, depth, image[..., 1].astype(np.float32) / 255)
+    np.testing.assert_allclose(result.measures["spread"].stacked(), expected.stacked())
 
 
 def test_confidence_is_the_probability_of_the_answer():

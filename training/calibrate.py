@@ -1,0 +1,178 @@
+"""Find what makes a network's doubts right: ``python -m training.calibrate FILE``.
+
+On images that a network was trained on it is too sure of itself, and right nevertheless. So both
+numbers are found on scenes that it has not seen, and given to the export of the same training on
+all of them.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from sosd_ros.labels import UNLABELLED
+from sosd_ros.network import input_size, prepare
+from sosd_ros.progress import progress_bar
+
+from . import command, model
+from .data.loader import evaluation_batches
+from .data.sample import DataSet, Samples
+from .data.sets import data_set, default_root
+from .device import checked_device
+from .evaluation import check_classes, correction, setting
+from .losses import log_errors
+from .metrics import Calibration
+from .metrics.spread import COVERAGES
+from .model import Model
+
+STEP = 8  # one pixel out of so many is looked at, in rows and in columns
+
+
+class Doubts(NamedTuple):
+    """What a network said of some pixels, and how right it was.
+
+    Attributes:
+        scores: (pixels, classes) float32 logits of labelled pixels; ``None`` without classes.
+        labels: (pixels,) int64, their true classes.
+        errors: (pixels,) float32, |log depth - log truth| where that is known; ``None`` without a
+            spread.
+        spread: (pixels,) float32, what the network says of these.
+    """
+
+    scores: torch.Tensor | None
+    labels: torch.Tensor | None
+    errors: torch.Tensor | None
+    spread: torch.Tensor | None
+
+
+def temperature(scores: torch.Tensor, labels: torch.Tensor) -> float:
+    """What scores are to be divided by, so that the truth is likeliest (Guo et al., ICML 2017)."""
+    sharpness = torch.ones((), requires_grad=True)  # in which the likelihood is convex
+    optimiser = torch.optim.LBFGS([sharpness], max_iter=100, line_search_fn="strong_wolfe")
+
+    def closure() -> torch.Tensor:
+        optimiser.zero_grad()
+        loss = functional.cross_entropy(sharpness * scores, labels)
+        loss.backward()
+        return loss
+
+    optimiser.step(closure)
+    return 1 / float(sharpness)
+
+
+def spread_factor(errors: torch.Tensor, spread: torch.Tensor) -> float:
+    """What the spread is to be multiplied by, so that the truth is likeliest."""
+    return float((errors / spread).mean())
+
+
+@torch.no_grad()
+def doubts(measured: Model, samples: Samples, data: DataSet, device: str) -> Doubts:
+    """Ask a network about all samples.
+
+    Raises:
+        DataError: if one cannot be read.
+    """
+    network, manifest = measured.network.to(device), measured.manifest
+    rows: dict[str, list[torch.Tensor]] = {name: [] for name in Doubts._fields}
+    with progress_bar(desc="ask", total=len(samples), unit="img", leave=False) as bar:
+        for batch in evaluation_batches(samples, 1, workers=1):
+            size = (batch.labels.shape[1], batch.labels.shape[2])
+            seen = input_size(size, manifest.input_size)
+            inputs = prepare(batch.images.to(device), seen, manifest.mean, manifest.std)
+            output = network(inputs, size=size)
+            if output.logits is not None:
+                labels = _thinned(batch.labels).long()
+                known = labels != UNLABELLED
+                rows["scores"].append(_thinned(output.logits.cpu()).movedim(1, -1)[known])
+                rows["labels"].append(labels[known])
+            if output.spread is not None and output.depth is not None:
+                depth = output.depth.cpu() * correction(data, seen, manifest.input_size)
+                truth = _thinned(batch.depth)
+                known = truth.isfinite()
+                rows["errors"].append(log_errors(_thinned(depth), truth)[known].abs())
+                rows["spread"].append(_thinned(output.spread.cpu())[known])
+            bar.update()
+    return Doubts(*(torch.cat(found) if found else None for found in rows.values()))
+
+
+def _thinned(maps: torch.Tensor) -> torch.Tensor:
+    return maps[..., STEP // 2 :: STEP, STEP // 2 :: STEP]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m training.calibrate",
+        description="Find the temperature of the class scores and the factor of the depth's "
+        "spread that fit scenes which the network has not seen, for the options of "
+        "python -m training.export. Train with data.split=fit for that, and ask about held_back.",
+    )
+    parser.add_argument("file", type=Path, help="a .safetensors weights file or a .pt checkpoint")
+    command.add_data_option(parser)
+    parser.add_argument("--split", help="part of the data set (what the training left untouched)")
+    command.add_device_option(parser)
+    return parser
+
+
+def run(arguments: argparse.Namespace) -> None:
+    device = checked_device(arguments.device)
+    measured = model.load(arguments.file)
+    data = data_set(measured.data)
+    if "semantic" in measured.network.tasks:
+        check_classes(len(measured.manifest.labels.names), data)
+    split = arguments.split or measured.data.validation
+    samples = data.open(arguments.data or default_root(measured.data.name), split)
+    print(f"file      {arguments.file}, {measured.origin}")
+    print(f"data      {setting(measured, measured.data, samples, split)}\n", flush=True)
+    seen = doubts(measured, samples, data, device)
+    found = [*filter(None, (_of_classes(seen), _of_depth(seen)))]
+    print("\n".join(sentence for sentence, _ in found))
+    options = " ".join(option for _, option in found)
+    print(f"\npython -m training.export CHECKPOINT {options} --out FILE.safetensors")
+
+
+def _of_classes(seen: Doubts) -> tuple[str, str] | None:
+    """The temperature in a sentence, and as an option of the export."""
+    if seen.scores is None or seen.labels is None:
+        return None
+    found = temperature(seen.scores, seen.labels)
+    before, after = (_calibration_error(seen.scores / t, seen.labels) for t in (1.0, found))
+    return (
+        f"temperature {found:.3f}: the calibration error (ECE) is {before:.3f} without it and "
+        f"{after:.3f} with it",
+        f"--temperature {found:.3f}",
+    )
+
+
+def _of_depth(seen: Doubts) -> tuple[str, str] | None:
+    """The spread's factor in a sentence, and as an option of the export."""
+    if seen.errors is None or seen.spread is None:
+        return None
+    found = spread_factor(seen.errors, seen.spread)
+    before, after = (_coverage(seen.errors, factor * seen.spread) for factor in (1.0, found))
+    wanted = ", ".join(f"{share:.0%}" for share in COVERAGES)
+    return (
+        f"spread factor {found:.3f}: the intervals of {wanted} hold {before} of the truth without "
+        f"it and {after} with it",
+        f"--spread-factor {found:.3f}",
+    )
+
+
+def _calibration_error(scores: torch.Tensor, labels: torch.Tensor) -> float:
+    sure, best = scores.softmax(1).max(1)
+    calibration = Calibration()
+    calibration.add(best.numpy().astype(np.uint8), labels.numpy(), sure.numpy())
+    return float(calibration.pooled()["ECE"])
+
+
+def _coverage(errors: torch.Tensor, spread: torch.Tensor) -> str:
+    inside = (errors <= -spread * np.log1p(-share) for share in COVERAGES)
+    return ", ".join(f"{float(hit.float().mean()):.0%}" for hit in inside)
+
+
+if __name__ == "__main__":
+    command.main(_parser(), run)
