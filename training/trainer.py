@@ -210,12 +210,16 @@ class Trainer:
 
 
 def _decayed_mean(decay: float) -> Callable[[Any, Any, Any], None]:
-    """Moves averages towards a network's numbers, and sets counts and indices to its own."""
+    """Moves averages towards a network's numbers, and sets counts and indices to its own.
+
+    In the beginning it moves them faster, so that they soon forget the untrained network.
+    """
 
     @torch.no_grad()
-    def update(averages: Any, values: Any, _count: Any) -> None:
+    def update(averages: Any, values: Any, count: Any) -> None:
+        kept = min(decay, (1 + int(count)) / (10 + int(count)))
         if averages[0].is_floating_point():
-            torch._foreach_lerp_(averages, values, 1 - decay)
+            torch._foreach_lerp_(averages, values, 1 - kept)
         else:
             torch._foreach_copy_(averages, values)
 

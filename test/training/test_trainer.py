@@ -66,16 +66,27 @@ def test_a_moving_average_has_the_counts_and_indices_of_the_network():
     assert averages[0].tolist() == [3, 5]
 
 
+def test_a_moving_average_forgets_the_untrained_network_first():
+    """Of a first value of 1 and zeros ever after, 6 % are left when the decay alone leaves 94 %."""
+    averages = [torch.ones(1)]
+    for count in range(1, 30):
+        _decayed_mean(0.998)(averages, [torch.zeros(1)], torch.tensor(count))
+    assert 0 < averages[0] < 0.06 < 0.94 < 0.998**29
+    late = [torch.ones(1)]
+    _decayed_mean(0.998)(late, [torch.zeros(1)], torch.tensor(100_000))
+    assert late[0] == pytest.approx(0.998)
+
+
 def test_the_moving_average_is_what_is_measured():
     """After the first step it is the network; then a decayed mean of the networks that followed.
 
     Of their batch norms' statistics as well.
     """
-    learner = trainer(ema=0.75)
+    learner = trainer(ema=0.125)  # which is less than what the average begins with
     learner.step(batch(0), 0, 0, 1e-2)
     first = floating(learner.network)
     learner.step(batch(1), 1, 0, 1e-2)
-    expected = 0.75 * first + 0.25 * floating(learner.network)
+    expected = 0.125 * first + 0.875 * floating(learner.network)
     assert learner.measured is not learner.network
     assert torch.allclose(floating(learner.measured), expected, atol=1e-6)
     assert trainer().measured.tasks == learner.measured.tasks
