@@ -29,7 +29,7 @@ _ALIKE = 8  # of 64 bits that may differ between hashes of the same picture
 # A border is within so much of one grey over all of its length, but for so many of its pixels;
 # where it ends, so many of them change.
 _BORDER_SPREAD, _BORDER_OUTLIERS, _BORDER_STEP = 6, 0.01, 0.3
-_COLOURLESS = 12  # least difference of channels that one pixel in 20 of a colour picture has
+_COLOURLESS = 6  # least difference of channels that one pixel in 20 of a colour picture has
 _UNIFORM = 12  # least standard deviation of grey
 
 
