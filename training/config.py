@@ -57,6 +57,9 @@ class Data(_Section):
     rotation: float = Field(0.0, ge=0, le=90)
     tint: float = Field(0.0, ge=0, lt=1)
     truth_stride: PositiveInt = 1
+    # A folder that ``training.label`` wrote, and the share of each mini-batch that comes from it.
+    photographs: Path | None = None
+    photographs_share: float = Field(0.5, gt=0, lt=1)
 
     @model_validator(mode="after")
     def _truth_divides_the_size(self) -> Data:
@@ -71,7 +74,7 @@ class Data(_Section):
     def _options_fit_the_data_set(self) -> Data:
         foreign = {
             "nyuv2": {"disparity_divisor"},
-            "cityscapes": {"classes", "raw_depth"},
+            "cityscapes": {"classes", "raw_depth", "photographs"},
         }[self.name]
         for name in sorted(foreign):
             if getattr(self, name) != type(self).model_fields[name].default:
@@ -146,16 +149,19 @@ class Optimiser(_Section):
 
 
 class Loss(_Section):
-    """What is added to eq. 6 and 7; nothing by default.
+    """What is added to eq. 6 and 7, nothing by default; and what depth of photographs is worth.
 
     Attributes:
         log_depth: weight of the mean |log d - log truth|, which weighs errors by the distance.
         squared_depth: weight of the mean (d - truth)^2, whose best answer is the mean of what may
             be true and not its median.
+        scale_free: the depth of photographs, whose camera is unknown, counts up to one factor an
+            image.
     """
 
     log_depth: NonNegativeFloat = 0.0
     squared_depth: NonNegativeFloat = 0.0
+    scale_free: bool = True
 
 
 class Config(_Section):

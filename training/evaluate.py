@@ -52,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     protocol.add_argument("--flip", action="store_true", help="mean with the mirror image")
     protocol.add_argument(
         "--scales",
-        type=_scales,
+        type=command.scales,
         default=(1.0,),
         metavar="S,S,...",
         help="mean over sizes of the input, such as 0.75,1,1.25",
@@ -162,13 +162,6 @@ def _numbers(result: Result, classes: Sequence[str]) -> dict[str, Any]:
 def _finite(values: Mapping[str, float]) -> dict[str, float | None]:
     """For JSON, which has no NaN: what is not there is null."""
     return {name: v if math.isfinite(v) else None for name, v in values.items()}
-
-
-def _scales(text: str) -> tuple[float, ...]:
-    try:
-        return tuple(float(number) for number in text.split(","))
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is not like 0.75,1,1.25") from error
 
 
 if __name__ == "__main__":

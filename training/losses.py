@@ -14,6 +14,7 @@ from torch.nn import functional
 from sosd_ros.labels import UNLABELLED
 from sosd_ros.network import Output
 
+from . import soft
 from .data.loader import Batch
 
 LEAST = 0.1  # metres, or pixels of disparity
@@ -74,6 +75,7 @@ def losses(
     *,
     log_depth: float = 0.0,
     squared_depth: float = 0.0,
+    scale_free: bool = True,
 ) -> dict[str, torch.Tensor]:
     """The loss of every task that ``output`` answers, by the task's name; 0 without any truth.
 
@@ -81,17 +83,33 @@ def losses(
         pixels: what to average over, if ``truth`` is only a part of the mini-batch.
         log_depth: weight of ``log_depth_sum`` beside eq. 7.
         squared_depth: weight of ``squared_depth_sum`` beside it.
+        scale_free: depth of photographs counts up to one factor an image.
     """
     pixels = pixels or known_pixels(truth)
     result = {}
     if output.depth is not None:
-        total = depth_sum(output.depth, truth.depth)
+        measured, said = _measured_and_said(truth)
+        total = depth_sum(output.depth, measured)
         if log_depth:
-            total = total + log_depth * log_depth_sum(output.depth, truth.depth)
+            total = total + log_depth * log_depth_sum(output.depth, measured)
         if squared_depth:
-            total = total + squared_depth * squared_depth_sum(output.depth, truth.depth)
+            total = total + squared_depth * squared_depth_sum(output.depth, measured)
+        if said is not None:
+            total = total + soft.log_depth_sum(output.depth, said, scale_free=scale_free)
         result["depth"] = total / pixels["depth"].clamp(min=1)
     if output.logits is not None:
-        total = semantic_sum(output.logits, truth.labels)
+        if truth.soft is None:
+            total = semantic_sum(output.logits, truth.labels)
+        else:
+            total = soft.semantic_sum(output.logits, truth.labels, truth.soft)
         result["semantic"] = total / pixels["semantic"].clamp(min=1)
     return result
+
+
+def _measured_and_said(truth: Batch) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Depth that is true, and depth of photographs; each NaN where the other one is."""
+    if truth.photograph is None:
+        return truth.depth, None
+    photograph = truth.photograph[:, None, None]
+    measured = truth.depth.masked_fill(photograph, torch.nan)
+    return measured, truth.depth.masked_fill(~photograph, torch.nan)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -17,7 +16,7 @@ import numpy as np
 
 from sosd_ros.progress import progress_bar
 
-from .data.files import write
+from .data.files import begin, write
 from .data.sample import DataError
 
 SIZE = (480, 640)  # the largest picture that is written
@@ -97,7 +96,7 @@ def prepare(out: Path, rules: Rules) -> list[Verdict]:
     if not rules.folders:
         raise DataError("there is nothing to prepare; name a folder of photographs")
     files = [(folder, path) for folder in rules.folders for path in pictures_in(Path(folder))]
-    _begin(out, rules)
+    begin(out / "rules.json", asdict(rules))
     verdicts = _read_verdicts(out / "sources.csv")
     for verdict, (folder, path) in zip(verdicts, files, strict=False):
         if (verdict.source, verdict.file) != (folder, _below(folder, path)):
@@ -313,22 +312,6 @@ def _bar(image: np.ndarray) -> _Bar:
         return _Bar(0, False)
     width = int(inside[0])
     return _Bar(width, bool(share[width : width + 4].max() > _BORDER_STEP))
-
-
-def _begin(out: Path, rules: Rules) -> None:
-    """Refuse to go on with other rules than this folder was begun with."""
-    now = json.loads(json.dumps(asdict(rules)))
-    place = out / "rules.json"
-    if not place.exists():
-        write(place, json.dumps(now, indent=1).encode())
-        return
-    then = json.loads(place.read_text())
-    if changed := [key for key in now if then.get(key) != now[key]]:
-        key = changed[0]
-        raise DataError(
-            f"{out} was begun with {key} {then.get(key)}, not {now[key]}; give the same options, "
-            "or choose another --out"
-        )
 
 
 def _read_verdicts(path: Path) -> list[Verdict]:

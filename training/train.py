@@ -11,6 +11,7 @@ import torch
 
 from . import atomic, checkpoint, command, distributed
 from .config import Config, dump, load
+from .data.photographs import Photographs
 from .data.sets import data_set, default_root
 from .device import checked_device
 from .imagenet import create_network, normalisation
@@ -72,6 +73,8 @@ def _train(config: Config, arguments: argparse.Namespace, device: str, signals: 
     root = arguments.data or default_root(config.data.name)
     training, validation = data.open(root, "train"), data.open(root, "val")
     check_splits(config, training, validation)
+    labelled = config.data.photographs
+    photographs = None if labelled is None else Photographs(labelled, data)
 
     torch.manual_seed(config.seed)
     network = create_network(
@@ -82,7 +85,7 @@ def _train(config: Config, arguments: argparse.Namespace, device: str, signals: 
     if start is not None and started is not None:
         copy_into(network, started, start)
     trainer = Trainer(config, network, normalisation(config.network.backbone), device)
-    training_run = Run(trainer, data, training, validation, out)
+    training_run = Run(trainer, data, training, validation, out, photographs)
     if state is not None:
         training_run.load_state_dict(state)
     out.mkdir(parents=True, exist_ok=True)
