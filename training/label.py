@@ -6,6 +6,7 @@ Given again after a stop, it goes on where it was.
 from __future__ import annotations
 
 import argparse
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -37,12 +38,14 @@ class Teachers(NamedTuple):
 
     Attributes:
         models: of the same classes, with depth in metres.
+        sha256: of their files.
         data: what they were trained on.
         protocol: the views in which each of them gets to see a picture.
         device: of torch.
     """
 
     models: Sequence[Model]
+    sha256: Sequence[str]
     data: DataSet
     protocol: Protocol
     device: str
@@ -107,7 +110,8 @@ def open_teachers(paths: Sequence[Path], protocol: Protocol, device: str) -> Tea
             f"{paths[0]} has no class {sorted(missing)[0]}, by which rooms are told; use teachers "
             "of NYU Depth v2"
         )
-    return Teachers(models, data_set(models[0].data), protocol, device)
+    sha256 = [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths]
+    return Teachers(models, sha256, data_set(models[0].data), protocol, device)
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -129,8 +133,8 @@ def run(arguments: argparse.Namespace) -> None:
     teachers = open_teachers(arguments.teachers, protocol, device)
     settings = {
         "classes": teachers.models[0].manifest.labels.names,
-        "teachers": [model.origin for model in teachers.models],
-        "views": str(protocol),
+        "teachers": teachers.sha256,
+        "scales": protocol.scales,
     }
     begin(out / "meta.json", settings)
     kept = [
