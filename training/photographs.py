@@ -25,9 +25,9 @@ QUALITY = 92  # of JPEG
 KEPT = "kept"
 
 _ALIKE = 8  # of 64 bits that may differ between hashes of the same picture
-# A border is within so much of one grey over all of its length, but for so many of its pixels;
-# where it ends, so many of them change.
-_BORDER_SPREAD, _BORDER_OUTLIERS, _BORDER_STEP = 6, 0.01, 0.3
+# A bar has one grey, give or take so much, but for so many of its pixels; where it ends, so many of
+# them change.
+_BAR_SPREAD, _BAR_OUTLIERS, _BAR_STEP = 6, 0.01, 0.3
 _COLOURLESS = 6  # least difference of channels that one pixel in 20 of a colour picture has
 _UNIFORM = 12  # least standard deviation of grey
 
@@ -303,15 +303,17 @@ def _bar(image: np.ndarray) -> _Bar:
     """The rows from the top on that have one grey."""
     first = image[0].astype(int)
     grey = np.median(first, axis=0)
-    if np.ptp(grey) > _BORDER_SPREAD:
+    if np.ptp(grey) > _BAR_SPREAD:
         return _Bar(0, False)
-    differs = (np.abs(image.astype(np.int16) - grey.astype(np.int16)) > _BORDER_SPREAD).any(axis=2)
+    differs = (np.abs(image.astype(np.int16) - grey.astype(np.int16)) > _BAR_SPREAD).any(axis=2)
     share = differs.mean(axis=1)
-    inside = np.flatnonzero(share > _BORDER_OUTLIERS)
+    inside = np.flatnonzero(share > _BAR_OUTLIERS)
     if not len(inside) or not inside[0]:
         return _Bar(0, False)
     width = int(inside[0])
-    return _Bar(width, bool(share[width : width + 4].max() > _BORDER_STEP))
+    # Compression has smeared the picture into the bar, as far as its blocks of 8 pixels reach.
+    steps = np.flatnonzero(share[width : width + 10] > _BAR_STEP)
+    return _Bar(width + int(steps[0]), True) if len(steps) else _Bar(width, False)
 
 
 def _read_verdicts(path: Path) -> list[Verdict]:

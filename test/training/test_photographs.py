@@ -58,6 +58,14 @@ def test_bars_are_cut_off_and_little_more(bars, grey):
     assert 396 <= box.width <= 400 and 296 <= box.height <= 300
 
 
+def test_a_bar_into_which_compression_has_smeared_the_picture_is_cut_off():
+    """Of the picture's edge only a few pixels reach into it, and farther than the others."""
+    image = framed(picture(1), bottom=24)
+    image[300:306, 40:60] = 230
+    box = trimmed(image)
+    assert 296 <= box.height <= 306
+
+
 def test_bars_within_bars_are_cut_off_too():
     inner = framed(picture(1), left=30, right=30, grey=0)
     box = trimmed(framed(inner, top=20, bottom=20, left=20, right=20))
