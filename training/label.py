@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -42,6 +42,7 @@ class Teachers(NamedTuple):
         data: what they were trained on.
         protocol: the views in which each of them gets to see a picture.
         device: of torch.
+        bfloat16: whether they compute in it, which is quicker where the processor has it.
     """
 
     models: Sequence[Model]
@@ -49,23 +50,15 @@ class Teachers(NamedTuple):
     data: DataSet
     protocol: Protocol
     device: str
+    bfloat16: bool = False
 
     @torch.inference_mode()
     def answer(self, image: np.ndarray, size: tuple[int, int]) -> Answer:
         """What they say of (H, W, 3) uint8 RGB, at (height, width)."""
         images = torch.from_numpy(image)[None].to(self.device)
         scores, log_depths = [], []
-        for model in self.models:
-            manifest = model.manifest
-            for view in view_answers(
-                model.network,
-                images,
-                self.data,
-                manifest.input_size,
-                Normalisation(manifest.mean, manifest.std),
-                self.protocol,
-                size,
-            ):
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=self.bfloat16):
+            for view in self._views(images, size):
                 scores.append(view["semantic"][0].float().softmax(0))
                 log_depths.append(view["depth"][0].float().clamp(min=LEAST).log())
         spread, mean = torch.std_mean(torch.stack(log_depths), 0, correction=0)
@@ -76,6 +69,21 @@ class Teachers(NamedTuple):
             mean.exp().cpu().numpy(),
             spread.cpu().numpy(),
         )
+
+    def _views(
+        self, images: torch.Tensor, size: tuple[int, int]
+    ) -> Iterator[dict[str, torch.Tensor]]:
+        for model in self.models:
+            manifest = model.manifest
+            yield from view_answers(
+                model.network,
+                images,
+                self.data,
+                manifest.input_size,
+                Normalisation(manifest.mean, manifest.std),
+                self.protocol,
+                size,
+            )
 
 
 def shows_a_room(answer: Answer, labels: LabelSet) -> bool:
@@ -131,10 +139,12 @@ def run(arguments: argparse.Namespace) -> None:
     check_names(listing, names)
     protocol = Protocol(flip=True, scales=arguments.scales)
     teachers = open_teachers(arguments.teachers, protocol, device)
+    teachers = teachers._replace(bfloat16=arguments.bfloat16)
     settings = {
         "classes": teachers.models[0].manifest.labels.names,
         "teachers": teachers.sha256,
         "scales": protocol.scales,
+        "bfloat16": teachers.bfloat16,
     }
     begin(out / "meta.json", settings)
     kept = [
@@ -200,6 +210,9 @@ def _parser() -> argparse.ArgumentParser:
         default=(0.75, 1.0, 1.25),
         metavar="S,S,...",
         help="mean over sizes of the input, each with the mirror image (0.75,1,1.25)",
+    )
+    parser.add_argument(
+        "--bfloat16", action="store_true", help="teachers compute in it: quicker on new processors"
     )
     command.add_device_option(parser)
     return parser

@@ -104,6 +104,15 @@ def test_depth_is_the_geometric_mean_and_spread_that_of_its_logarithm(small_weig
     assert (both.scores[..., 0] <= np.maximum(plain.scores, mirrored.scores[:, ::-1])[..., 0]).all()
 
 
+def test_teachers_in_bfloat16_say_almost_the_same(small_weights, photographs):
+    image = read_colour(photographs / "rgb" / "photo1.jpg")
+    teachers = label.open_teachers([small_weights], Protocol(), "cpu")
+    exact = teachers.answer(image, SIZE)
+    quick = teachers._replace(bfloat16=True).answer(image, SIZE)
+    assert quick.depth.dtype == np.float32 and (quick.depth != exact.depth).any()
+    np.testing.assert_allclose(quick.depth, exact.depth, rtol=0.05)
+
+
 def test_a_picture_in_which_teachers_see_no_room_is_left_out(run_label, monkeypatch, tmp_path):
     monkeypatch.setattr(label, "_LEAST_ROOM", 1.0)
     root = run_label()
