@@ -277,6 +277,7 @@ def test_an_epoch_is_one_of_the_true_data(nyuv2_root, labelled):
     """Two of its four samples in each of two mini-batches, and photographs between them."""
     mixed = batches(nyuv2_root, labelled)
     assert len(mixed) == 2
+    drawn = []
     for epoch in (0, 1):
         made = list(mixed.epoch(epoch))
         for batch in made:
@@ -285,6 +286,9 @@ def test_an_epoch_is_one_of_the_true_data(nyuv2_root, labelled):
             assert not batch.soft[~batch.photograph].any()
         own = [name for batch in made for name in batch.names if not name.startswith("photo")]
         assert sorted(own) == ["0001", "0002", "0003", "0004"]
+        drawn += [name for batch in made for name in batch.names if name.startswith("photo")]
+    # Three photographs in eight places of two epochs: all come before one comes again.
+    assert sorted(drawn[:3]) == sorted(drawn[3:6]) == ["photo0", "photo1", "photo2"]
 
 
 def test_mixed_batches_are_the_same_whoever_makes_them_and_from_wherever(nyuv2_root, labelled):
