@@ -154,19 +154,23 @@ class Photographs:
         depth = np.where(answer.spread > DOUBT, np.nan, answer.depth)
         target = image.shape[1], image.shape[0]
         depth = cv2.resize(depth, target, interpolation=cv2.INTER_NEAREST_EXACT)
-        # Where pixels come from tells all that they bring along.
+        # Where pixels come from tells all that they bring along; the last place is outside.
         moved = augment(Sample(image, depth, _places(target)), size, data, random)
-        outside = moved.labels == UNLABELLED
-        places = np.where(outside, 0, moved.labels - _FIRST).astype(np.intp)
-        classes = answer.classes.reshape(-1, BEST)[places]
-        scores = answer.scores.reshape(-1, BEST)[places]
-        share = np.rint(255 * scores / scores.sum(-1, keepdims=True).clip(SCORE_UNIT))
-        labels = np.where(outside, np.uint8(UNLABELLED), classes[..., 0])
-        soft = np.concatenate([classes[..., 1:], share[..., 1:].astype(np.uint8)], -1)
+        places = moved.labels.astype(np.intp) - _FIRST
+        labels = np.append(answer.classes[..., 0], np.uint8(UNLABELLED))[places]
+        soft = np.append(_soft(answer), np.uint32(0))[places]
+        soft = soft[..., None].view(np.uint8)
         return SoftSample(moved.image, moved.depth, labels, soft, True)
 
 
-_FIRST = UNLABELLED + 1  # so that no place is what transforms write outside of the picture
+def _soft(answer: Answer) -> np.ndarray:
+    """(H, W) uint32: the four bytes of ``SoftSample.soft``, with probabilities that sum to 1."""
+    share = np.rint(255 * answer.scores / answer.scores.sum(-1, keepdims=True).clip(SCORE_UNIT))
+    parts = [answer.classes[..., 1:], share[..., 1:].astype(np.uint8)]
+    return np.concatenate(parts, -1).view(np.uint32)[..., 0]
+
+
+_FIRST = UNLABELLED + 1  # so that what transforms write outside of the picture is place -1
 
 
 @lru_cache(16)
