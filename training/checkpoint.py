@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import pickle
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +26,7 @@ def save(content: dict[str, Any], first: Path, *others: Path) -> None:
     """Write a checkpoint under one or more names, in their order; each whole or not at all."""
     atomic.make(first, lambda partial: torch.save(content, partial))
     for other in others:
-        atomic.make(other, lambda partial: _link(first, partial))
+        atomic.make(other, lambda partial: atomic.link(first, partial))
 
 
 def keep_last(folder: Path, count: int) -> None:
@@ -36,15 +34,6 @@ def keep_last(folder: Path, count: int) -> None:
     if count:
         for old in sorted(folder.glob("epoch_*.pt"))[:-count]:
             old.unlink()
-
-
-def _link(source: Path, target: Path) -> None:
-    """The same file under another name, or a copy where the file system has no links."""
-    target.unlink(missing_ok=True)
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)
 
 
 def load(path: Path) -> dict[str, Any]:

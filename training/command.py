@@ -72,6 +72,14 @@ def not_negative(text: str) -> int:
     return int(text)
 
 
+def scales(text: str) -> tuple[float, ...]:
+    """An option's value that lists sizes of a network's input, relative to its own."""
+    try:
+        return tuple(float(number) for number in text.split(","))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not like 0.75,1,1.25") from error
+
+
 def check_out(option: str, path: Path, *, folder: bool = False) -> None:
     """Refuse a place that nothing can be written to, before anything that takes time.
 

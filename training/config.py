@@ -64,6 +64,9 @@ class Data(_Section):
     noise: NonNegativeFloat = 0.0
     cutmix: float = Field(0.0, ge=0, le=1)
     truth_stride: PositiveInt = 1
+    # A folder that ``training.label`` wrote, and the share of each mini-batch that comes from it.
+    photographs: Path | None = None
+    photographs_share: float = Field(0.5, gt=0, lt=1)
 
     @property
     def validation(self) -> str:
@@ -83,7 +86,7 @@ class Data(_Section):
     def _options_fit_the_data_set(self) -> Data:
         foreign = {
             "nyuv2": {"disparity_divisor"},
-            "cityscapes": {"split", "classes", "raw_depth"},
+            "cityscapes": {"split", "classes", "raw_depth", "photographs"},
         }[self.name]
         for name in sorted(foreign):
             if getattr(self, name) != type(self).model_fields[name].default:
@@ -171,24 +174,27 @@ class Optimiser(_Section):
 
 
 class Loss(_Section):
-    """What is added to eq. 6 and 7; nothing by default.
+    """What is added to eq. 6 and 7, nothing by default; and what depth of photographs is worth.
 
     Attributes:
         log_depth: weight of the mean |log d - log truth|, which weighs errors by the distance.
         squared_depth: weight of the mean (d - truth)^2, whose best answer is the mean of what may
             be true and not its median.
         scale_invariant: weight of the scale-invariant error of log depth (Eigen et al., 2014).
-        scale_free: how much of it one factor for each image may take away.
+        scale_invariance: how much of it one factor for each image may take away.
         gradient: weight of how far differences of log depth between near pixels err.
         spread: weight of the likelihood that the spread gives to the truth, if there is a spread.
+        scale_free: the depth of photographs, whose camera is unknown, counts up to one factor an
+            image.
     """
 
     log_depth: NonNegativeFloat = 0.0
     squared_depth: NonNegativeFloat = 0.0
     scale_invariant: NonNegativeFloat = 0.0
-    scale_free: float = Field(0.85, ge=0, le=1)
+    scale_invariance: float = Field(0.85, ge=0, le=1)
     gradient: NonNegativeFloat = 0.0
     spread: NonNegativeFloat = 0.2
+    scale_free: bool = True
 
 
 class Config(_Section):

@@ -70,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     protocol.add_argument("--flip", action="store_true", help="mean with the mirror image")
     protocol.add_argument(
         "--scales",
-        type=_scales,
+        type=command.scales,
         default=(1.0,),
         metavar="S,S,...",
         help="mean over sizes of the input, such as 0.75,1,1.25",
@@ -213,13 +213,6 @@ def _data(trained: Data, arguments: argparse.Namespace) -> Data:
             "raw_depth": trained.raw_depth if arguments.raw_depth is None else arguments.raw_depth,
         }
     )
-
-
-def _scales(text: str) -> tuple[float, ...]:
-    try:
-        return tuple(float(number) for number in text.split(","))
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is not like 0.75,1,1.25") from error
 
 
 if __name__ == "__main__":

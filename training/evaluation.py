@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -362,26 +362,50 @@ def _answers(
         ``depth`` (N, H, W) in the data set's unit, and its ``spread``; ``semantic``
         (N, classes, H, W), the larger the likelier.
     """
-    size = (images.shape[1], images.shape[2])
     views = protocol.views()
     sums: dict[str, torch.Tensor] = {}
-    for scale, mirrored in views:
+    for view in view_answers(network, images, data_set, trained_size, normalisation, protocol):
+        if "semantic" in view and len(views) > 1:
+            # Probabilities have one measure in all views; a single view needs none, and is
+            # answered by its logits, as on the robot.
+            view["semantic"] = view["semantic"].softmax(1)
+        for task, answer in view.items():
+            sums[task] = sums.get(task, 0) + answer
+    return {task: total / len(views) for task, total in sums.items()}
+
+
+def view_answers(
+    network: Network,
+    images: torch.Tensor,
+    data_set: DataSet,
+    trained_size: tuple[int, int],
+    normalisation: Normalisation,
+    protocol: Protocol,
+    size: tuple[int, int] | None = None,
+) -> Iterator[dict[str, torch.Tensor]]:
+    """What the network answers to each view of (N, H, W, 3) images, by task.
+
+    Args:
+        size: (height, width) of the answers; the images' own if empty.
+
+    Yields:
+        ``depth`` (N, *size) in the data set's unit; ``semantic`` (N, classes, *size) logits.
+        Answers to mirror images are mirrored back.
+    """
+    image_size = (images.shape[1], images.shape[2])
+    for scale, mirrored in protocol.views():
         scaled = (round(trained_size[0] * scale), round(trained_size[1] * scale))
-        seen = input_size(size, scaled)
+        seen = input_size(image_size, scaled)
         inputs = prepare(images, seen, *normalisation)
-        output = network(inputs.flip(-1) if mirrored else inputs, size=size)
+        output = network(inputs.flip(-1) if mirrored else inputs, size=size or image_size)
         view = {}
         if output.depth is not None:
             view["depth"] = output.depth * correction(data_set, seen, trained_size)
         if output.spread is not None:
             view["spread"] = output.spread  # of log depth, which no factor changes
         if output.logits is not None:
-            # Probabilities have one measure in all views; a single view needs none, and is
-            # answered by its logits, as on the robot.
-            view["semantic"] = output.logits.softmax(1) if protocol.averages else output.logits
-        for task, answer in view.items():
-            sums[task] = sums.get(task, 0) + (answer.flip(-1) if mirrored else answer)
-    return {task: total / len(views) for task, total in sums.items()}
+            view["semantic"] = output.logits
+        yield {task: answer.flip(-1) if mirrored else answer for task, answer in view.items()}
 
 
 def correction(data_set: DataSet, seen: tuple[int, int], trained: tuple[int, int]) -> float:

@@ -17,6 +17,7 @@ from sosd_ros.progress import progress_bar
 from . import checkpoint, distributed
 from .config import Config
 from .data.loader import Batch, TrainingBatches
+from .data.photographs import Photographs
 from .data.sample import DataSet, Samples
 from .evaluation import evaluate
 from .log import Log
@@ -53,6 +54,7 @@ class Run:
         data: the data set.
         training, validation: its splits.
         out: the folder of checkpoints and logs.
+        photographs: that are learned from besides.
 
     Raises:
         ValueError: if there are fewer samples than make a batch, a sample is in both splits, or
@@ -60,7 +62,13 @@ class Run:
     """
 
     def __init__(
-        self, trainer: Trainer, data: DataSet, training: Samples, validation: Samples, out: Path
+        self,
+        trainer: Trainer,
+        data: DataSet,
+        training: Samples,
+        validation: Samples,
+        out: Path,
+        photographs: Photographs | None = None,
     ) -> None:
         self.trainer, self.config, self.data = trainer, trainer.config, data
         self.validation, self.out = validation, out
@@ -76,6 +84,8 @@ class Run:
             pin_memory=trainer.device.startswith("cuda"),
             rank=distributed.rank(),
             processes=distributed.processes(),
+            photographs=photographs,
+            photographs_share=self.config.data.photographs_share,
         )
         self.progress = Progress()
 

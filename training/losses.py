@@ -14,6 +14,7 @@ from torch.nn import functional
 from sosd_ros.labels import UNLABELLED
 from sosd_ros.network import Output
 
+from . import soft
 from .config import Loss
 from .data.loader import Batch
 
@@ -124,32 +125,48 @@ def losses(
 
     Args:
         pixels: what to average over, if ``truth`` is only a part of the mini-batch.
-        weights: of what is added to eq. 7.
+        weights: of what is added to eq. 7, and what photographs teach.
     """
     pixels = pixels or known_pixels(truth)
     result = {}
     if output.depth is not None:
-        total = _whole_depth_sum(output.depth, truth.depth, weights)
-        if output.spread is not None:
-            spread = spread_sum(output.spread, output.depth, truth.depth)
-            total = total + weights.spread * spread
+        measured, said = _measured_and_said(truth)
+        total = _measured_sum(output, output.depth, measured, weights)
+        if said is not None:
+            total = total + soft.log_depth_sum(output.depth, said, scale_free=weights.scale_free)
         result["depth"] = total / pixels["depth"].clamp(min=1)
     if output.logits is not None:
-        total = semantic_sum(output.logits, truth.labels)
+        if truth.soft is None:
+            total = semantic_sum(output.logits, truth.labels)
+        else:
+            total = soft.semantic_sum(output.logits, truth.labels, truth.soft)
         result["semantic"] = total / pixels["semantic"].clamp(min=1)
     return result
 
 
-def _whole_depth_sum(depth: torch.Tensor, truth: torch.Tensor, weights: Loss) -> torch.Tensor:
+def _measured_sum(
+    output: Output, depth: torch.Tensor, truth: torch.Tensor, weights: Loss
+) -> torch.Tensor:
+    """What depth that was measured teaches; what is off costs nothing."""
     total = depth_sum(depth, truth)
-    # What is off costs nothing.
     if weights.log_depth:
         total = total + weights.log_depth * log_depth_sum(depth, truth)
     if weights.squared_depth:
         total = total + weights.squared_depth * squared_depth_sum(depth, truth)
     if weights.scale_invariant:
-        share = weights.scale_free
-        total = total + weights.scale_invariant * scale_invariant_sum(depth, truth, share)
+        error = scale_invariant_sum(depth, truth, weights.scale_invariance)
+        total = total + weights.scale_invariant * error
     if weights.gradient:
         total = total + weights.gradient * gradient_sum(depth, truth)
+    if weights.spread and output.spread is not None:
+        total = total + weights.spread * spread_sum(output.spread, depth, truth)
     return total
+
+
+def _measured_and_said(truth: Batch) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Depth that is true, and depth of photographs; each NaN where the other one is."""
+    if truth.photograph is None:
+        return truth.depth, None
+    photograph = truth.photograph[:, None, None]
+    measured = truth.depth.masked_fill(photograph, torch.nan)
+    return measured, truth.depth.masked_fill(~photograph, torch.nan)

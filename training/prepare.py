@@ -1,5 +1,7 @@
 """Write a data set as training reads it: ``python -m training.prepare nyuv2`` or ``cityscapes``.
 
+``photographs`` cleans pictures of rooms that nobody has labelled, for ``training.label``.
+
 Given again after a stop, a command goes on where it was.
 """
 
@@ -14,7 +16,7 @@ import numpy as np
 from sosd_ros.labels import NYU13, NYU40
 from sosd_ros.progress import progress_bar
 
-from . import command
+from . import command, photographs
 from .data import cityscapes, nyuv2
 from .data.cityscapes import Cityscapes, StereoCamera
 from .data.files import read_sample, write, write_png
@@ -81,6 +83,22 @@ def prepare_cityscapes(arguments: argparse.Namespace) -> None:
             raise DataError(f"{out} has frames of {split} that {root} lacks; choose another --out")
         _verify(cache, size, f"verify {split}")
     _report(out, {split: samples.names for split, samples in official.items()}, size)
+
+
+def prepare_photographs(arguments: argparse.Namespace) -> None:
+    """Pictures of 4:3 from folders of photographs, without bars, repetitions and what is no use."""
+    out: Path = arguments.out
+    command.check_out("--out", out, folder=True)
+    rules = photographs.Rules(
+        (*map(str, arguments.folders), *map(str, arguments.squeezed)),
+        tuple(map(str, arguments.squeezed)),
+        tuple(map(str, arguments.unlike)),
+        arguments.short_side,
+    )
+    verdicts = photographs.prepare(out, rules)
+    print(photographs.table(verdicts))
+    kept = sum(verdict.verdict == photographs.KEPT for verdict in verdicts)
+    print(f"{out}: {kept} photographs; what became of each file is in {out / 'sources.csv'}")
 
 
 def _cache(
@@ -160,6 +178,37 @@ def _parser() -> argparse.ArgumentParser:
         "--size", type=_size, default=(256, 512), help="HEIGHTxWIDTH (256x512, the paper's)"
     )
     city.set_defaults(prepare=prepare_cityscapes)
+
+    photos = commands.add_parser(
+        "photographs", help="pictures of rooms without labels, for python -m training.label"
+    )
+    photos.add_argument(
+        "folders",
+        type=Path,
+        nargs="*",
+        help="of pictures, the best first: of what is alike one stays",
+    )
+    photos.add_argument("--out", type=Path, required=True, help="folder to write")
+    photos.add_argument(
+        "--squeezed",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="DIR",
+        help="further folders, whose square files are pictures of 4:3 that were squeezed",
+    )
+    photos.add_argument(
+        "--unlike",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="DIR",
+        help="leave out what is like a picture of these folders, such as those to be measured on",
+    )
+    photos.add_argument(
+        "--short-side", type=command.positive, default=240, help="least height (%(default)s)"
+    )
+    photos.set_defaults(prepare=prepare_photographs)
     return parser
 
 

@@ -11,6 +11,7 @@ import torch
 
 from . import atomic, checkpoint, command, distributed
 from .config import Config, dump, load
+from .data.photographs import Photographs
 from .data.sample import median_depth
 from .data.sets import data_set, default_root
 from .device import checked_device
@@ -74,6 +75,8 @@ def _train(config: Config, arguments: argparse.Namespace, device: str, signals: 
     training = data.open(root, config.data.split)
     validation = data.open(root, config.data.validation)
     check_splits(config, training, validation)
+    labelled = config.data.photographs
+    photographs = None if labelled is None else Photographs(labelled, data)
 
     torch.manual_seed(config.seed)
     network = create_network(
@@ -86,7 +89,7 @@ def _train(config: Config, arguments: argparse.Namespace, device: str, signals: 
     elif state is None and config.network.depth_form == "log" and "depth" in network.tasks:
         network.begin_at(median_depth(training))
     trainer = Trainer(config, network, normalisation(config.network.backbone), device)
-    training_run = Run(trainer, data, training, validation, out)
+    training_run = Run(trainer, data, training, validation, out, photographs)
     if state is not None:
         training_run.load_state_dict(state)
     out.mkdir(parents=True, exist_ok=True)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path, PurePath
+from typing import Any
 
 import cv2
 import numpy as np
@@ -28,7 +30,7 @@ def read_sample(image: Path, depth: Path, labels: Path) -> Sample:
         DataError: naming the file that cannot be read, is damaged, or has another type or size
             than it should; or a depth map without any depth.
     """
-    sample = Sample(_read_colour(image), _read_grey(depth, np.uint16), _read_grey(labels, np.uint8))
+    sample = Sample(read_colour(image), read_grey(depth, np.uint16), read_grey(labels, np.uint8))
     for path, pixels in ((depth, sample.depth), (labels, sample.labels)):
         if pixels.shape != sample.image.shape[:2]:
             raise DataError(
@@ -51,7 +53,7 @@ def write_png(path: Path, pixels: np.ndarray) -> None:
     """
     colour = pixels.ndim == 3
     try:
-        present = _read_colour(path) if colour else _read_grey(path, pixels.dtype)
+        present = read_colour(path) if colour else read_grey(path, pixels.dtype)
     except DataError:
         pass
     else:
@@ -75,6 +77,25 @@ def write(path: Path, content: bytes) -> None:
             f"cannot write {path}: {error.strerror}; mend that and give the same command again, "
             "it goes on where it stopped"
         ) from error
+
+
+def begin(path: Path, settings: dict[str, Any]) -> None:
+    """Write with which settings a folder is begun, or see that it was begun with the same.
+
+    Raises:
+        DataError: naming a setting that is another one now.
+    """
+    now = json.loads(json.dumps(settings))
+    if not path.exists():
+        write(path, json.dumps(now, indent=1).encode())
+        return
+    then = json.loads(path.read_text())
+    for key in now:
+        if then.get(key) != now[key]:
+            raise DataError(
+                f"{path.parent} was begun with {key} {then.get(key)}, not {now[key]}; give the "
+                "same options, or choose another --out"
+            )
 
 
 def check_names(where: Path, names: Sequence[str]) -> None:
@@ -105,11 +126,13 @@ def listed(things: Sequence[object], limit: int = 20) -> str:
     return "\n".join(lines)
 
 
-def _read_colour(path: Path) -> np.ndarray:
+def read_colour(path: Path) -> np.ndarray:
+    """(H, W, 3) uint8 RGB. Raises DataError as :func:`read_sample` does."""
     return cv2.cvtColor(_decode(path, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
 
 
-def _read_grey(path: Path, dtype: np.typing.DTypeLike) -> np.ndarray:
+def read_grey(path: Path, dtype: np.typing.DTypeLike) -> np.ndarray:
+    """(H, W) of that type. Raises DataError as :func:`read_sample` does."""
     pixels = _decode(path, cv2.IMREAD_UNCHANGED)
     if pixels.ndim != 2 or pixels.dtype != dtype:
         channels = 1 if pixels.ndim == 2 else pixels.shape[2]

@@ -6,7 +6,8 @@ import math
 import os
 import signal
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from operator import itemgetter
 from threading import Thread
 from typing import Any, NamedTuple
 
@@ -17,6 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from training import distributed
 
+from .photographs import Mix, Photographs, SoftSample, certain
 from .sample import DataError, DataSet, Sample, Samples
 from .transforms import augment, cut_and_mix
 
@@ -33,23 +35,34 @@ class Batch(NamedTuple):
         depth: (N, H, W) float32 in the data set's unit, NaN where unknown.
         labels: (N, H, W) uint8, 255 unlabelled.
         names: of the samples, for messages to people.
+        soft: (N, H, W, 4) uint8, if some are photographs: see ``photographs.SoftSample``.
+        photograph: (N,) bool, which are.
     """
 
     images: torch.Tensor
     depth: torch.Tensor
     labels: torch.Tensor
     names: tuple[str, ...] = ()
+    soft: torch.Tensor | None = None
+    photograph: torch.Tensor | None = None
 
     def to(self, device: str | torch.device) -> Batch:
         """The same on a device."""
-        images, depth, labels = (part.to(device, non_blocking=True) for part in self[:3])
-        return Batch(images, depth, labels, self.names)
+        return self._each(lambda part: part.to(device, non_blocking=True), self.names)
 
     def split(self, parts: int) -> list[Batch]:
         """As ``parts`` batches of the same length."""
         length = len(self.images) // parts
         slices = (slice(start, start + length) for start in range(0, len(self.images), length))
-        return [Batch(self.images[s], self.depth[s], self.labels[s], self.names[s]) for s in slices]
+        return [self._each(itemgetter(s), self.names[s]) for s in slices]
+
+    def _each(
+        self, change: Callable[[torch.Tensor], torch.Tensor], names: tuple[str, ...]
+    ) -> Batch:
+        images, depth, labels = (change(part) for part in self[:3])
+        soft = None if self.soft is None else change(self.soft)
+        photograph = None if self.photograph is None else change(self.photograph)
+        return Batch(images, depth, labels, names, soft, photograph)
 
 
 class _Key(NamedTuple):
@@ -61,37 +74,78 @@ class _Key(NamedTuple):
 
 
 class _Order:
-    """The batches of one epoch as lists of keys: this process's share of every batch."""
+    """The batches of one epoch as lists of keys: this process's share of every batch.
 
-    def __init__(self, samples: int, batch_size: int, seed: int, rank: int, processes: int):
+    Photographs are counted behind the samples.
+    """
+
+    def __init__(
+        self, samples: int, batch_size: int, seed: int, rank: int, processes: int, mix: Mix
+    ):
         self.samples, self.batch_size, self.seed = samples, batch_size, seed
         self.share = range(rank * batch_size // processes, (rank + 1) * batch_size // processes)
+        self.mix = mix
         self.epoch = self.start = 0
 
     def __len__(self) -> int:
-        return self.samples // self.batch_size
+        return self.samples // (self.batch_size - self.mix.in_batch)
 
     def __iter__(self) -> Iterator[list[_Key]]:
         order = np.random.default_rng((self.seed, self.epoch)).permutation(self.samples)
         for batch in range(self.start, len(self)):
-            positions = (batch * self.batch_size + place for place in self.share)
-            yield [_Key(self.epoch, position, int(order[position])) for position in positions]
+            yield [
+                _Key(self.epoch, batch * self.batch_size + place, self._sample(order, batch, place))
+                for place in self.share
+            ]
+
+    def _sample(self, order: np.ndarray, batch: int, place: int) -> int:
+        photograph = self.mix.photograph(self.epoch * len(self) + batch, place)
+        if photograph is not None:
+            return self.samples + photograph
+        own = self.batch_size - self.mix.in_batch
+        return int(order[batch * own + place - self.mix.before(place)])
 
 
 class _Augmented(Dataset):
-    def __init__(self, samples: Samples, data: DataSet, size: tuple[int, int], seed: int) -> None:
+    def __init__(
+        self,
+        samples: Samples,
+        data: DataSet,
+        size: tuple[int, int],
+        seed: int,
+        photographs: Photographs | None,
+    ) -> None:
         self.samples, self.data, self.size, self.seed = samples, data, size, seed
+        self.photographs = photographs
 
-    def __getitem__(self, key: _Key) -> tuple[Sample, str] | DataError:
+    def __getitem__(self, key: _Key) -> tuple[Sample | SoftSample, str] | DataError:
         random = np.random.default_rng((self.seed, key.epoch, key.position))
         try:
-            sample = augment(self.samples[key.sample], self.size, self.data, random)
+            sample, name = self._augmented(key.sample, random)
             if self.data.cutmix and random.random() < self.data.cutmix:
-                other = self.samples[int(random.integers(len(self.samples)))]
-                sample = cut_and_mix(sample, augment(other, self.size, self.data, random), random)
+                other, _ = self._augmented(self._alike(key.sample, random), random)
+                sample = cut_and_mix(sample, other, random)
         except DataError as error:
             return error
-        return sample, self.samples.names[key.sample]
+        return sample, name
+
+    def _alike(self, index: int, random: np.random.Generator) -> int:
+        """Any of the samples of the same kind: with true depth, or photographs."""
+        count = len(self.samples)
+        if self.photographs is None or index < count:
+            return int(random.integers(count))
+        return count + int(random.integers(len(self.photographs)))
+
+    def _augmented(
+        self, index: int, random: np.random.Generator
+    ) -> tuple[Sample | SoftSample, str]:
+        count = len(self.samples)
+        if self.photographs is not None and index >= count:
+            photograph = self.photographs.augmented(index - count, self.size, self.data, random)
+            return photograph, self.photographs.names[index - count]
+        sample = augment(self.samples[index], self.size, self.data, random)
+        name = self.samples.names[index]
+        return (sample if self.photographs is None else certain(sample)), name
 
 
 class TrainingBatches:
@@ -109,6 +163,11 @@ class TrainingBatches:
         workers: processes that decode and augment; 0 to do it in this one.
         pin_memory: for the way to a GPU.
         rank, processes: which share is wanted.
+        photographs: of which each mini-batch has some besides; an epoch is one of the samples.
+        photographs_share: of a mini-batch.
+
+    Raises:
+        ValueError: if that share is none or all of a mini-batch.
     """
 
     def __init__(
@@ -123,12 +182,18 @@ class TrainingBatches:
         pin_memory: bool = False,
         rank: int = 0,
         processes: int = 1,
+        photographs: Photographs | None = None,
+        photographs_share: float = 0.0,
     ) -> None:
-        self._order = _Order(len(samples), batch_size, seed, rank, processes)
-        share = len(self._order.share)
-        workers = _fitting(workers, _bytes(share, *size))
+        if photographs is None:
+            mix = Mix(batch_size, 0, 0, seed)
+        else:
+            mix = Mix(batch_size, len(photographs), photographs_share, seed)
+        self._order = _Order(len(samples), batch_size, seed, rank, processes, mix)
+        bytes_ = _bytes(len(self._order.share), *size, soft=photographs is not None)
+        workers = _fitting(workers, bytes_)
         self._loader = _loader(
-            _Augmented(samples, data, size, seed),
+            _Augmented(samples, data, size, seed, photographs),
             workers,
             batch_sampler=self._order,
             pin_memory=pin_memory,
@@ -215,9 +280,12 @@ def free_shared_memory() -> float:
     return found.f_bavail * found.f_frsize
 
 
-def _bytes(samples: int, height: int, width: int) -> int:
-    """Of a batch: three of the image, four of depth and one of the label for every pixel."""
-    return 8 * samples * height * width
+def _bytes(samples: int, height: int, width: int, *, soft: bool = False) -> int:
+    """Of a batch: three of the image, four of depth and one of the label for every pixel.
+
+    And four of two more classes, if there are some.
+    """
+    return (12 if soft else 8) * samples * height * width
 
 
 def _loader(dataset: Dataset, workers: int, **options: Any) -> DataLoader:
@@ -257,7 +325,7 @@ def _end_when_the_first_process_says_so() -> None:
     os._exit(0)
 
 
-def _collate(items: list[tuple[Sample, str] | DataError]) -> Batch | DataError:
+def _collate(items: list[tuple[Sample | SoftSample, str] | DataError]) -> Batch | DataError:
     """A batch, or the first error: raised in a worker, it would come with that one's traceback."""
     samples, names = [], []
     for item in items:
@@ -265,10 +333,11 @@ def _collate(items: list[tuple[Sample, str] | DataError]) -> Batch | DataError:
             return item
         samples.append(item[0])
         names.append(item[1])
-    images, depth, labels = (
+    images, depth, labels, *more = (
         torch.from_numpy(np.stack(part)) for part in zip(*samples, strict=True)
     )
-    return Batch(images, depth, labels, tuple(names))
+    soft, photograph = more or (None, None)
+    return Batch(images, depth, labels, tuple(names), soft, photograph)
 
 
 def _or_raise(items: Iterable[Batch | DataError]) -> Iterator[Batch]:

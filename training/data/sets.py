@@ -13,6 +13,10 @@ from .sample import DataSet
 
 # Where the data lies if no command line says so: an environment variable, or beside the checkout.
 _ROOTS = {"nyuv2": "SOSD_NYUV2", "cityscapes": "SOSD_CITYSCAPES"}
+_PHOTOGRAPHS = (
+    " Also trained on photographs without labels, of other origin: for research, unless their "
+    "terms are known to allow more."
+)
 _BESIDE = Path(__file__).parents[2] / "../shared/data"
 
 
@@ -24,6 +28,7 @@ def data_set(data: Data) -> DataSet:
         chosen = nyuv2.data_set(data.classes or 40, raw_depth=data.raw_depth)
     return dataclasses.replace(
         chosen,
+        licence=chosen.licence + (_PHOTOGRAPHS if data.photographs else ""),
         scales=data.scales or chosen.scales,
         chance=data.chance,
         rotation=data.rotation,

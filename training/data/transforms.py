@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -13,6 +14,8 @@ from sosd_ros.labels import UNLABELLED
 from sosd_ros.weights import DepthKind
 
 from .sample import DataSet, Sample
+
+AnySample = TypeVar("AnySample", bound=Any)  # a Sample, or one with more maps
 
 # What lies outside the picture, as the fields of a sample. ImageNet's mean colour is about 0 after
 # normalisation, like the padding of the convolutions; no loss counts truth that is unknown.
@@ -167,10 +170,14 @@ def degrade(image: np.ndarray, data: DataSet, random: np.random.Generator) -> np
     return image
 
 
-def cut_and_mix(sample: Sample, other: Sample, random: np.random.Generator) -> Sample:
+def cut_and_mix(sample: AnySample, other: AnySample, random: np.random.Generator) -> AnySample:
     """Put a rectangle of another sample of the same size in its place (Yun et al., ICCV 2019).
 
     It takes a tenth to four tenths of the picture.
+
+    Args:
+        sample, other: named tuples with ``image``, ``depth`` and maybe further maps of depth's
+            size; of ``sample``, all else stays.
     """
     height, width = sample.depth.shape
     stride = sample.image.shape[0] // height
@@ -178,13 +185,14 @@ def cut_and_mix(sample: Sample, other: Sample, random: np.random.Generator) -> S
     rows = min(height, round(height * math.sqrt(share / aspect)))
     columns = min(width, round(width * math.sqrt(share * aspect)))
     top, left = random.integers(height - rows + 1), random.integers(width - columns + 1)
-    parts = []
-    for part, whole, step in zip(sample, other, (stride, 1, 1), strict=True):
-        place = np.s_[step * top : step * (top + rows), step * left : step * (left + columns)]
-        part = part.copy()
-        part[place] = whole[place]
-        parts.append(part)
-    return Sample(*parts)
+    mixed = {}
+    for name, part, whole in zip(sample._fields, sample, other, strict=True):
+        if isinstance(part, np.ndarray):
+            step = stride if name == "image" else 1
+            place = np.s_[step * top : step * (top + rows), step * left : step * (left + columns)]
+            mixed[name] = part.copy()
+            mixed[name][place] = whole[place]
+    return sample._replace(**mixed)
 
 
 def flip(sample: Sample) -> Sample:
