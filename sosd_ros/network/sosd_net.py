@@ -191,13 +191,16 @@ class SOSDNet(nn.Module):
             if len(shared) > 2:
                 answer = getattr(self, f"{task}_upsampling")(answer, paths[task], shared[2])
             answers[task] = answer
-        depth, spread = self._metric(answers.get("depth"), size)
-        logits = answers.get("semantic")
+        depth, logits = answers.get("depth"), answers.get("semantic")
         return Output(
-            depth=depth,
+            depth=None if depth is None else upsample(self.metric(depth[:, :1]), size)[:, 0],
             logits=None if logits is None else upsample(logits, size),
             shared=tuple(shared),
-            spread=spread,
+            spread=(
+                upsample(depth[:, 1:].exp(), size)[:, 0]
+                if depth is not None and self.spread
+                else None
+            ),
         )
 
     def _head(
@@ -214,15 +217,9 @@ class SOSDNet(nn.Module):
             return head(paths["semantic"], common, paths["depth"], size)
         return head(paths[task], size)
 
-    def _metric(
-        self, answer: torch.Tensor | None, size: tuple[int, int]
-    ) -> tuple[torch.Tensor | None, torch.Tensor | None]:
-        """Depth and its spread (N, *size) from what the depth path ends in."""
-        if answer is None:
-            return None, None
-        depth = answer[:, :1].exp() if self.depth_form == "log" else answer[:, :1]
-        depth = upsample(depth, size)[:, 0]
-        return depth, upsample(answer[:, 1:].exp(), size)[:, 0] if self.spread else None
+    def metric(self, answer: torch.Tensor) -> torch.Tensor:
+        """Depth of what its last convolution answers."""
+        return answer.exp() if self.depth_form == "log" else answer
 
     @torch.no_grad()
     def begin_at(self, depth: float) -> None:

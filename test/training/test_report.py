@@ -130,8 +130,10 @@ def test_the_maps_are_what_the_unit_computes(lively, samples):
     assert not any(module._forward_hooks for module in network.modules())
 
 
-def test_the_two_branches_add_up_to_the_answer(lively, samples):
-    """As the unit's last convolution is linear."""
+@pytest.mark.parametrize("depth_form", ["linear", "log"])
+def test_the_two_branches_add_up_to_the_answer(lively, samples, depth_form, monkeypatch):
+    """In metres, whether the unit's last convolution answers these or their logarithm."""
+    monkeypatch.setattr(lively.network, "depth_form", depth_form)
     said = answer(lively, samples[0].image, NYU)
     assert np.ptp(said.unit.from_cue) > 0.01
     np.testing.assert_allclose(

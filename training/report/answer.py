@@ -19,15 +19,15 @@ from ..model import Model
 class UnitMaps(NamedTuple):
     """The semantic-to-depth unit (Fig. 6) at work on one image, as Fig. 8 shows it.
 
-    The unit's last convolution is linear, so that its answer is a sum of two parts: the depth is
-    ``from_cue + pure``, up to rounding.
+    The depth at stride 8 is ``from_cue + pure``, up to rounding: the unit's last convolution is
+    linear. Where it answers the logarithm of depth, what the cue adds depends on the rest.
 
     Attributes:
         area_3d: (h, w) float32 at stride 8, the latent dX dY.
         area_2d: (h, w) float32 at stride 8, the latent 1 / (du dv).
         cue: (h, w) float32 at stride 8, sqrt(area_3d * area_2d).
-        from_cue: (H, W) float32 in the unit of depth: what that convolution makes of the cue. The
-            paper's "semantic-to-depth branch".
+        from_cue: (H, W) float32 in the unit of depth: what the cue adds to the answer. The paper's
+            "semantic-to-depth branch".
         pure: (H, W) float32 in the unit of depth: the answer with a cue of zero. The paper's
             "pure depth branch".
     """
@@ -90,12 +90,13 @@ def _watched(
         output = network(inputs, size=size)
     without_cue = seen["fused"].clone()
     without_cue[:, 0] = 0
-    pure = unit.depth(without_cue)
+    pure = network.metric(unit.depth(without_cue)[:, :1])
+    depth = network.metric(seen["depth"][:, :1])
     return output, UnitMaps(
         area_3d=_numpy(seen["area_3d"][:, 0]),
         area_2d=_numpy(seen["area_2d"][:, 0]),
         cue=_numpy(seen["fused"][:, 0]),
-        from_cue=_numpy(upsample(seen["depth"] - pure, size)[:, 0]),
+        from_cue=_numpy(upsample(depth - pure, size)[:, 0]),
         pure=_numpy(upsample(pure, size)[:, 0]),
     )
 
