@@ -42,7 +42,10 @@ LEAST_EQUAL_LABELS = 0.99
 MOST_DEPTH_DIFFERENCE = 0.01
 # It is an estimate of an error: that it is off by a twentieth, nobody can tell.
 MOST_UNCERTAINTY_DIFFERENCE = 0.05
-REQUIRED = f"at least {LEAST_EQUAL_LABELS:.0%} and under {MOST_DEPTH_DIFFERENCE:.0%}"
+REQUIRED = (
+    f"at least {LEAST_EQUAL_LABELS:.0%} and under {MOST_DEPTH_DIFFERENCE:.0%}, of uncertainty "
+    f"under {MOST_UNCERTAINTY_DIFFERENCE:.0%}"
+)
 # Of several images. Bfloat16 moves labels where two classes are nearly equally likely, mostly at
 # the edges of things, and images differ in how many such pixels they have: of the sample frames
 # 0.4 to 1.9 %, 1.1 % on average. The limits lie above that, and far below what faults do. No image
@@ -51,7 +54,8 @@ LEAST_MEAN_LABELS = 0.985
 LEAST_WORST_LABELS = 0.975
 _REQUIRED_OF_ALL = (
     f"expected {LEAST_MEAN_LABELS:.1%} of labels on average and {LEAST_WORST_LABELS:.1%} "
-    f"at worst, and depth within {MOST_DEPTH_DIFFERENCE:.0%} (median) in each image"
+    f"at worst, and depth within {MOST_DEPTH_DIFFERENCE:.0%} (median) in each image, its "
+    f"uncertainty within {MOST_UNCERTAINTY_DIFFERENCE:.0%}"
 )
 _TRIAL_CALLS = 7
 _NVML_DRIVER_NOT_LOADED = 9  # nvml.h
@@ -90,9 +94,7 @@ class Agreement(NamedTuple):
     @property
     def distances_suffice(self) -> bool:
         """Whether depth and its uncertainty agree."""
-        return (
-            self.depth < MOST_DEPTH_DIFFERENCE and self.uncertainty < MOST_UNCERTAINTY_DIFFERENCE
-        )
+        return self.depth < MOST_DEPTH_DIFFERENCE and self.uncertainty < MOST_UNCERTAINTY_DIFFERENCE
 
     def __str__(self) -> str:
         distances = f"depth differs by {self.depth:.2%}"
