@@ -507,26 +507,28 @@ def cloud(
     y_over_z: np.ndarray,
     rgb: np.ndarray,
     labels: np.ndarray,
+    uncertainty: np.ndarray,
     step: int,
     beyond: float,
     unlabelled: int,
     points: np.ndarray,
     integers: np.ndarray,
 ) -> None:
-    """Rows ``first`` to ``last`` of x, y, z, colour and label.
+    """Rows ``first`` to ``last`` of x, y, z, colour, label and uncertainty.
 
     Args:
         depth: (H, W) float32 metres; what is not finite becomes a point of NaN.
         x_over_z, y_over_z: (W,) and (H,) float32, the rays.
         rgb: (H, W, 3) uint8.
         labels: (H, W) uint8; without rows: no field of labels.
+        uncertainty: (H, W) float32; without rows: no field of uncertainty.
         step: every how many rows and columns of the image there is a point.
         beyond: float32 metres along z that +inf stands for; NaN: none.
         unlabelled: the label of such a point.
-        points: (h, w, 5 or 4) float32, written.
+        points: (h, w, 4 to 6) float32, written.
         integers: the same memory as uint32.
     """
-    labelled = labels.shape[0] > 0
+    labelled, doubtful = labels.shape[0] > 0, uncertainty.shape[0] > 0
     for row in range(first, last):
         y = row * step
         for column in range(points.shape[1]):
@@ -543,3 +545,5 @@ def cloud(
             )
             if labelled:
                 integers[row, column, 4] = unlabelled if is_beyond else labels[y, x]
+            if doubtful:
+                points[row, column, 4 + labelled] = uncertainty[y, x]

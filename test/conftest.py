@@ -73,9 +73,15 @@ def file(small_weights):
 
 
 @pytest.fixture(scope="session")
-def sharp(tmp_path_factory):
-    """Weights of all that is beyond the paper's network, read."""
-    return weights.read(write_sharp_weights(tmp_path_factory.mktemp("sharp") / "w.safetensors"))
+def sharp_weights(tmp_path_factory):
+    """Path of a weights file of all that is beyond the paper's network."""
+    return write_sharp_weights(tmp_path_factory.mktemp("weights") / "sharp.safetensors")
+
+
+@pytest.fixture(scope="session")
+def sharp(sharp_weights):
+    """These weights, read."""
+    return weights.read(sharp_weights)
 
 
 @pytest.fixture

@@ -196,10 +196,11 @@ def test_what_is_uncertain_is_unknown_beyond_the_range_as_well():
             np.testing.assert_allclose(ours, np.full((8, 8), number), rtol=1e-6)
 
 
+@pytest.mark.parametrize("doubtful", [True, False])
 @pytest.mark.parametrize("labelled", [True, False])
 @pytest.mark.parametrize("step", [1, 2, 3, 7])
 @pytest.mark.parametrize("beyond", [np.nan, 10.5])
-def test_a_cloud_is_rays_times_depth(beyond, step, labelled, random):
+def test_a_cloud_is_rays_times_depth(beyond, step, labelled, doubtful, random):
     """Of every n-th row and column; what is not finite is NaN in all of x, y and z.
 
     But for what is beyond the range, if that is to have a point: it has no label.
@@ -210,9 +211,10 @@ def test_a_cloud_is_rays_times_depth(beyond, step, labelled, random):
     x_over_z, y_over_z = (random.uniform(-1, 1, n).astype(np.float32) for n in (width, height))
     rgb = random.integers(0, 256, (height, width, 3), dtype=np.uint8)
     labels = random.integers(0, 256, (height if labelled else 0, width), dtype=np.uint8)
-    shape = (-(-height // step), -(-width // step), 5 if labelled else 4)
+    doubt = (random.uniform(0, 1, (height if doubtful else 0, width))).astype(np.float32)
+    shape = (-(-height // step), -(-width // step), 4 + labelled + doubtful)
     points = np.zeros(shape, np.float32)
-    arguments = (depth, x_over_z, y_over_z, rgb, labels, step, np.float32(beyond), 255)
+    arguments = (depth, x_over_z, y_over_z, rgb, labels, doubt, step, np.float32(beyond), 255)
     kernels.in_bands(shape[0], (kernels.cloud, *arguments, points, points.view(np.uint32)))
 
     z = np.where(np.isposinf(depth), np.float32(beyond), depth)
@@ -222,6 +224,8 @@ def test_a_cloud_is_rays_times_depth(beyond, step, labelled, random):
     integers = points.view(np.uint32)
     red, green, blue = np.moveaxis(rgb[::step, ::step].astype(np.uint32), -1, 0)
     np.testing.assert_array_equal(integers[..., 3], red << 16 | green << 8 | blue)
+    if doubtful:
+        np.testing.assert_array_equal(points[..., -1], doubt[::step, ::step])
     if labelled:
         is_beyond = np.isposinf(depth) & np.isfinite(beyond)
         expected = np.where(is_beyond, 255, labels)[::step, ::step]
@@ -263,7 +267,7 @@ def calls_a_kernel(folder):
         import numpy as np, alone
         depth, rgb = np.full((2, 2), 3, np.float32), np.zeros((2, 2, 3), np.uint8)
         rays, points = np.ones(2, np.float32), np.zeros((2, 2, 4), np.float32)
-        inputs = (depth, rays, rays, rgb, rgb[:0, :, 0], 1, np.float32(9), 255)
+        inputs = (depth, rays, rays, rgb, rgb[:0, :, 0], depth[:0], 1, np.float32(9), 255)
         alone.in_bands(2, (alone.cloud, *inputs, points, points.view(np.uint32)))
         assert (points[..., :3] == 3).all()
         print(sum(alone.cloud.stats.cache_hits.values()))

@@ -81,10 +81,11 @@ class HostProgram:
             arguments = (rows, *self._resampling, self._shift, self._scale, out)
             kernels.in_bands(out.shape[1], (kernels.prepare, *arguments))
 
-    def forward(self) -> tuple[np.ndarray | None, ...]:
-        """The network's ``Answers``, as arrays."""
+    def forward(self) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
+        """The network's depth, logits and spread, as ``Answers`` has them."""
         answers = self._backend(self._inputs, self._tasks)
-        return tuple(None if a is None else a.contiguous().numpy() for a in answers)
+        depth, logits, spread = (None if a is None else a.contiguous().numpy() for a in answers)
+        return depth, logits, spread
 
     def finish(
         self,

@@ -68,7 +68,7 @@ def use_compressed_images(camera):
         assert camera.change_state(transition)
 
 
-def test_the_policy_allows_what_the_node_uses_and_nothing_else(start_node, camera):
+def test_the_policy_allows_what_the_node_uses_and_nothing_else(start_node, camera, sharp_weights):
     """Every topic and service of the running node, with either transport and simulated time."""
     expected = {
         "publish": allowed("topics", "publish") - (set() if LabelInfo else {"/sosd/label_info"}),
@@ -76,7 +76,7 @@ def test_the_policy_allows_what_the_node_uses_and_nothing_else(start_node, camer
         "reply": allowed("services", "reply"),
         "request": allowed("services", "request"),
     }
-    start_node(use_sim_time=True)
+    start_node(use_sim_time=True, weights=sharp_weights)
     camera.wait_until_active()
     for transport in ("image", "image/compressed"):
         if transport == "image/compressed":
