@@ -16,7 +16,7 @@ from typing import NamedTuple
 import pytest
 import rclpy
 from lifecycle_msgs.msg import Transition
-from robot import EAGER, FOR_PEOPLE, OUTPUTS, RELIABLE, ROOT, Camera, NodeProcess
+from robot import EAGER, FOR_PEOPLE, OF_SPREAD, OUTPUTS, RELIABLE, ROOT, Camera, NodeProcess
 
 try:
     from vision_msgs.msg import LabelInfo
@@ -124,11 +124,11 @@ def skip_without_security():
         pytest.skip("the middleware was built without security, like PyPI's")
 
 
-def test_the_policy_is_enough_where_it_is_enforced(enforced, camera, start_node):
+def test_the_policy_is_enough_where_it_is_enforced(enforced, camera, start_node, sharp_weights):
     """Images are answered on every topic, diagnostics come, and the middleware denies nothing."""
-    node = start_node()
+    node = start_node(weights=sharp_weights)
     camera.wait_until_active()
-    camera.listen(*OUTPUTS, *FOR_PEOPLE)
+    camera.listen(*OUTPUTS, *FOR_PEOPLE, *OF_SPREAD)
     camera.listen_diagnostics()
     assert node.end() == 0
     assert "Found security directory" in node.log
