@@ -123,6 +123,10 @@ class Manifest:
         for name in ("input_size", "mean", "std", "rates", "taps"):
             if name in values:
                 values[name] = tuple(values[name])
+        if unknown := values.keys() - {known.name for known in dataclasses.fields(cls)}:
+            raise ValueError(
+                f"it says {', '.join(sorted(unknown))}, which this sosd_ros does not know; update it"
+            )
         return cls(**values)
 
 
