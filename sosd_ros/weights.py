@@ -124,9 +124,8 @@ class Manifest:
             if name in values:
                 values[name] = tuple(values[name])
         if unknown := values.keys() - {known.name for known in dataclasses.fields(cls)}:
-            raise ValueError(
-                f"it says {', '.join(sorted(unknown))}, which this sosd_ros does not know; update it"
-            )
+            names = ", ".join(sorted(unknown))
+            raise ValueError(f"it says {names}, which this sosd_ros does not know; update it")
         return cls(**values)
 
 
