@@ -2,8 +2,9 @@
 
 The node under test is a process of its own; the camera that plays to it and hears its answers is in
 this one. Depth, labels, confidence, points and, of weights that have it, depth's uncertainty are
-subscribed, which is all that both the perception node and the textbook node have, and a frame counts
-as answered when all have come. Results are plain numbers: ``dataclasses.asdict`` makes JSON of them.
+subscribed, which is all that both the perception node and the textbook node have, and a frame
+counts as answered when all have come. Results are plain numbers: ``dataclasses.asdict`` makes JSON
+of them.
 """
 
 from __future__ import annotations
