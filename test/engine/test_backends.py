@@ -6,14 +6,14 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from support import write_small_weights
+from support import write_sharp_weights, write_small_weights
 from torch.nn import functional
 
 from sosd_ros import weights
 from sosd_ros.engine import EngineError, build, load
 from sosd_ros.engine.choice import Candidate, agreement, answers, open_candidate
 from sosd_ros.engine.compile_backend import CompileBackend, exported_program
-from sosd_ros.engine.exchange import Exported
+from sosd_ros.engine.exchange import Exported, answer_names
 from sosd_ros.engine.openvino_backend import OpenVinoBackend
 from sosd_ros.engine.torch_backend import TorchBackend
 from sosd_ros.network import prepare
@@ -151,6 +151,26 @@ def test_a_sharp_network_answers_as_the_network_itself(
         np.testing.assert_allclose(answer.depth, depth, rtol=1e-3)
         np.testing.assert_allclose(answer.uncertainty, 2**0.5 * spread * depth, rtol=2e-3)
         assert depth.std() > 0.1 * depth.mean() and spread.std() > 0.1 * spread.mean()
+
+
+@pytest.mark.parametrize(
+    ("changes", "names", "answers"),
+    [
+        ({"spread": False}, ["depth", "logits"], {"depth", "semantic", "confidence"}),
+        ({}, ["depth", "logits", "spread"], set(ALL)),
+        ({"variant": "depth"}, ["depth", "spread"], {"depth", "uncertainty"}),
+        ({"variant": "semantic", "spread": False}, ["logits"], {"semantic", "confidence"}),
+    ],
+)
+def test_a_network_has_the_answers_of_its_manifest(changes, names, answers, tmp_path, picture):
+    """In files as on the robot; without a spread there is nothing more than there always was."""
+    file = weights.read(write_sharp_weights(tmp_path / "w.safetensors", **changes))
+    assert answer_names(file.manifest) == names
+    assert len(Exported(file).eval()(torch.zeros(1, 3, 64, 96))) == len(names)
+    engine = eager(file, picture)
+    given = engine(picture[None], [100.0], ALL)
+    assert engine.answers == answers
+    assert sum(answer is not None for answer in given) == len(answers)
 
 
 def test_a_sharp_network_in_bfloat16(built_sharp, sharp, picture):
