@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import math
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -422,6 +423,9 @@ def _exponent(context: Any, exponent: Any) -> Any:
 _power_of_two: Any = _exponent  # which is called without the context
 
 
+_LAPLACE_DEVIATION = np.float32(math.sqrt(2))  # of a scale of 1
+
+
 @_compiled
 def metres(
     first: int,
@@ -433,9 +437,12 @@ def metres(
     factor: float,
     least: float,
     most: float,
+    certain: float,
     out: np.ndarray,
+    spread: np.ndarray,
+    uncertainty: np.ndarray,
 ) -> None:
-    """Rows ``first`` to ``last`` of metric depth.
+    """Rows ``first`` to ``last`` of metric depth, and of its standard deviation if it is wanted.
 
     Args:
         answer: (h, w) float32, the network's.
@@ -443,18 +450,26 @@ def metres(
         is_disparity: whether metres are ``factor`` over the answer, and not times it.
         factor: metres for an answer of 1.
         least, most: metres; nearer becomes NaN, farther +inf.
+        certain: share of the depth; where one standard deviation is more, it becomes NaN.
         out: (H, W) float32, written.
+        spread: (h, w) float32, the scale of a Laplace distribution over the answer's logarithm.
+        uncertainty: (H, W) float32, written: metres, NaN where depth is NaN or infinite. An array
+            of no rows means that it is not wanted.
     """
     before, after, weights = rows
-    width = out.shape[1]
+    width, wanted = out.shape[1], uncertainty.shape[0] > 0
     above = np.empty(width, np.float32)
     below = np.empty(width, np.float32)
+    spreads = np.empty((2, width if wanted else 0), np.float32)
     held = -1
     for y in range(first, last):
         if before[y] != held:
             held = before[y]
             _widen(answer[held], columns, 0, above)
             _widen(answer[after[y]], columns, 0, below)
+            if wanted:
+                _widen(spread[held], columns, 0, spreads[0])
+                _widen(spread[after[y]], columns, 0, spreads[1])
         weight, row = weights[y], out[y]
         for x in range(width):
             value = above[x] + weight * (below[x] - above[x])
@@ -463,6 +478,21 @@ def metres(
                 depth = factor / (np.float32(0) if value < 0 else value)
             depth = np.float32(np.inf) if depth > most else depth
             row[x] = depth if depth >= least else np.float32(np.nan)
+        if wanted:
+            _doubt(spreads, weight, certain, row, uncertainty[y])
+
+
+@_compiled
+def _doubt(
+    spreads: np.ndarray, weight: float, certain: float, row: np.ndarray, uncertainty: np.ndarray
+) -> None:
+    """One row of standard deviations; depth that is not ``certain`` becomes NaN."""
+    above, below = spreads[0], spreads[1]
+    for x in range(row.size):
+        share = _LAPLACE_DEVIATION * (above[x] + weight * (below[x] - above[x]))
+        depth = np.float32(np.nan) if share > certain else row[x]
+        row[x] = depth
+        uncertainty[x] = share * depth if depth < np.inf else np.float32(np.nan)
 
 
 # A cloud, straight into its message.
@@ -477,26 +507,28 @@ def cloud(
     y_over_z: np.ndarray,
     rgb: np.ndarray,
     labels: np.ndarray,
+    uncertainty: np.ndarray,
     step: int,
     beyond: float,
     unlabelled: int,
     points: np.ndarray,
     integers: np.ndarray,
 ) -> None:
-    """Rows ``first`` to ``last`` of x, y, z, colour and label.
+    """Rows ``first`` to ``last`` of x, y, z, colour, label and uncertainty.
 
     Args:
         depth: (H, W) float32 metres; what is not finite becomes a point of NaN.
         x_over_z, y_over_z: (W,) and (H,) float32, the rays.
         rgb: (H, W, 3) uint8.
         labels: (H, W) uint8; without rows: no field of labels.
+        uncertainty: (H, W) float32; without rows: no field of uncertainty.
         step: every how many rows and columns of the image there is a point.
         beyond: float32 metres along z that +inf stands for; NaN: none.
         unlabelled: the label of such a point.
-        points: (h, w, 5 or 4) float32, written.
+        points: (h, w, 4 to 6) float32, written.
         integers: the same memory as uint32.
     """
-    labelled = labels.shape[0] > 0
+    labelled, doubtful = labels.shape[0] > 0, uncertainty.shape[0] > 0
     for row in range(first, last):
         y = row * step
         for column in range(points.shape[1]):
@@ -513,3 +545,5 @@ def cloud(
             )
             if labelled:
                 integers[row, column, 4] = unlabelled if is_beyond else labels[y, x]
+            if doubtful:
+                points[row, column, 4 + labelled] = uncertainty[y, x]

@@ -98,6 +98,7 @@ _POINT_FIELDS = (
     ("z", PointField.FLOAT32),
     ("rgb", PointField.FLOAT32),
     ("label", PointField.UINT32),
+    ("uncertainty", PointField.FLOAT32),
 )
 
 # A marker, the length of its segment and, in a frame's header, precision, height and width.
@@ -419,12 +420,14 @@ def cloud_message(
     beyond: float = math.nan,
     into: PointCloud2 | None = None,
     centre: tuple[float, float] = (0.0, 0.0),
+    uncertainty: np.ndarray | None = None,
 ) -> PointCloud2:
     """An organised cloud: one point a pixel, or for every ``step``-th row and column.
 
     Fields are x, y, z, the colour as 0x00RRGGBB in the bits of a float32, which is how PCL and
     RViz expect it, and the label as uint32, the type of PCL's PointXYZRGBL; alignment to four
-    bytes would make a uint8 as big. 16 bytes a point, 20 with labels, without padding.
+    bytes would make a uint8 as big. 16 bytes a point, 20 with labels, and 4 more with uncertainty,
+    without padding.
 
     Args:
         header: stamp and optical frame of the camera's image.
@@ -436,20 +439,30 @@ def cloud_message(
             that place, so it keeps its colour and is unlabelled. NaN: there is no such point.
         into: an older message, whose memory is used again if it is of the same size and fields.
         centre: x and y of the camera's optical centre in the frame, in metres.
+        uncertainty: (H, W) float32, one standard deviation of depth in metres, which becomes a
+            field of that name; ``None`` leaves it out.
     """
     _check_array("depth", depth, np.float32, ("H", "W"))
     height, width = depth.shape
     _check_array("x/z", rays[0], np.float32, (width,))
     _check_array("y/z", rays[1], np.float32, (height,))
     _check_array("rgb", rgb, np.uint8, (height, width, 3))
+    left_out = set()
     if labels is None:
         labels = np.empty((0, width), np.uint8)
+        left_out.add("label")
     else:
         _check_array("labels", labels, np.uint8, (height, width))
-    message = _empty_cloud(-(-height // step), -(-width // step), labels.size > 0, into)
+    if uncertainty is None:
+        uncertainty = np.empty((0, width), np.float32)
+        left_out.add("uncertainty")
+    else:
+        _check_array("uncertainty", uncertainty, np.float32, (height, width))
+    fields = [field for field in _POINT_FIELDS if field[0] not in left_out]
+    message = _empty_cloud(-(-height // step), -(-width // step), fields, into)
     message.header = header
     floats = np.frombuffer(message.data, "<f4").reshape(message.height, message.width, -1)
-    arrays = map(kernels.plain, (depth, *rays, rgb, labels))
+    arrays = map(kernels.plain, (depth, *rays, rgb, labels, uncertainty))
     inputs = (*arrays, step, np.float32(beyond), UNLABELLED)
     kernels.in_bands(message.height, (kernels.cloud, *inputs, floats, floats.view("<u4")))
     if any(centre):
@@ -464,12 +477,14 @@ def warm_up() -> None:
 
 
 def _empty_cloud(
-    height: int, width: int, is_labelled: bool, into: PointCloud2 | None
+    height: int, width: int, fields: list[tuple[str, int]], into: PointCloud2 | None
 ) -> PointCloud2:
     """A cloud whose points are still to be written; ``into`` itself if it is like that."""
-    fields = _POINT_FIELDS if is_labelled else _POINT_FIELDS[:-1]
-    form = (height, width, len(fields))
-    if into is not None and form == (into.height, into.width, len(into.fields)):
+    if into is not None and (height, width, fields) == (
+        into.height,
+        into.width,
+        [(field.name, field.datatype) for field in into.fields],
+    ):
         return into
     message = PointCloud2(
         height=height,

@@ -33,7 +33,7 @@ from std_msgs.msg import String
 from . import calibration, diagnostics, messages, parameters, pictures, weights
 from .autostart import Autostart
 from .bond import ManagerBond
-from .engine import Engine, EngineError, load
+from .engine import Engine, EngineError, answers_to, load
 from .labels import UNLABELLED
 from .malloc import keep_freed_memory
 from .messages import MessageError
@@ -190,6 +190,7 @@ class PerceptionNode(LifecycleNode):
         settings = parameters.read(self)
         path = Path(settings.weights or share("weights", DEFAULT_WEIGHTS)).expanduser()
         file = weights.read(path)
+        parameters.check_answers(settings, answers_to(file.manifest))
         engine = load(
             file,
             pictures.samples(),
@@ -322,7 +323,10 @@ class PerceptionNode(LifecycleNode):
             raise ValueError(
                 f"{', '.join(late)} is read at configure: clean up first, then configure"
             )
-        self._settings = parameters.read(self, values)
+        assert self._engine is not None
+        settings = parameters.read(self, values)
+        parameters.check_answers(settings, self._engine.answers)
+        self._settings = settings
         if "confidence_threshold" in values and self._state == "active":
             self._publish_label_info()
 

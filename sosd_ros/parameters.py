@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
@@ -211,6 +211,14 @@ PARAMETERS = (
         change=Change.RUNNING,
     ),
     Parameter(
+        "max_relative_uncertainty",
+        0.0,
+        "Share of the depth, such as 0.2. Where one standard deviation is more, depth is published "
+        "as invalid; 0: it never is. For weights that say how unsure depth is.",
+        range=(0.0, 100.0),
+        change=Change.RUNNING,
+    ),
+    Parameter(
         "max_age",
         0.0,
         "Seconds. Images whose stamp is older by the node's clock are dropped; 0: none are.",
@@ -252,6 +260,13 @@ PARAMETERS = (
         "Metres beyond max_depth at which the cloud has unlabelled points for what is farther, so "
         "that costmaps clear along their rays; 0: it has none, but NaN.",
         range=(0.0, 1000.0),
+        change=Change.RUNNING,
+    ),
+    Parameter(
+        "cloud_uncertainty",
+        False,
+        "The cloud has a field uncertainty, one standard deviation of z in metres. For weights "
+        "that say how unsure depth is.",
         change=Change.RUNNING,
     ),
     *(
@@ -333,12 +348,14 @@ class Settings:
     rectified: str
     min_depth: float
     max_depth: float
+    max_relative_uncertainty: float
     max_age: float
     confidence_threshold: float
     significant_bits: int
     overlay_opacity: float
     cloud_decimation: int
     cloud_clearing_margin: float
+    cloud_uncertainty: bool
     publish_rate: Mapping[str, float]
     diagnostics: Thresholds
 
@@ -368,6 +385,22 @@ def read(node: Node, changes: Mapping[str, Any] | None = None) -> Settings:
             f"which is {values['max_depth']:g} m"
         )
     return Settings(**(values | {"diagnostics": Thresholds(**values["diagnostics"])}))
+
+
+def check_answers(settings: Settings, answers: Set[str]) -> None:
+    """Refuse settings that ask for what the engine's ``answers`` lack.
+
+    Raises:
+        ValueError: naming the parameter and its value.
+    """
+    for name in ("max_relative_uncertainty", "cloud_uncertainty"):
+        value = getattr(settings, name)
+        if value and "uncertainty" not in answers:
+            default = str(BY_NAME[name].default).lower()
+            raise ValueError(
+                f"parameter {name} is {str(value).lower()}, but these weights do not say how "
+                f"unsure depth is; set it to {default}, or load weights that have a spread"
+            )
 
 
 def needing_configure(names: Iterable[str]) -> list[str]:

@@ -240,7 +240,10 @@ class Pipeline:
 
     def _ask_engine(self, works: list[_Work]) -> Perception:
         settings = self._settings
-        answers = set().union(*(OUTPUTS[name].needs for work in works for name in work.outputs))
+        names = set().union(*(work.outputs for work in works))
+        answers = set().union(*(OUTPUTS[name].needs | OUTPUTS[name].carries for name in names))
+        if "points" in names and settings.cloud_uncertainty:
+            answers.add("uncertainty")
         if "semantic" in answers and settings.confidence_threshold > 0:
             answers.add("confidence")
         answers &= self._engine.answers
@@ -249,6 +252,7 @@ class Pipeline:
         images = np.stack([work.image for work in works]) if works[1:] else works[0].image[None]
         focals = [work.info[1].focal if work.info else 1.0 for work in works]
         self._engine.depth_range = (settings.min_depth, settings.max_depth)
+        self._engine.max_relative_uncertainty = settings.max_relative_uncertainty or math.inf
         return self._engine(images, focals, answers)
 
     def _publish(self, work: _Work, answer: Perception) -> None:
@@ -267,7 +271,7 @@ class Pipeline:
     def _answers(self, work: _Work, answer: Perception) -> Iterator[tuple[str, Any]]:
         """The messages of a frame by output, each made when the one before is on its way."""
         header, settings = work.frame.message.header, self._settings
-        depth, labels, confidence = answer
+        depth, labels, confidence, uncertainty = answer
         if labels is not None and confidence is not None and settings.confidence_threshold > 0:
             uncertain = confidence < 255 * settings.confidence_threshold
             labels = np.where(uncertain, np.uint8(UNLABELLED), labels)
@@ -281,8 +285,11 @@ class Pipeline:
             in_metres = settings.depth_encoding == "32FC1"
             convert = messages.depth_message if in_metres else messages.depth_message_mm
             yield "depth", convert(header, depth)
+        if "depth_uncertainty" in work.outputs and uncertainty is not None:
+            yield "depth_uncertainty", messages.depth_message(header, uncertainty)
         if "points" in work.outputs and work.info is not None and depth is not None:
-            yield "points", self._cloud(work, depth, labels)
+            shown = uncertainty if settings.cloud_uncertainty else None
+            yield "points", self._cloud(work, depth, labels, shown)
         if "depth_colored" in work.outputs and depth is not None:
             yield (
                 "depth_colored",
@@ -293,7 +300,13 @@ class Pipeline:
             picture = overlay(work.image, labels, label_set, settings.overlay_opacity)
             yield "overlay", messages.rgb_message(header, picture)
 
-    def _cloud(self, work: _Work, depth: np.ndarray, labels: np.ndarray | None) -> PointCloud2:
+    def _cloud(
+        self,
+        work: _Work,
+        depth: np.ndarray,
+        labels: np.ndarray | None,
+        uncertainty: np.ndarray | None,
+    ) -> PointCloud2:
         """The cloud of a frame, in the memory of the camera's last one, which has been sent."""
         assert work.info is not None
         camera, settings = work.camera, self._settings
@@ -308,6 +321,7 @@ class Pipeline:
             settings.max_depth + margin if margin else math.nan,
             self._clouds.get(camera.name),
             work.info[1].centre,
+            uncertainty,
         )
         self._clouds[camera.name] = cloud
         return cloud

@@ -55,8 +55,9 @@ class Output(NamedTuple):
     Attributes:
         topic: below the camera's name.
         needs: the engine's answers that it is made of.
-        metric: whether it takes a CameraInfo that fits.
+        metric: whether it takes a CameraInfo that fits, and a network that answers depth.
         rate: the output whose rate it follows.
+        carries: answers that it has as well, if there are any.
     """
 
     topic: str
@@ -64,15 +65,23 @@ class Output(NamedTuple):
     needs: frozenset[str]
     metric: bool
     rate: str
+    carries: frozenset[str] = frozenset()
+
+    def is_offered(self, answers: Set[str]) -> bool:
+        """Whether an engine of these answers can make it."""
+        return (self.needs | _DEPTH if self.metric else self.needs) <= answers
 
 
 _DEPTH, _SEMANTIC = frozenset({"depth"}), frozenset({"semantic"})
 OUTPUTS = {
     "depth": Output("depth", Image, _DEPTH, True, "depth"),
     "camera_info": Output("camera_info", CameraInfo, frozenset(), True, "depth"),
+    "depth_uncertainty": Output(
+        "depth_uncertainty", Image, frozenset({"uncertainty"}), True, "depth"
+    ),
     "semantic": Output("semantic", Image, _SEMANTIC, False, "semantic"),
     "confidence": Output("confidence", Image, frozenset({"confidence"}), False, "confidence"),
-    "points": Output("points", PointCloud2, _DEPTH | _SEMANTIC, True, "points"),
+    "points": Output("points", PointCloud2, _DEPTH, True, "points", carries=_SEMANTIC),
     "overlay": Output("overlay", Image, _SEMANTIC, False, "overlay"),
     "depth_colored": Output("depth/colored", Image, _DEPTH, True, "depth_colored"),
 }
@@ -149,8 +158,7 @@ class CameraTopics:
         self._await_stream()
         try:
             for key, output in OUTPUTS.items():
-                # Of labels, points carry what there is.
-                if (_DEPTH if output.metric else output.needs) <= answers:
+                if output.is_offered(answers):
                     self.publishers[key] = self._create_publisher(output)
         except Exception:
             self.destroy()

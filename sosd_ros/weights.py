@@ -123,6 +123,9 @@ class Manifest:
         for name in ("input_size", "mean", "std", "rates", "taps"):
             if name in values:
                 values[name] = tuple(values[name])
+        if unknown := values.keys() - {known.name for known in dataclasses.fields(cls)}:
+            names = ", ".join(sorted(unknown))
+            raise ValueError(f"it says {names}, which this sosd_ros does not know; update it")
         return cls(**values)
 
 

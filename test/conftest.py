@@ -10,7 +10,7 @@ import os
 
 import numpy as np
 import pytest
-from support import write_small_weights
+from support import write_sharp_weights, write_small_weights
 
 from sosd_ros import weights
 
@@ -70,6 +70,18 @@ def small_weights(tmp_path_factory):
 def file(small_weights):
     """The small weights, read."""
     return weights.read(small_weights)
+
+
+@pytest.fixture(scope="session")
+def sharp_weights(tmp_path_factory):
+    """Path of a weights file of all that is beyond the paper's network."""
+    return write_sharp_weights(tmp_path_factory.mktemp("weights") / "sharp.safetensors")
+
+
+@pytest.fixture(scope="session")
+def sharp(sharp_weights):
+    """These weights, read."""
+    return weights.read(sharp_weights)
 
 
 @pytest.fixture

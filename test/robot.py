@@ -31,6 +31,7 @@ FRAME = "camera_optical_frame"
 TIMEOUT = 90.0  # seconds, for a machine that is busy with something else; not a speed limit
 OUTPUTS = {"depth": Image, "camera_info": CameraInfo, "semantic": Image, "points": PointCloud2}
 FOR_PEOPLE = {"confidence": Image, "overlay": Image, "depth/colored": Image}
+OF_SPREAD = {"depth_uncertainty": Image}  # of weights that say how unsure depth is
 
 
 class NodeProcess:
@@ -118,7 +119,7 @@ class Camera:
         for topic in topics:
             heard = self.heard.setdefault(topic, [])
             self.node.create_subscription(
-                (OUTPUTS | FOR_PEOPLE)[topic],
+                (OUTPUTS | FOR_PEOPLE | OF_SPREAD)[topic],
                 f"/sosd/{self.below}{topic}",
                 heard.append,
                 QoSProfile(depth=50),

@@ -23,6 +23,10 @@ SMALL = weights.Manifest(
     mean=(0.5, 0.5, 0.5),
     std=(0.5, 0.5, 0.5),
 )
+# Of all that is beyond the paper's network.
+SHARP = dataclasses.replace(
+    SMALL, taps=(4, 8, 16, 32), padding="replicate", depth_form="log", spread=True
+)
 
 
 def run_module(module, *arguments):
@@ -40,7 +44,28 @@ def write_small_weights(path, **changes):
     torch.manual_seed(0)
     network = SOSDNet(manifest.variant, manifest.backbone, len(manifest.labels.names))
     if "depth" in network.tasks:
-        head = network.depth_head
-        (head.depth if hasattr(head, "depth") else head.conv).bias.data.fill_(2.0)
+        _depth_bias(network).fill_(2.0)
     weights.write(path, manifest, network.state_dict())
     return path
+
+
+def write_sharp_weights(path, **changes):
+    """A weights file with random parameters, whose answers vary: about 2 m, unsure by a seventh."""
+    manifest = dataclasses.replace(SHARP, **changes)
+    torch.manual_seed(0)
+    network = weights.create_network(manifest)
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.momentum = 1.0
+    with torch.no_grad():
+        network(torch.randn(4, 3, *manifest.input_size))  # batch norm learns what comes
+    if "depth" in network.tasks:
+        _depth_bias(network).copy_(torch.tensor([2.0, 0.1]).log()[: 1 + manifest.spread])
+    weights.write(path, manifest, network.state_dict())
+    return path
+
+
+def _depth_bias(network):
+    """Of the convolution that depth comes from."""
+    head = network.depth_head
+    return (head.depth if hasattr(head, "depth") else head.conv).bias.data

@@ -13,7 +13,7 @@ import torch
 from torch.nn import functional
 
 from sosd_ros import kernels
-from sosd_ros.engine.device import to_metres
+from sosd_ros.engine.device import to_metres, to_uncertainty
 from sosd_ros.network import prepare
 
 SIZES = [
@@ -73,6 +73,8 @@ GRIDS = [
     ((9, 5), (4, 3)),
     ((60, 300), (7, 130)),
     ((5, 17), (40, 129)),
+    ((12, 40), (48, 160)),  # at stride 4
+    ((13, 35), (51, 141)),
 ]
 
 
@@ -101,6 +103,17 @@ def test_equal_scores_are_shared_evenly():
     assert (confidence == round(255 / 40)).all()
 
 
+def metres(answer, size, is_disparity, numbers, spread=None):
+    """Depth and its uncertainty; numbers are the factor, the range, and the greatest share."""
+    depth = np.full(size, 99, np.float32)
+    uncertainty = np.full(size if spread is not None else (0, size[1]), 99, np.float32)
+    spread = uncertainty if spread is None else spread
+    to_size = (kernels.neighbours(a, b) for a, b in zip(answer.shape, size, strict=True))
+    arguments = (*to_size, is_disparity, *map(np.float32, numbers), depth, spread, uncertainty)
+    kernels.in_bands(size[0], (kernels.metres, answer, *arguments))
+    return depth, uncertainty
+
+
 @pytest.mark.parametrize("is_disparity", [False, True])
 @pytest.mark.parametrize("depth_range", [(0.1, 10.0), (0.0, np.inf), (2.0, 2.5)])
 @pytest.mark.parametrize(("source", "size"), GRIDS)
@@ -112,11 +125,7 @@ def test_metres_are_those_of_torch(source, size, depth_range, is_disparity, rand
         answer[:2, :2] = 0
     factor = np.float32(1.7)
     least, most = (np.float32(limit) for limit in depth_range)
-    out = np.full(size, 99, np.float32)
-    to_size = (kernels.neighbours(a, b) for a, b in zip(source, size, strict=True))
-    kernels.in_bands(
-        size[0], (kernels.metres, answer, *to_size, is_disparity, factor, least, most, out)
-    )
+    out, _ = metres(answer, size, is_disparity, (factor, least, most, np.inf))
     full = functional.interpolate(torch.from_numpy(answer)[None, None], size=size, mode="bilinear")
     numbers = torch.tensor([factor, least, most])
     expected = to_metres(full[0], numbers, is_disparity)[0].numpy()
@@ -146,18 +155,52 @@ def test_metres_are_those_of_torch(source, size, depth_range, is_disparity, rand
 )
 def test_special_answers_become_special_metres(answer, is_disparity, expected):
     """No disparity is beyond the range; no depth, or less, is invalid."""
-    out = np.empty((8, 8), np.float32)
-    numbers = (np.float32(number) for number in (2.0, 0.1, 10.0))
-    to_size = (kernels.neighbours(1, 8), kernels.neighbours(1, 8))
     given = np.full((1, 1), answer, np.float32)
-    kernels.in_bands(8, (kernels.metres, given, *to_size, is_disparity, *numbers, out))
+    out, _ = metres(given, (8, 8), is_disparity, (2.0, 0.1, 10.0, np.inf))
     np.testing.assert_array_equal(out, np.full((8, 8), expected, np.float32))
 
 
+@pytest.mark.parametrize("is_disparity", [False, True])
+@pytest.mark.parametrize("certain", [np.inf, 0.3])
+@pytest.mark.parametrize(("source", "size"), GRIDS)
+def test_uncertainty_is_that_of_torch(source, size, certain, is_disparity, random):
+    """A share of each pixel's metres; depth is as without it where it is certain."""
+    answer = random.uniform(0.1, 12, source).astype(np.float32)
+    spread = random.uniform(0.02, 0.5, source).astype(np.float32)
+    numbers = (1.7, 0.1, 10.0, certain)
+    depth, uncertainty = metres(answer, size, is_disparity, numbers, spread)
+    alone, nothing = metres(answer, size, is_disparity, numbers)
+    assert nothing.size == 0
+    full = functional.interpolate(torch.from_numpy(spread)[None, None], size=size, mode="bilinear")
+    expected = to_uncertainty(full[0], torch.from_numpy(alone)[None], torch.tensor(certain))
+    clear = ~np.isclose(np.sqrt(2) * full[0, 0].numpy(), certain, rtol=1e-4)
+    for ours, theirs in zip((depth, uncertainty), expected, strict=True):
+        np.testing.assert_allclose(ours[clear], theirs[0].numpy()[clear], rtol=1e-3)
+    assert np.isnan(uncertainty[~np.isfinite(depth)]).all()
+    if certain == np.inf:
+        np.testing.assert_array_equal(depth, alone)
+
+
+def test_what_is_uncertain_is_unknown_beyond_the_range_as_well():
+    """A mirror that looks far away must not clear a costmap: NaN, and not +inf."""
+    for answer, spread, expected in (
+        (9.0, 0.1, (9.0, 9.0 * 0.1 * 2**0.5)),
+        (9.0, 0.2, (np.nan, np.nan)),
+        (11.0, 0.1, (np.inf, np.nan)),
+        (11.0, 0.2, (np.nan, np.nan)),
+        (0.05, 0.1, (np.nan, np.nan)),
+    ):
+        given, doubt = (np.full((1, 1), number, np.float32) for number in (answer, spread))
+        answers = metres(given, (8, 8), False, (1.0, 0.1, 10.0, 0.2), doubt)
+        for ours, number in zip(answers, expected, strict=True):
+            np.testing.assert_allclose(ours, np.full((8, 8), number), rtol=1e-6)
+
+
+@pytest.mark.parametrize("doubtful", [True, False])
 @pytest.mark.parametrize("labelled", [True, False])
 @pytest.mark.parametrize("step", [1, 2, 3, 7])
 @pytest.mark.parametrize("beyond", [np.nan, 10.5])
-def test_a_cloud_is_rays_times_depth(beyond, step, labelled, random):
+def test_a_cloud_is_rays_times_depth(beyond, step, labelled, doubtful, random):
     """Of every n-th row and column; what is not finite is NaN in all of x, y and z.
 
     But for what is beyond the range, if that is to have a point: it has no label.
@@ -168,9 +211,10 @@ def test_a_cloud_is_rays_times_depth(beyond, step, labelled, random):
     x_over_z, y_over_z = (random.uniform(-1, 1, n).astype(np.float32) for n in (width, height))
     rgb = random.integers(0, 256, (height, width, 3), dtype=np.uint8)
     labels = random.integers(0, 256, (height if labelled else 0, width), dtype=np.uint8)
-    shape = (-(-height // step), -(-width // step), 5 if labelled else 4)
+    doubt = (random.uniform(0, 1, (height if doubtful else 0, width))).astype(np.float32)
+    shape = (-(-height // step), -(-width // step), 4 + labelled + doubtful)
     points = np.zeros(shape, np.float32)
-    arguments = (depth, x_over_z, y_over_z, rgb, labels, step, np.float32(beyond), 255)
+    arguments = (depth, x_over_z, y_over_z, rgb, labels, doubt, step, np.float32(beyond), 255)
     kernels.in_bands(shape[0], (kernels.cloud, *arguments, points, points.view(np.uint32)))
 
     z = np.where(np.isposinf(depth), np.float32(beyond), depth)
@@ -180,6 +224,8 @@ def test_a_cloud_is_rays_times_depth(beyond, step, labelled, random):
     integers = points.view(np.uint32)
     red, green, blue = np.moveaxis(rgb[::step, ::step].astype(np.uint32), -1, 0)
     np.testing.assert_array_equal(integers[..., 3], red << 16 | green << 8 | blue)
+    if doubtful:
+        np.testing.assert_array_equal(points[..., -1], doubt[::step, ::step])
     if labelled:
         is_beyond = np.isposinf(depth) & np.isfinite(beyond)
         expected = np.where(is_beyond, 255, labels)[::step, ::step]
@@ -221,7 +267,7 @@ def calls_a_kernel(folder):
         import numpy as np, alone
         depth, rgb = np.full((2, 2), 3, np.float32), np.zeros((2, 2, 3), np.uint8)
         rays, points = np.ones(2, np.float32), np.zeros((2, 2, 4), np.float32)
-        inputs = (depth, rays, rays, rgb, rgb[:0, :, 0], 1, np.float32(9), 255)
+        inputs = (depth, rays, rays, rgb, rgb[:0, :, 0], depth[:0], 1, np.float32(9), 255)
         alone.in_bands(2, (alone.cloud, *inputs, points, points.view(np.uint32)))
         assert (points[..., :3] == 3).all()
         print(sum(alone.cloud.stats.cache_hits.values()))

@@ -546,6 +546,10 @@ def test_an_older_cloud_lends_its_memory(random):
     for others in (cloud_arrays(random, 4, 5), (*arrays[:3], None)):
         fresh = messages.cloud_message(HEADER, *others, into=old)
         assert fresh is not old and fresh == messages.cloud_message(HEADER, *others)
+    doubt, plain = arrays[0], (*arrays[:3], None)  # five fields either way
+    fresh = messages.cloud_message(HEADER, *plain, into=old, uncertainty=doubt)
+    assert fresh is not old
+    assert fresh == messages.cloud_message(HEADER, *plain, uncertainty=doubt)
 
 
 def test_a_cloud_is_organised_as_the_image(random):
@@ -587,6 +591,22 @@ def test_a_cloud_without_labels_lacks_the_field(random):
     assert (message.point_step, message.row_step, len(message.data)) == (16, 80, 240)
     cloud = np.frombuffer(message.data, np.dtype("<f4")).reshape(3, 5, 4)
     np.testing.assert_array_equal(cloud[..., :3], points)
+
+
+def test_a_cloud_may_say_how_uncertain_it_is(random):
+    """One more field behind the others, of the pixel that the point is of."""
+    depth, rays, rgb, labels = cloud_arrays(random)
+    doubt = np.where(np.isfinite(depth), depth / 10, np.float32(np.nan))
+    for given, names in ((labels, ["rgb", "label"]), (None, ["rgb"])):
+        message = messages.cloud_message(HEADER, depth, rays, rgb, given, uncertainty=doubt)
+        assert [f.name for f in message.fields] == ["x", "y", "z", *names, "uncertainty"]
+        last = message.fields[-1]
+        assert (last.offset, last.datatype) == (message.point_step - 4, PointField.FLOAT32)
+        cloud = np.frombuffer(message.data, "<f4").reshape(3, 5, -1)
+        np.testing.assert_array_equal(cloud[..., :3], points_of(depth, rays))
+        np.testing.assert_array_equal(cloud[..., -1], doubt)
+        if given is not None:
+            np.testing.assert_array_equal(cloud.view("<u4")[..., 4], labels)
 
 
 def test_sensor_msgs_py_reads_the_same_points(random):

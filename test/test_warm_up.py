@@ -28,10 +28,10 @@ def fresh_kernels():
     return importlib.reload(kernels)
 
 
-@pytest.fixture
-def engine(fresh_kernels, small_weights):
+@pytest.fixture(params=["small_weights", "sharp_weights"])
+def engine(fresh_kernels, request):
     """The network with what surrounds it, on a CPU."""
-    file = weights.read(small_weights)
+    file = weights.read(request.getfixturevalue(request.param))
     frame = np.zeros((64, 96, 3), np.uint8)
     return load(file, frame, "cpu", backend="torch", precision="fp32")
 
@@ -65,10 +65,11 @@ def answer(engine, image, answers, step):
     """The way of a frame, from its picture to its cloud."""
     height, width = image.shape[:2]
     rays = Intrinsics(100.0, 100.0, 0.0, 0.0, width, height).rays()
-    depth, labels, _ = engine(image[None], [100.0], answers)
+    depth, labels, _, doubt = (
+        None if a is None else a[0] for a in engine(image[None], [100.0], answers)
+    )
     if depth is not None:
-        labels = None if labels is None else labels[0]
-        messages.cloud_message(Header(), depth[0], rays, image, labels, step)
+        messages.cloud_message(Header(), depth, rays, image, labels, step, uncertainty=doubt)
 
 
 def test_no_image_needs_what_is_not_compiled_yet(engine):
@@ -88,6 +89,9 @@ def test_no_image_needs_what_is_not_compiled_yet(engine):
         for step in (1, 3):
             answer(engine, image, answers, step)
     engine(np.stack([image, image]), [100.0] * 2, engine.answers)
+    engine.max_relative_uncertainty = 0.1
+    for answers in ({"uncertainty"}, {"depth", "semantic", "uncertainty"}):
+        answer(engine, image, answers, 1)
     assert compiled() == before
 
 

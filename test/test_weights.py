@@ -1,17 +1,20 @@
 """The weights file: what is written is read, and what is damaged is refused in a sentence."""
 
 import dataclasses
+import gzip
 import json
 import os
 import pickle
+from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import save_file
-from support import SMALL
+from support import SHARP, SMALL
 
 from sosd_ros import weights
-from sosd_ros.labels import LabelSet
+from sosd_ros.labels import NYU40, LabelSet
 from sosd_ros.network import SOSDNet
 
 
@@ -55,6 +58,95 @@ def test_the_network_of_a_file_answers_as_the_one_that_was_written(tmp_path):
         expected, got = network.eval()(image), loaded(image)
     for a, b in ((expected.depth, got.depth), (expected.logits, got.logits)):
         assert (a - b).abs().max() < 1e-3 * max(1.0, a.std().item())
+
+
+VERSION_1 = Path(__file__).with_name("version1.safetensors.gz")
+
+
+def test_a_file_of_version_1_is_read_and_answers_as_it_did(tmp_path):
+    """Written, and what it answers noted, by the code of commit 77460bc, the last of version 1.
+
+    Its matrices are waves, so that it is small when it is compressed::
+
+        network = SOSDNet("depth", "mobilenetv4_conv_small", 40)
+        for tensor in network.state_dict().values():
+            if tensor.ndim > 1:
+                waves = np.random.default_rng(0).choice(np.float32([-1, -0.5, 0.5, 1]), 1021)
+                size = 2.0 ** round(np.log2(1.2 / tensor[0].numel() ** 0.5))
+                waves = np.resize(waves, tensor.shape)
+                tensor.copy_(torch.from_numpy(size * waves))
+        network.depth_head.conv.bias.data.fill_(2.0)
+        weights.write(path, manifest, network.state_dict())
+    """
+    path = tmp_path / "w.safetensors"
+    path.write_bytes(gzip.decompress(VERSION_1.read_bytes()))
+    file = weights.read(path)
+    assert file.sha256 == "b47b42c8ad8082e246daeb5c17cd5ab2aa323af38bcdcb58756134d1a58590ee"
+    assert file.manifest == weights.Manifest(
+        variant="depth",
+        backbone="mobilenetv4_conv_small",
+        labels=NYU40,
+        focal_length=100.0,
+        input_size=(64, 96),
+        mean=(0.4, 0.5, 0.6),
+        std=(0.2, 0.25, 0.3),
+        rates=(3, 6, 9),
+        taps=(8, 32),
+        padding="zeros",
+        depth_form="linear",
+        spread=False,
+        temperature=1.0,
+        spread_factor=1.0,
+        metrics={"rel": 0.5, "data": "none"},
+        training={"epochs": 0},
+        licence="none needed",
+    )
+    y, x = torch.meshgrid(torch.arange(64), torch.arange(96), indexing="ij")
+    image = torch.stack([x / 48 - 1, y / 32 - 1, (x - y).abs() / 48 - 1])[None]
+    with torch.inference_mode():
+        output = weights.build_network(file)(image)
+    assert output.logits is None and output.spread is None
+    expected = [
+        [2.4192450, 4.2282882, 4.3018999, 4.5789318],
+        [3.8330281, 7.5507178, 7.8281822, 8.1061602],
+        [4.2656493, 8.2999334, 8.7403297, 8.9401360],
+        [4.1539898, 7.6378717, 8.1548252, 8.3077135],
+    ]
+    torch.testing.assert_close(
+        output.depth[0, ::16, ::24], torch.tensor(expected), rtol=1e-4, atol=0
+    )
+    weights.write(path, file.manifest, file.tensors)  # now of version 2
+    again = weights.read(path)
+    assert again.manifest == file.manifest and again.sha256 != file.sha256
+
+
+def test_a_file_of_version_2_keeps_all_that_is_new(tmp_path):
+    """Taps, padding, form of depth, spread, temperature and factor; and its network is built."""
+    manifest = dataclasses.replace(SHARP, temperature=1.7, spread_factor=0.8)
+    network = weights.create_network(manifest)
+    path = tmp_path / "w.safetensors"
+    weights.write(path, manifest, network.state_dict())
+    with safe_open(path, framework="pt") as opened:
+        assert opened.metadata()["sosd_ros"] == "2"
+    file = weights.read(path)
+    assert file.manifest == manifest
+    assert (file.manifest.taps, file.manifest.padding) == ((4, 8, 16, 32), "replicate")
+    built = weights.build_network(file)
+    assert (built.taps, built.depth_form, built.spread) == ((4, 8, 16, 32), "log", True)
+    assert built.state_dict().keys() == network.state_dict().keys()
+
+
+@pytest.mark.parametrize("version", ["1", "2"])
+def test_a_field_that_is_not_known_is_refused(tmp_path, version):
+    """It might change what the answers mean; the sentence names it."""
+    text = json.dumps(json.loads(SHARP.to_json()) | {"depth_bins": 64})
+    tensors = {"w": torch.zeros(2)}
+    metadata = {"sosd_ros": version, "manifest": text, "sha256": weights._sha256(text, tensors)}
+    save_file(tensors, tmp_path / "w.safetensors", metadata=metadata)
+    with pytest.raises(
+        weights.WeightsError, match=r"it says depth_bins, which .* update it\); export"
+    ):
+        weights.read(tmp_path / "w.safetensors")
 
 
 def test_every_flipped_byte_is_found(tmp_path):
@@ -211,6 +303,12 @@ def test_a_missing_tensor_is_named(tmp_path):
         ({"focal_length": 0.0}, "focal_length is 0.0, expected a positive number"),
         ({"input_size": (64,)}, "input_size has 1 numbers, not 2"),
         ({"std": (0.0, 1.0, 1.0)}, "input_size and std is 0.0"),
+        ({"taps": (4, 8)}, r"taps are \[4, 8\], expected strides of \[4, 8, 16, 32\] in that"),
+        ({"padding": "reflect"}, "padding 'reflect' is unknown; choose one of zeros, replicate"),
+        ({"depth_form": "bins"}, "depth_form 'bins' is unknown; choose one of linear, log"),
+        ({"variant": "semantic", "spread": True}, "has no depth that could have a spread"),
+        ({"temperature": 0.0}, "temperature is 0.0, expected a positive number"),
+        ({"spread_factor": -1.0}, "spread_factor is -1.0, expected a positive number"),
     ],
 )
 def test_a_senseless_manifest_is_refused(change, sentence):

@@ -228,7 +228,7 @@ def _write_int8(
     ):
         print(f"measuring {what} on {len(samples)} images ...", flush=True)
         result = evaluate(
-            quantise.OpenVinoNetwork(network, trained.network.tasks),
+            quantise.OpenVinoNetwork(network, file.manifest),
             samples,
             truth,
             trained_size=size,

@@ -1,7 +1,9 @@
 """A weights file in forms that other runtimes read, each checked against the network itself.
 
 All take ``images`` (batch, 3, height, width), float32, normalised as the manifest says, and answer
-``depth`` (batch, height / 8, width / 8) and ``logits`` (batch, classes, height / 8, width / 8).
+``depth`` (batch, height / 8, width / 8), ``logits`` (batch, classes, height / 8, width / 8) and, of
+a network that says how unsure it is, ``spread``, which is as large as depth. Of a network that taps
+stride 4, all are twice as high and wide.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ import torch
 
 from sosd_ros.engine.choice import REQUIRED, Agreement
 from sosd_ros.engine.compile_backend import exported_program
-from sosd_ros.engine.exchange import INPUT, Exported, write_onnx
+from sosd_ros.engine.exchange import INPUT, Exported, answer_names, write_onnx
 from sosd_ros.weights import Weights
 
 from . import atomic, command
@@ -82,15 +84,19 @@ def manifest_of(file: Weights) -> str:
 
 
 def _checked(file: Weights, run: Run, sizes: Sequence[tuple[int, int]], out: Path) -> Agreement:
-    network = Exported(file).eval()
+    network, names = Exported(file).eval(), answer_names(file.manifest)
     worst = Agreement(1.0, 0.0)
     for size in sizes:
         for batch in (1, 2):
             images = torch.randn(batch, 3, *size, generator=torch.Generator().manual_seed(0))
             with torch.inference_mode():
                 expected = [answer.numpy() for answer in network(images)]
-            agreed = _agreement(run(images.numpy()), expected)
-            worst = Agreement(min(worst.labels, agreed.labels), max(worst.depth, agreed.depth))
+            agreed = _agreement(names, run(images.numpy()), expected)
+            worst = Agreement(
+                min(worst.labels, agreed.labels),
+                max(worst.depth, agreed.depth),
+                max(worst.uncertainty, agreed.uncertainty),
+            )
             if not agreed.suffices:
                 raise ValueError(
                     f"{out} was not written, as it does not answer as the network does for "
@@ -100,16 +106,19 @@ def _checked(file: Weights, run: Run, sizes: Sequence[tuple[int, int]], out: Pat
     return worst
 
 
-def _agreement(answers: Sequence[np.ndarray], expected: Sequence[np.ndarray]) -> Agreement:
-    labels, depth = 1.0, 0.0
-    for ours, theirs in zip(answers, expected, strict=True):
+def _agreement(
+    names: Sequence[str], answers: Sequence[np.ndarray], expected: Sequence[np.ndarray]
+) -> Agreement:
+    labels = 1.0
+    differences = {"depth": 0.0, "spread": 0.0}
+    for name, ours, theirs in zip(names, answers, expected, strict=True):
         if ours.shape != theirs.shape:
             return Agreement(0.0, np.inf)
-        if ours.ndim == 4:
+        if name == "logits":
             labels = float((ours.argmax(1) == theirs.argmax(1)).mean())
         else:
-            depth = float(np.median(np.abs(ours / theirs - 1)))
-    return Agreement(labels, depth)
+            differences[name] = float(np.median(np.abs(ours / theirs - 1)))
+    return Agreement(labels, *differences.values())
 
 
 # Writers: (file, size, dynamic_size, path)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import math
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +12,7 @@ import torch
 from torch import nn
 
 from sosd_ros.engine.exchange import answer_names, answers_of
-from sosd_ros.network import Output, prepare, upsample
+from sosd_ros.network import Output, prepare, tasks_of, upsample
 from sosd_ros.weights import Manifest, Weights
 
 from . import atomic
@@ -35,19 +34,22 @@ class Loss(NamedTuple):
 class OpenVinoNetwork(nn.Module):
     """A model of OpenVINO that is called as the network is, for the evaluation."""
 
-    def __init__(self, model: Any, tasks: Sequence[str]) -> None:
+    def __init__(self, model: Any, manifest: Manifest) -> None:
         super().__init__()
-        self.tasks = tuple(tasks)
-        self._names = answer_names(tasks)
+        self.tasks = tasks_of(manifest.variant)
+        self._names = answer_names(manifest)
         self._run: Run = run_openvino(model)
 
     def forward(self, images: torch.Tensor, size: tuple[int, int]) -> Output:
         """Normalised images (N, 3, h, w) to answers of ``size``."""
         answers = [torch.from_numpy(a) for a in self._run(images.contiguous().numpy())]
-        depth, logits = answers_of(self._names, answers)
+        depth, logits, spread = answers_of(self._names, answers)
         if depth is not None:
             depth = upsample(depth[:, None], size)[:, 0]
-        return Output(depth, None if logits is None else upsample(logits, size), (images, images))
+        if spread is not None:
+            spread = upsample(spread[:, None], size)[:, 0]
+        logits = None if logits is None else upsample(logits, size)
+        return Output(depth, logits, (images, images), spread)
 
 
 def require_nncf() -> None:

@@ -19,6 +19,7 @@ import torch
 from .. import weights
 from ..engine import EngineError, cache
 from ..engine.choice import Candidate, checked_device
+from ..engine.perception import TASK_OF
 from ..malloc import keep_freed_memory
 from ..network import SOSDNet, input_size
 from ..share import DEFAULT_WEIGHTS, share
@@ -182,8 +183,7 @@ def _print_memory(
         [used] = memory.elsewhere(engines.memory_of, *place, name, engines.ANSWERS, (20,))
         _say(f"{name:18}{used.resident:8.0f} resident{used.device:8.0f} on the device")
         results["memory"][name] = used
-    everything = ("depth", "semantic", "confidence")
-    early, late = memory.elsewhere(engines.memory_of, *place, best, everything, LONG_RUN)
+    early, late = memory.elsewhere(engines.memory_of, *place, best, tuple(TASK_OF), LONG_RUN)
     results["growth"] = late.resident / early.resident
     grown = f"{early.resident:.1f}, after {LONG_RUN[1]} {late.resident:.1f}"
     _say(f"{best} after {LONG_RUN[0]} frames {grown}")

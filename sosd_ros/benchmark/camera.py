@@ -6,7 +6,7 @@ import itertools
 import re
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import cv2
@@ -22,6 +22,7 @@ from ..stamps import nanoseconds
 
 FRAME_ID = "camera_optical_frame"
 ANSWERS = {"depth": Image, "semantic": Image, "confidence": Image, "points": PointCloud2}
+OF_SPREAD = {"depth_uncertainty": Image}  # of weights that say how unsure they are
 QUEUE = 10  # messages that either end keeps, as drivers and listeners commonly do
 
 
@@ -32,6 +33,7 @@ class Camera(Node):
         name: of the node under test, below which its answers are.
         size: (height, width) of the frames.
         context: that the camera lives in.
+        answers: types of the topics that it listens to.
 
     Attributes:
         sent: time of publishing by stamp, in nanoseconds; times are of ``time.monotonic``.
@@ -43,11 +45,18 @@ class Camera(Node):
         stages: median milliseconds by stage, which the node under test says of its last frames.
     """
 
-    def __init__(self, name: str, size: tuple[int, int], context: Context) -> None:
+    def __init__(
+        self,
+        name: str,
+        size: tuple[int, int],
+        context: Context,
+        answers: Mapping[str, type] = ANSWERS,
+    ) -> None:
         super().__init__("sosd_benchmark", context=context)
         self._images = self.create_publisher(Image, "image", QUEUE)
         self._infos = self.create_publisher(CameraInfo, "camera_info", QUEUE)
-        for topic, kind in ANSWERS.items():
+        self.topics = tuple(answers)
+        for topic, kind in answers.items():
             self.create_subscription(kind, f"/{name}/{topic}", self._listener(topic), QUEUE)
         self.create_subscription(DiagnosticArray, "/diagnostics", self._note_stages, QUEUE)
         self.stages: dict[str, float] = {}
@@ -70,7 +79,7 @@ class Camera(Node):
         """Whether the node under test hears both inputs, and we hear all of its outputs."""
         inputs = (self._images, self._infos)
         return all(publisher.get_subscription_count() for publisher in inputs) and all(
-            self.publishers_of(topic) for topic in ANSWERS
+            self.publishers_of(topic) for topic in self.topics
         )
 
     def publishers_of(self, topic: str) -> int:
@@ -89,7 +98,7 @@ class Camera(Node):
         return stamp
 
     def is_answered(self, stamp: int) -> bool:
-        return len(self.arrived[stamp]) == len(ANSWERS)
+        return len(self.arrived[stamp]) == len(self.topics)
 
     def answered(self) -> dict[int, float]:
         """When the last of its answers came, for each frame that has all of them, by stamp."""

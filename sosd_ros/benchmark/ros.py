@@ -1,9 +1,10 @@
 """From the camera's stamp to the answers received, over the real middleware.
 
 The node under test is a process of its own; the camera that plays to it and hears its answers is in
-this one. Depth, labels, confidence and points are subscribed, which is all that both the perception
-node and the textbook node have, and a frame counts as answered when all four have come. Results
-are plain numbers: ``dataclasses.asdict`` makes JSON of them.
+this one. Depth, labels, confidence, points and, of weights that have it, depth's uncertainty are
+subscribed, which is all that both the perception node and the textbook node have, and a frame
+counts as answered when all have come. Results are plain numbers: ``dataclasses.asdict`` makes JSON
+of them.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from subprocess import Popen
 
 import numpy as np
@@ -23,6 +25,7 @@ import torch
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 
+from .. import weights
 from ..malloc import keep_freed_memory
 from ..process import (
     NodeError,
@@ -33,7 +36,7 @@ from ..process import (
     wait_until_active,
 )
 from ..share import DEFAULT_WEIGHTS, share
-from .camera import ANSWERS, Camera
+from .camera import ANSWERS, OF_SPREAD, Camera
 from .timing import LOW_RATE
 
 RATES = (10.0, 30.0, 60.0)  # Hz offered
@@ -150,7 +153,7 @@ class Robot:
             wait_until_active(self._process, self.camera, self._executor)
         if not self._spin_until(self.camera.is_connected, TIMEOUT):
             raise NodeError(f"the topics of {self.node} were not found within {TIMEOUT:g} s")
-        if (count := max(map(self.camera.publishers_of, ANSWERS))) > 1:
+        if (count := max(map(self.camera.publishers_of, self.camera.topics))) > 1:
             raise NodeError(
                 f"{count} nodes named {self.node} answer, expected one; end the others, or set "
                 "ROS_DOMAIN_ID to a number of your own"
@@ -245,7 +248,8 @@ def robot(
     context = Context()
     rclpy.init(context=context)
     executor = SingleThreadedExecutor(context=context)
-    camera = Camera(node, size, context)
+    has_spread = weights.read(Path(str(given["weights"]))).manifest.spread
+    camera = Camera(node, size, context, ANSWERS | (OF_SPREAD if has_spread else {}))
     executor.add_node(camera)
     try:
         with NODES[node](given) as process:

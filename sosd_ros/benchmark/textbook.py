@@ -41,7 +41,7 @@ TYPES = {  # of the message's fields; the colour's bits pass for a float
 
 
 class Network:
-    """Depth, labels and confidence of an image, by the plainest of ways.
+    """Depth, labels, confidence and uncertainty of an image, by the plainest of ways.
 
     Args:
         path: of a weights file.
@@ -55,9 +55,12 @@ class Network:
         self._device = device
         self._depth_range = depth_range
         self._network = build_network(weights).to(device)
+        self.has_spread = weights.manifest.spread
 
     @torch.no_grad()
-    def __call__(self, rgb: np.ndarray, focal: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def __call__(
+        self, rgb: np.ndarray, focal: float
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]:
         """Answer an image.
 
         Args:
@@ -65,7 +68,8 @@ class Network:
             focal: sqrt(fx fy) of its camera, in pixels.
 
         Returns:
-            (H, W) float32 metres, uint8 class ids, and uint8 confidence, 255 for certainty.
+            (H, W) float32 metres, uint8 class ids, uint8 confidence, 255 for certainty, and float32
+            metres of depth's standard deviation, ``None`` of weights that do not say it.
         """
         manifest, size = self._manifest, (rgb.shape[0], rgb.shape[1])
         rows, columns = input_size(size, manifest.input_size)
@@ -78,9 +82,15 @@ class Network:
         probability = torch.softmax(scores, 1).max(1).values[0].cpu().numpy()
         confidence = np.round(255 * probability).astype(np.uint8)
 
-        depth = functional.interpolate(output.depth[:, None], size=size, mode="bilinear")
+        answer = functional.interpolate(output.depth[:, None], size=size, mode="bilinear")
         shrink = (rows * columns / (size[0] * size[1])) ** 0.5
-        return self._metres(depth[0, 0].cpu().numpy(), focal * shrink), labels, confidence
+        depth = self._metres(answer[0, 0].cpu().numpy(), focal * shrink)
+        if output.spread is None:
+            return depth, labels, confidence, None
+        spread = functional.interpolate(output.spread[:, None], size=size, mode="bilinear")
+        uncertainty = np.sqrt(np.float32(2)) * spread[0, 0].cpu().numpy() * depth
+        uncertainty[~np.isfinite(depth)] = np.nan
+        return depth, labels, confidence, uncertainty
 
     def _metres(self, answer: np.ndarray, focal: float) -> np.ndarray:
         kind, (least, most) = self._manifest.depth, self._depth_range
@@ -104,6 +114,9 @@ class TextbookNode(Node):
         self._depth = self.create_publisher(Image, "~/depth", QUEUE)
         self._semantic = self.create_publisher(Image, "~/semantic", QUEUE)
         self._confidence = self.create_publisher(Image, "~/confidence", QUEUE)
+        self._uncertainty: Any = None
+        if network.has_spread:
+            self._uncertainty = self.create_publisher(Image, "~/depth_uncertainty", QUEUE)
         self._points = self.create_publisher(PointCloud2, "~/points", QUEUE)
         self.create_subscription(CameraInfo, "camera_info", self._on_info, QUEUE)
         self.create_subscription(Image, "image", self._on_image, QUEUE)
@@ -117,7 +130,10 @@ class TextbookNode(Node):
             return
         k, header = self._info.k.reshape(3, 3), message.header
         rgb = self._to_rgb(message)
-        depth, labels, confidence = self._network(rgb, float(np.sqrt(k[0, 0] * k[1, 1])))
+        focal = float(np.sqrt(k[0, 0] * k[1, 1]))
+        depth, labels, confidence, uncertainty = self._network(rgb, focal)
+        if uncertainty is not None:
+            self._uncertainty.publish(image_message(header, "32FC1", uncertainty))
         self._depth.publish(image_message(header, "32FC1", depth))
         self._semantic.publish(image_message(header, "mono8", labels))
         self._confidence.publish(image_message(header, "mono8", confidence))

@@ -2,6 +2,16 @@
 
 from .choice import AUTO, BACKENDS, build, is_built, load
 from .engine import Engine
-from .perception import EngineError, Perception
+from .perception import EngineError, Perception, answers_to
 
-__all__ = ["AUTO", "BACKENDS", "Engine", "EngineError", "Perception", "build", "is_built", "load"]
+__all__ = [
+    "AUTO",
+    "BACKENDS",
+    "Engine",
+    "EngineError",
+    "Perception",
+    "answers_to",
+    "build",
+    "is_built",
+    "load",
+]

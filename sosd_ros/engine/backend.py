@@ -16,15 +16,19 @@ Tell = Callable[[str], None]  # where progress and reasons go, sentence by sente
 
 
 class Answers(NamedTuple):
-    """The network's answers at stride 8; ``None`` for what was not asked for.
+    """The network's answers at its stride; ``None`` for what was not asked for.
 
     Attributes:
-        depth: (N, h/8, w/8) float32 in the unit that the network was trained in.
+        depth: (N, h/8, w/8) float32 in the unit that the network was trained in. Of a network that
+            answers at stride 4, all are (h/4, w/4).
         logits: (N, classes, h/8, w/8) float32 class scores.
+        spread: (N, h/8, w/8) float32, the scale of a Laplace distribution over log depth; comes
+            with depth, and is ``None`` of a network that has none.
     """
 
     depth: torch.Tensor | None
     logits: torch.Tensor | None
+    spread: torch.Tensor | None = None
 
 
 class Backend(ABC):

@@ -40,7 +40,12 @@ BACKENDS: tuple[type[Backend], ...] = (
 AUTO = "auto"
 LEAST_EQUAL_LABELS = 0.99
 MOST_DEPTH_DIFFERENCE = 0.01
-REQUIRED = f"at least {LEAST_EQUAL_LABELS:.0%} and under {MOST_DEPTH_DIFFERENCE:.0%}"
+# It is an estimate of an error: that it is off by a twentieth, nobody can tell.
+MOST_UNCERTAINTY_DIFFERENCE = 0.05
+REQUIRED = (
+    f"at least {LEAST_EQUAL_LABELS:.0%} and under {MOST_DEPTH_DIFFERENCE:.0%}, of uncertainty "
+    f"under {MOST_UNCERTAINTY_DIFFERENCE:.0%}"
+)
 # Of several images. Bfloat16 moves labels where two classes are nearly equally likely, mostly at
 # the edges of things, and images differ in how many such pixels they have: of the sample frames
 # 0.4 to 1.9 %, 1.1 % on average. The limits lie above that, and far below what faults do. No image
@@ -49,7 +54,8 @@ LEAST_MEAN_LABELS = 0.985
 LEAST_WORST_LABELS = 0.975
 _REQUIRED_OF_ALL = (
     f"expected {LEAST_MEAN_LABELS:.1%} of labels on average and {LEAST_WORST_LABELS:.1%} "
-    f"at worst, and depth within {MOST_DEPTH_DIFFERENCE:.0%} (median) in each image"
+    f"at worst, and depth within {MOST_DEPTH_DIFFERENCE:.0%} (median) in each image, its "
+    f"uncertainty within {MOST_UNCERTAINTY_DIFFERENCE:.0%}"
 )
 _TRIAL_CALLS = 7
 _NVML_DRIVER_NOT_LOADED = 9  # nvml.h
@@ -74,17 +80,27 @@ class Agreement(NamedTuple):
     Attributes:
         labels: share of pixels with the same label; 1 where there are no labels.
         depth: median of the depth's relative difference; 0 where there is no depth.
+        uncertainty: the same of its uncertainty.
     """
 
     labels: float
     depth: float
+    uncertainty: float = 0.0
 
     @property
     def suffices(self) -> bool:
-        return self.labels >= LEAST_EQUAL_LABELS and self.depth < MOST_DEPTH_DIFFERENCE
+        return self.labels >= LEAST_EQUAL_LABELS and self.distances_suffice
+
+    @property
+    def distances_suffice(self) -> bool:
+        """Whether depth and its uncertainty agree."""
+        return self.depth < MOST_DEPTH_DIFFERENCE and self.uncertainty < MOST_UNCERTAINTY_DIFFERENCE
 
     def __str__(self) -> str:
-        return f"{self.labels:.2%} of labels agree, depth differs by {self.depth:.2%}"
+        distances = f"depth differs by {self.depth:.2%}"
+        if self.uncertainty:
+            distances += f", its uncertainty by {self.uncertainty:.2%}"
+        return f"{self.labels:.2%} of labels agree, {distances}"
 
 
 class Agreements(NamedTuple):
@@ -103,9 +119,10 @@ class Agreements(NamedTuple):
     @classmethod
     def of(cls, each: Sequence[Agreement]) -> Agreements:
         """All images' in one; there is at least one image."""
-        labels, depth = np.array(each).T
-        mean = Agreement(float(labels.mean()), float(depth.mean()))
-        return cls(mean, Agreement(float(labels.min()), float(depth.max())), len(each))
+        labels, *distances = np.array(each).T
+        mean = Agreement(float(labels.mean()), *(float(d.mean()) for d in distances))
+        worst = Agreement(float(labels.min()), *(float(d.max()) for d in distances))
+        return cls(mean, worst, len(each))
 
     @property
     def suffices(self) -> bool:
@@ -114,7 +131,7 @@ class Agreements(NamedTuple):
     @property
     def worst_suffices(self) -> bool:
         """Whether no image is too far off; of few images, the mean says little."""
-        return self.worst.labels >= LEAST_WORST_LABELS and self.worst.depth < MOST_DEPTH_DIFFERENCE
+        return self.worst.labels >= LEAST_WORST_LABELS and self.worst.distances_suffice
 
     def __str__(self) -> str:
         if self.images == 1:
@@ -122,6 +139,7 @@ class Agreements(NamedTuple):
         return (
             f"{self.mean}; at worst of {self.images} images {self.worst.labels:.2%} and "
             f"{self.worst.depth:.2%}"
+            + (f" and {self.worst.uncertainty:.2%}" if self.worst.uncertainty else "")
         )
 
 
@@ -340,7 +358,7 @@ def open_candidate(
 def answers(engine: Engine, frames: np.ndarray) -> list[Perception]:
     """What an engine answers each of (N, H, W, 3) uint8 RGB images."""
     return [
-        engine(frame[None], [engine.manifest.focal_length], {"depth", "semantic"})
+        engine(frame[None], [engine.manifest.focal_length], {"depth", "semantic", "uncertainty"})
         for frame in frames
     ]
 
@@ -351,17 +369,23 @@ def agreement(ours: Sequence[Perception], theirs: Sequence[Perception]) -> Agree
 
 
 def _agreement(ours: Perception, theirs: Perception) -> Agreement:
-    labels, depth = 1.0, 0.0
+    labels = 1.0
     if ours.labels is not None and theirs.labels is not None:
         labels = float((ours.labels == theirs.labels).mean())
-    if ours.depth is not None and theirs.depth is not None:
-        both = np.isfinite(ours.depth) & np.isfinite(theirs.depth)
-        difference = np.abs(ours.depth[both] / theirs.depth[both] - 1)
-        outside = np.full(int((np.isfinite(ours.depth) != np.isfinite(theirs.depth)).sum()), np.inf)
-        depth = float(np.median(np.append(difference, outside))) if both.any() else np.inf
-        if not np.isfinite(theirs.depth).any() and not outside.size:
-            depth = 0.0  # both see nothing within the range
-    return Agreement(labels, depth)
+    depth = _difference(ours.depth, theirs.depth)
+    return Agreement(labels, depth, _difference(ours.uncertainty, theirs.uncertainty))
+
+
+def _difference(ours: np.ndarray | None, theirs: np.ndarray | None) -> float:
+    """Median of the relative difference of metres; 0 where there are none."""
+    if ours is None or theirs is None:
+        return 0.0
+    both = np.isfinite(ours) & np.isfinite(theirs)
+    difference = np.abs(ours[both] / theirs[both] - 1)
+    outside = np.full(int((np.isfinite(ours) != np.isfinite(theirs)).sum()), np.inf)
+    if not np.isfinite(theirs).any() and not outside.size:
+        return 0.0  # both see nothing within the range
+    return float(np.median(np.append(difference, outside))) if both.any() else math.inf
 
 
 def checked_device(name: str) -> torch.device:
@@ -530,6 +554,8 @@ def _choice_key(file: Weights, device: torch.device) -> dict[str, Any]:
     libraries = sorted({library for backend in BACKENDS for library in backend.libraries})
     # By other limits another engine might have been chosen.
     limits = [LEAST_MEAN_LABELS, LEAST_WORST_LABELS, MOST_DEPTH_DIFFERENCE]
+    if file.manifest.spread:
+        limits.append(MOST_UNCERTAINTY_DIFFERENCE)
     return cache.key(device, libraries, file.sha256, backend=AUTO, precision=AUTO, limits=limits)
 
 

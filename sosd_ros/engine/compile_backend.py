@@ -8,14 +8,12 @@ from pathlib import Path
 from typing import ClassVar
 
 import torch
-from torch import nn
 
-from ..network import tasks_of
 from ..weights import Weights
 from .backend import Answers, Backend, built_file, built_files
 from .exchange import Exported, answer_names, answers_of
 from .perception import EngineError
-from .torch_backend import DTYPES
+from .torch_backend import DTYPES, rounded
 
 _CPU = torch.device("cpu")
 
@@ -55,7 +53,7 @@ class CompileBackend(Backend):
         self, weights: Weights, device: torch.device, precision: str, folder: Path | None = None
     ) -> None:
         assert folder is not None
-        self._names = answer_names(tasks_of(weights.manifest.variant))
+        self._names = answer_names(weights.manifest)
         self._programs = {
             size: torch._inductor.aoti_load_package(str(path))
             for size, path in built_files(folder, ".pt2").items()
@@ -88,11 +86,10 @@ def exported_program(
     """
     network = Exported(weights).eval().to(device).to(memory_format=torch.channels_last)
     if dtype != torch.float32:
-        for module in network.modules():
-            if isinstance(module, nn.Conv2d):
-                module.to(dtype)
-                # Casts by name: those that autocast makes are lost on the way to the compiler.
-                module.register_forward_pre_hook(lambda _, inputs: (inputs[0].to(dtype),))
+        for convolution in rounded(network):
+            convolution.to(dtype)
+            # Casts by name: those that autocast makes are lost on the way to the compiler.
+            convolution.register_forward_pre_hook(lambda _, inputs: (inputs[0].to(dtype),))
     example = torch.zeros(2, 3, *size, device=device)
     axes: dict[int, str] = {0: "batch"}
     if dynamic_size:

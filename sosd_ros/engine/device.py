@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Sequence
 
 import numpy as np
@@ -15,7 +16,12 @@ from .perception import TASK_OF, Perception
 from .upsampling import classify
 
 _ALIGNMENT = 256  # bytes, of each part of a buffer
-_DTYPES = {"depth": torch.float32, "semantic": torch.uint8, "confidence": torch.uint8}
+_DTYPES = {
+    "depth": torch.float32,
+    "semantic": torch.uint8,
+    "confidence": torch.uint8,
+    "uncertainty": torch.float32,
+}
 
 
 class DeviceProgram:
@@ -29,7 +35,7 @@ class DeviceProgram:
         backend: runs the network; where it says so, all work is captured as one CUDA graph.
         manifest: of its weights.
         shape: (N, H, W) of the images.
-        answers: of ``depth``, ``semantic`` and ``confidence``.
+        answers: of ``TASK_OF``.
         device: on which the backend runs.
         tell: is told why there is no graph, if it cannot be captured.
     """
@@ -52,7 +58,7 @@ class DeviceProgram:
         count = shape[0] * shape[1] * shape[2]
 
         pinned = device.type == "cuda"
-        inputs = [("numbers", 4 * (shape[0] + 2)), ("images", 3 * count)]
+        inputs = [("numbers", 4 * (shape[0] + len(Range._fields))), ("images", 3 * count)]
         self._input_parts, size = _parts(inputs)
         self._staging = torch.zeros(size, dtype=torch.uint8, pin_memory=pinned)
         self._inputs = torch.zeros(size, dtype=torch.uint8, device=device)
@@ -97,11 +103,16 @@ class DeviceProgram:
         pixels = self._inputs[self._input_parts["images"]].view(*self._shape, 3)
         numbers = self._inputs[self._input_parts["numbers"]].view(torch.float32)
         inputs = prepare(pixels, self._network_size, self._mean, self._std)
-        depth, logits = self._backend(inputs, self._tasks)
-        if depth is not None and "depth" in self._names:
+        depth, logits, spread = self._backend(inputs, self._tasks)
+        if depth is not None and {"depth", "uncertainty"} & set(self._names):
             full = upsample(depth[:, None], self._shape[1:])[:, 0]
-            metres = to_metres(full, numbers, self._manifest.depth.kind == "disparity")
-            self._write("depth", metres)
+            metres = to_metres(full, numbers[:-1], self._manifest.depth.kind == "disparity")
+            if spread is not None and "uncertainty" in self._names:
+                full = upsample(spread[:, None], self._shape[1:])[:, 0]
+                metres, uncertainty = to_uncertainty(full, metres, numbers[-1])
+                self._write("uncertainty", uncertainty)
+            if "depth" in self._names:
+                self._write("depth", metres)
         if logits is not None and {"semantic", "confidence"} & set(self._names):
             wanted = "confidence" in self._names
             labels, probability = classify(logits, self._shape[1:], wanted)
@@ -143,6 +154,24 @@ def to_metres(answer: torch.Tensor, numbers: torch.Tensor, is_disparity: bool) -
     metres = factors / answer.clamp(min=0) if is_disparity else factors * answer
     metres = torch.where(metres > most, torch.inf, metres)
     return torch.where(metres >= least, metres, torch.nan)
+
+
+def to_uncertainty(
+    spread: torch.Tensor, metres: torch.Tensor, most: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Metric depth without what is too uncertain, and one standard deviation of it in metres.
+
+    To first order, a change of log depth is the same share of depth; sqrt(2) times its scale is
+    the standard deviation of a Laplace distribution.
+
+    Args:
+        spread: (N, H, W) float32, the scale of a Laplace distribution over log depth.
+        metres: (N, H, W) float32.
+        most: share of the depth; where one standard deviation is more, both answers are NaN.
+    """
+    share = math.sqrt(2) * spread
+    metres = torch.where(share > most, torch.nan, metres)
+    return metres, torch.where(metres < torch.inf, share * metres, torch.nan)
 
 
 def _parts(sizes: Sequence[tuple[str, int]]) -> tuple[dict[str, slice], int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 from collections import OrderedDict
 from collections.abc import Collection, Sequence
 
@@ -15,7 +16,7 @@ from ..weights import Manifest
 from .backend import Backend, Tell
 from .device import DeviceProgram
 from .host import HostProgram, Range
-from .perception import TASK_OF, EngineError, Perception
+from .perception import EngineError, Perception, answers_to
 
 _OFFSETS = (0, -16, 16, -32, 32)  # pixels
 _MOST_PROGRAMS = 32  # batches, by shape and what they are asked, whose buffers are kept
@@ -34,6 +35,9 @@ class Engine:
         tell: is told, in a sentence, what the user should know.
 
     Attributes:
+        max_relative_uncertainty: share of the depth; where one standard deviation is more, depth
+            is answered as NaN. May be set between two calls, and does nothing with weights that do
+            not say how unsure they are.
         answers: that the network can be asked for.
         why: why it is this backend and not another, a line for each that there was.
         fallback: a backend for inputs of sizes that the first one does not accept.
@@ -50,8 +54,9 @@ class Engine:
     ) -> None:
         self.manifest, self.device, self.precision = manifest, device, precision
         self.depth_range = depth_range
+        self.max_relative_uncertainty = math.inf
         self.tasks = tasks_of(manifest.variant)
-        self.answers = frozenset(answer for answer, task in TASK_OF.items() if task in self.tasks)
+        self.answers = answers_to(manifest)
         self.why = ""
         self.fallback: Backend | None = None
         self._backend: Backend | None = backend
@@ -107,12 +112,15 @@ class Engine:
         Args:
             images: (N, H, W, 3) uint8 RGB.
             focals: sqrt(fx fy) of each image's camera, in pixels of the image.
-            answers: of ``depth``, ``semantic`` and ``confidence``; what only the others need is
-                not computed.
+            answers: of ``TASK_OF``; what only the others need is not computed.
         """
-        size = (images.shape[1], images.shape[2])
-        program = self.program((images.shape[0], *size), answers)
-        return program(images, self.factors(size, focals), Range(*self.depth_range))
+        size, needed = (images.shape[1], images.shape[2]), set(answers)
+        limits = Range(*self.depth_range, self.max_relative_uncertainty)
+        if "depth" in needed and limits.uncertainty < math.inf:
+            needed.add("uncertainty")
+        program = self.program((images.shape[0], *size), needed)
+        answer = program(images, self.factors(size, focals), limits)
+        return answer if "uncertainty" in answers else answer._replace(uncertainty=None)
 
     def program(
         self, shape: tuple[int, int, int], answers: Collection[str]

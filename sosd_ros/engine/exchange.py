@@ -15,7 +15,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..weights import Weights, build_network
+from ..network import tasks_of
+from ..weights import Manifest, Weights, build_network
 from .backend import Answers
 
 INPUT = "images"  # (batch, 3, height, width) float32, normalised
@@ -29,21 +30,22 @@ class Exported(nn.Module):
         self.network = build_network(weights)
 
     def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """(N, 3, h, w) float32 to depth (N, h/8, w/8) and logits (N, classes, h/8, w/8)."""
+        """(N, 3, h, w) float32 to what ``Answers`` has, in that order."""
         output = self.network(images, size=self.network.answer_size(images))
-        return tuple(a for a in (output.depth, output.logits) if a is not None)
+        return tuple(a for a in (output.depth, output.logits, output.spread) if a is not None)
 
 
-def answer_names(tasks: Sequence[str]) -> list[str]:
-    """The names of a network's answers, in order."""
-    names = {"depth": "depth", "semantic": "logits"}
-    return [name for task, name in names.items() if task in tasks]
+def answer_names(manifest: Manifest) -> list[str]:
+    """The names of a network's answers, of ``Answers`` and in that order."""
+    tasks = tasks_of(manifest.variant)
+    has = {"depth": "depth" in tasks, "logits": "semantic" in tasks, "spread": manifest.spread}
+    return [name for name, is_there in has.items() if is_there]
 
 
 def answers_of(names: Sequence[str], tensors: Sequence[torch.Tensor]) -> Answers:
     """Answers by their names."""
     named = dict(zip(names, tensors, strict=True))
-    return Answers(named.get("depth"), named.get("logits"))
+    return Answers(named.get("depth"), named.get("logits"), named.get("spread"))
 
 
 def write_onnx(
@@ -65,7 +67,7 @@ def write_onnx(
 def _as_onnx(weights: Weights, size: tuple[int, int], dynamic_size: bool) -> bytes:
     network = Exported(weights).eval()
     example = torch.zeros(2, 3, *size)  # a batch of one would make torch think that it always is
-    names = answer_names(network.network.tasks)
+    names = answer_names(weights.manifest)
     axes: dict[int, str] = {0: "batch"}
     options: dict[str, Any] = {
         "dynamo": True,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
@@ -16,10 +17,17 @@ from .perception import TASK_OF, Perception
 
 
 class Range(NamedTuple):
-    """Metres; nearer is answered as NaN, farther as +inf."""
+    """What depth is answered as a number.
+
+    Attributes:
+        least, most: metres; nearer is answered as NaN, farther as +inf.
+        uncertainty: share of the depth; where one standard deviation is more, it is NaN. Counts
+            where uncertainty is asked for.
+    """
 
     least: float
     most: float
+    uncertainty: float = math.inf
 
 
 class HostProgram:
@@ -29,7 +37,7 @@ class HostProgram:
         backend: runs the network, on the CPU.
         manifest: of its weights.
         shape: (N, H, W) of the images.
-        answers: of ``depth``, ``semantic`` and ``confidence``.
+        answers: of ``TASK_OF``.
     """
 
     def __init__(
@@ -50,6 +58,7 @@ class HostProgram:
         )
         self._shift = 255 * np.array(manifest.mean, np.float32)
         self._unwanted = np.empty((0, shape[2]), np.uint8)
+        self._no_spread = np.empty((0, shape[2]), np.float32)
         self._scale = 1 / (255 * np.array(manifest.std, np.float32))
 
     def __call__(
@@ -72,23 +81,26 @@ class HostProgram:
             arguments = (rows, *self._resampling, self._shift, self._scale, out)
             kernels.in_bands(out.shape[1], (kernels.prepare, *arguments))
 
-    def forward(self) -> tuple[np.ndarray | None, np.ndarray | None]:
-        """The network's depth (N, h, w) and logits (N, C, h, w), float32 at stride 8."""
+    def forward(self) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
+        """The network's depth, logits and spread, as ``Answers`` has them."""
         answers = self._backend(self._inputs, self._tasks)
-        depth, logits = (None if a is None else a.contiguous().numpy() for a in answers)
-        return depth, logits
+        depth, logits, spread = (None if a is None else a.contiguous().numpy() for a in answers)
+        return depth, logits, spread
 
     def finish(
         self,
         depth: np.ndarray | None,
         logits: np.ndarray | None,
+        spread: np.ndarray | None,
         factors: Sequence[float],
         depth_range: Range,
     ) -> Perception:
         """Bring the network's answers to the images' size."""
-        metres = labels = confidence = None
-        if depth is not None and "depth" in self._answers:
+        metres = labels = confidence = uncertainty = None
+        if depth is not None and self._answers & {"depth", "uncertainty"}:
             metres = np.empty(self._shape, np.float32)
+            if spread is not None and "uncertainty" in self._answers:
+                uncertainty = np.empty(self._shape, np.float32)
         if logits is not None and self._answers & {"semantic", "confidence"}:
             labels = np.empty(self._shape, np.uint8)
             if "confidence" in self._answers:
@@ -97,23 +109,23 @@ class HostProgram:
             calls = []
             if depth is not None and metres is not None:
                 numbers = (np.float32(number) for number in (factor, *depth_range))
+                doubts = (self._no_spread, self._no_spread)
+                if spread is not None and uncertainty is not None:
+                    doubts = (spread[index], uncertainty[index])
                 to_image = self._to_image(depth)
-                calls.append(
-                    (
-                        kernels.metres,
-                        depth[index],
-                        *to_image,
-                        self._is_disparity,
-                        *numbers,
-                        metres[index],
-                    )
-                )
+                arguments = (*to_image, self._is_disparity, *numbers, metres[index], *doubts)
+                calls.append((kernels.metres, depth[index], *arguments))
             if logits is not None and labels is not None:
                 certainty = self._unwanted if confidence is None else confidence[index]
                 to_image = self._to_image(logits)
                 calls.append((kernels.classify, logits[index], *to_image, labels[index], certainty))
             kernels.in_bands(self._shape[1], *calls)
-        return Perception(metres, labels if "semantic" in self._answers else None, confidence)
+        return Perception(
+            metres if "depth" in self._answers else None,
+            labels if "semantic" in self._answers else None,
+            confidence,
+            uncertainty,
+        )
 
     def _to_image(self, answer: np.ndarray) -> tuple:
         """How the rows and columns of an answer lie between those of the image."""

@@ -27,16 +27,21 @@ class TorchBackend(Backend):
     ) -> None:
         self.network = build_network(weights).to(device).to(memory_format=torch.channels_last)
         self.dtype = DTYPES[precision]
-        for module in self.network.modules():
-            if isinstance(module, nn.Conv2d) and not isinstance(module, DepthConv):
-                module.to(self.dtype)  # once, and not by autocast in every call
+        for convolution in rounded(self.network):
+            convolution.to(self.dtype)  # once, and not by autocast in every call
 
     def __call__(self, inputs: torch.Tensor, tasks: Collection[str]) -> Answers:
         size = self.network.answer_size(inputs)
         inputs = inputs.contiguous(memory_format=torch.channels_last)
         with torch.autocast(inputs.device.type, self.dtype, self.dtype != torch.float32):
             output = self.network(inputs, tasks=list(tasks), size=size)
-        return Answers(output.depth, output.logits)
+        return Answers(output.depth, output.logits, output.spread)
+
+
+def rounded(network: nn.Module) -> list[nn.Conv2d]:
+    """The convolutions that a lower precision is for: all but those that end in metres."""
+    convolutions = (module for module in network.modules() if isinstance(module, nn.Conv2d))
+    return [module for module in convolutions if not isinstance(module, DepthConv)]
 
 
 class CudaGraphBackend(TorchBackend):

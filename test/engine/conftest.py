@@ -29,12 +29,22 @@ def picture(random):
 @pytest.fixture(scope="session")
 def built(file, tmp_path_factory):
     """A cache in which what runs from ONNX files is built, as far as it is installed."""
-    folder = tmp_path_factory.mktemp("built")
+    return _built(file, tmp_path_factory.mktemp("built"), "fp32")
+
+
+@pytest.fixture(scope="session")
+def built_sharp(sharp, tmp_path_factory):
+    """The same of the sharp weights, and in bfloat16."""
+    return _built(sharp, tmp_path_factory.mktemp("sharp"), "fp32", "bf16")
+
+
+def _built(file, folder, *precisions):
     frame = np.random.default_rng(0).integers(0, 256, (64, 96, 3), dtype=np.uint8)
     for backend in ("onnxruntime", "openvino"):
-        if importlib.util.find_spec(backend) and importlib.util.find_spec("onnxscript"):
-            try:
-                build(file, frame, "cpu", backend, "fp32", [(64, 96)], folder, tell=print)
-            except EngineError as error:  # which the tests of that backend will find
-                print(error)
+        for precision in precisions:
+            if importlib.util.find_spec(backend) and importlib.util.find_spec("onnxscript"):
+                try:
+                    build(file, frame, "cpu", backend, precision, [(64, 96)], folder, tell=print)
+                except EngineError as error:  # which the tests of that backend will find
+                    print(error)
     return folder

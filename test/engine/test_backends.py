@@ -6,15 +6,21 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from support import write_small_weights
+from support import write_sharp_weights, write_small_weights
+from torch.nn import functional
 
 from sosd_ros import weights
 from sosd_ros.engine import EngineError, build, load
+from sosd_ros.engine.choice import Candidate, agreement, answers, open_candidate
 from sosd_ros.engine.compile_backend import CompileBackend, exported_program
-from sosd_ros.engine.exchange import Exported
+from sosd_ros.engine.exchange import Exported, answer_names
+from sosd_ros.engine.openvino_backend import OpenVinoBackend
+from sosd_ros.engine.torch_backend import TorchBackend
+from sosd_ros.network import prepare
 
-ALL = ["depth", "semantic", "confidence"]
+ALL = ["depth", "semantic", "confidence", "uncertainty"]
 FROM_ONNX = ["onnxruntime", "openvino"]
+CPU = torch.device("cpu")
 
 
 def needs(*modules):
@@ -28,13 +34,15 @@ def eager(file, picture):
 
 
 def assert_agree(engine, reference, images):
-    """Depth to a ten-thousandth, and all but a few labels, which are near a tie."""
+    """Depth to a ten-thousandth of it, and all but a few labels, which are near a tie."""
     focals = [100.0] * len(images)
     ours, theirs = (e(images, focals, ALL) for e in (engine, reference))
     for one, other in zip(ours, theirs, strict=True):
         assert (one is None) == (other is None)
     if theirs.depth is not None:
         np.testing.assert_allclose(ours.depth, theirs.depth, rtol=1e-4)
+    if theirs.uncertainty is not None:
+        np.testing.assert_allclose(ours.uncertainty, theirs.uncertainty, rtol=3e-4)
     if theirs.labels is not None:
         assert (ours.labels == theirs.labels).mean() > 0.995
         assert np.abs(ours.confidence.astype(int) - theirs.confidence).max() <= 1
@@ -59,9 +67,9 @@ def test_answers_of_a_built_backend_stay_as_they_were_given(backend, built, file
     needs(backend, "onnxscript")
     engine = load(file, picture, "cpu", backend=backend, precision="fp32", folder=built)
     answer = engine(picture[None], [100.0], ALL)
-    copies = [np.copy(values) for values in answer]
+    copies = [np.copy(values) for values in answer[:3]]
     engine(random.integers(0, 256, (1, 64, 96, 3), dtype=np.uint8), [50.0], ALL)
-    for values, copy in zip(answer, copies, strict=True):
+    for values, copy in zip(answer[:3], copies, strict=True):
         np.testing.assert_array_equal(values, copy)
 
 
@@ -111,6 +119,76 @@ def test_a_damaged_file_is_an_account_and_no_crash(file, picture, built, tmp_pat
         file, picture, "cpu", "onnxruntime", "fp32", [(64, 96)], tmp_path / "cache", tell=print
     )
     assert_agree(engine, eager(file, picture), picture[None])
+
+
+@pytest.mark.parametrize("backend", ["torch", *FROM_ONNX])
+def test_a_sharp_network_answers_as_the_network_itself(
+    backend, built_sharp, sharp, picture, random
+):
+    """All of it at full size: depth, its uncertainty, and the labels of the best scores."""
+    if backend != "torch":
+        needs(backend, "onnxscript")
+    engine = load(sharp, picture, "cpu", (0, 1e9), backend, "fp32", built_sharp)
+    manifest = sharp.manifest
+    network = weights.build_network(sharp)
+    for shape in ((2, 64, 96), (1, 128, 192), (1, 71, 107)):
+        images = random.integers(0, 256, (*shape, 3), dtype=np.uint8)
+        focal = 100.0 * (shape[1] * shape[2] / (64 * 96)) ** 0.5  # as in training
+        answer = engine(images, [focal] * shape[0], ALL)
+        inputs = prepare(torch.from_numpy(images), (64, 96), manifest.mean, manifest.std)
+        assert network.answer_size(inputs) == (16, 24)
+        with torch.inference_mode():
+            expected = network(inputs, size=(16, 24))
+        full = functional.interpolate(expected.logits.double(), shape[1:], mode="bilinear")
+        best, second = full.topk(2, dim=1).values.unbind(1)
+        is_clear = (best - second > 1e-3).numpy()
+        assert is_clear.mean() > 0.9 and len(full.argmax(1).unique()) > 5
+        assert (answer.labels == full.argmax(1).numpy())[is_clear].all()
+        depth, spread = (
+            functional.interpolate(values[:, None], shape[1:], mode="bilinear")[:, 0].numpy()
+            for values in (expected.depth, expected.spread)
+        )
+        np.testing.assert_allclose(answer.depth, depth, rtol=1e-3)
+        np.testing.assert_allclose(answer.uncertainty, 2**0.5 * spread * depth, rtol=2e-3)
+        assert depth.std() > 0.1 * depth.mean() and spread.std() > 0.1 * spread.mean()
+
+
+@pytest.mark.parametrize(
+    ("changes", "names", "answers"),
+    [
+        ({"spread": False}, ["depth", "logits"], {"depth", "semantic", "confidence"}),
+        ({}, ["depth", "logits", "spread"], set(ALL)),
+        ({"variant": "depth"}, ["depth", "spread"], {"depth", "uncertainty"}),
+        ({"variant": "semantic", "spread": False}, ["logits"], {"semantic", "confidence"}),
+    ],
+)
+def test_a_network_has_the_answers_of_its_manifest(changes, names, answers, tmp_path, picture):
+    """In files as on the robot; without a spread there is nothing more than there always was."""
+    file = weights.read(write_sharp_weights(tmp_path / "w.safetensors", **changes))
+    assert answer_names(file.manifest) == names
+    assert len(Exported(file).eval()(torch.zeros(1, 3, 64, 96))) == len(names)
+    engine = eager(file, picture)
+    given = engine(picture[None], [100.0], ALL)
+    assert engine.answers == answers
+    assert sum(answer is not None for answer in given) == len(answers)
+
+
+def test_a_sharp_network_in_bfloat16(built_sharp, sharp, picture):
+    """OpenVINO is as near as torch to float32; random weights make much of rounding."""
+    needs("openvino", "onnxscript")
+    theirs = answers(eager(sharp, picture), picture[None])
+    torchs, openvinos = (
+        agreement(answers(engine, picture[None]), theirs).mean
+        for kind in (TorchBackend, OpenVinoBackend)
+        for engine in [
+            open_candidate(
+                Candidate(kind, "bf16"), sharp, CPU, built_sharp, (0.1, 10.0), pytest.fail
+            )
+        ]
+    )
+    assert 0 < openvinos.depth < 1.5 * torchs.depth < 0.05
+    assert 0 < openvinos.uncertainty < 1.5 * torchs.uncertainty < 0.06
+    assert 1 - openvinos.labels < 1.5 * (1 - torchs.labels) < 0.4
 
 
 @pytest.mark.slow

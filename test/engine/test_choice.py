@@ -31,7 +31,7 @@ class StandIn(Backend):
     needs = ""
 
     def __init__(self, weights, device, precision, folder=None):
-        self.folder = folder
+        self.folder, self.manifest = folder, weights.manifest
         if folder is not None:
             assert (folder / "made").is_file()
 
@@ -39,7 +39,8 @@ class StandIn(Backend):
         self.clock.now += self.seconds
         shape = (len(inputs), inputs.shape[2] // 8, inputs.shape[3] // 8)
         logits = torch.randn(shape[0], 40, *shape[1:], generator=torch.Generator().manual_seed(1))
-        return self.spoil(Answers(torch.full(shape, 2.0), logits))
+        spread = torch.full(shape, 0.1) if self.manifest.spread else None
+        return self.spoil(Answers(torch.full(shape, 2.0), logits, spread))
 
     def spoil(self, answers):
         return answers
@@ -96,25 +97,33 @@ def other_labels(self, answers):
     return answers._replace(logits=answers.logits.roll(1, dims=1))
 
 
+def surer(self, answers):
+    """Spoils an answer: half as uncertain as it should be."""
+    return answers._replace(spread=answers.spread / 2)
+
+
 def no_number(self, answers):
     """Spoils an answer: no depth at all."""
     return answers._replace(depth=torch.full_like(answers.depth, torch.nan))
 
 
 @pytest.mark.parametrize(
-    ("labels", "depth", "suffices"),
+    ("agreement", "suffices"),
     [
-        (1.0, 0.0, True),
-        (0.99, 0.0099, True),
-        (0.9899, 0.0, False),
-        (1.0, 0.01, False),
-        (1.0, np.nan, False),
-        (1.0, np.inf, False),
+        ((1.0, 0.0), True),
+        ((0.99, 0.0099), True),
+        ((0.9899, 0.0), False),
+        ((1.0, 0.01), False),
+        ((1.0, np.nan), False),
+        ((1.0, np.inf), False),
+        ((1.0, 0.0, 0.049), True),
+        ((1.0, 0.0, 0.05), False),
+        ((1.0, 0.0, np.nan), False),
     ],
 )
-def test_what_agreement_is(labels, depth, suffices):
-    """99 % of labels, and less than 1 % of depth."""
-    assert Agreement(labels, depth).suffices is suffices
+def test_what_agreement_is(agreement, suffices):
+    """99 % of labels, and less than 1 % of depth and 5 % of its uncertainty."""
+    assert Agreement(*agreement).suffices is suffices
 
 
 @pytest.mark.parametrize(
@@ -188,6 +197,16 @@ def test_what_disagrees_is_refused_with_the_figures(stand_in, ask, spoil, figure
     engine = ask()
     assert engine.name == "torch fp32"
     assert any(re.search(reason, line) for line in engine.why.splitlines())
+
+
+def test_uncertainty_that_disagrees_is_refused(stand_in, file, picture, tmp_path):
+    """Half of it would let every second mirror pass for a way through."""
+    unsure = dataclasses.replace(file, manifest=dataclasses.replace(file.manifest, spread=True))
+    stand_in("faulty", 0.001, spoil=surer)
+    stand_in("right", 0.001)
+    with pytest.raises(EngineError, match=r"depth differs by 0\.00%, its uncertainty by 50\.00%"):
+        load(unsure, picture, "cpu", backend="faulty", folder=tmp_path)
+    assert load(unsure, picture, "cpu", folder=tmp_path).name == "right fp32"
 
 
 def test_each_candidate_has_its_reason(stand_in, ask):

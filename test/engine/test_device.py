@@ -14,7 +14,7 @@ from sosd_ros.engine.host import HostProgram, Range
 from sosd_ros.network import input_size
 
 CPU = torch.device("cpu")
-ALL = ["depth", "semantic", "confidence"]
+ALL = ["depth", "semantic", "confidence", "uncertainty"]
 METRES = Range(0.5, 8.0)
 
 
@@ -23,14 +23,16 @@ class Answering:
 
     uses_graph = False
 
-    def __init__(self, depth, logits):
-        self.answers = Answers(depth, logits)
+    def __init__(self, depth, logits, spread):
+        self.answers = Answers(depth, logits, spread)
         self.inputs = []
 
     def __call__(self, inputs, tasks):
         self.inputs.append(inputs.clone())
-        depth, logits = self.answers
-        return Answers(depth if "depth" in tasks else None, logits if "semantic" in tasks else None)
+        depth, logits, spread = self.answers
+        if "depth" not in tasks:
+            depth = spread = None
+        return Answers(depth, logits if "semantic" in tasks else None, spread)
 
 
 def answering(random, manifest, shape):
@@ -38,20 +40,22 @@ def answering(random, manifest, shape):
     rows, columns = (side // 8 for side in input_size(shape[1:], manifest.input_size))
     depth = random.uniform(-1, 12, (shape[0], rows, columns)).astype(np.float32)
     logits = random.normal(0, 3, (shape[0], 40, rows, columns)).astype(np.float32)
-    return Answering(torch.from_numpy(depth), torch.from_numpy(logits))
+    spread = random.uniform(0.01, 0.5, depth.shape).astype(np.float32)
+    return Answering(*map(torch.from_numpy, (depth, logits, spread)))
 
 
 @pytest.mark.parametrize("kind", ["metres", "disparity"])
+@pytest.mark.parametrize("limits", [METRES, METRES._replace(uncertainty=0.4)])
 @pytest.mark.parametrize("shape", [(1, 64, 96), (2, 97, 131), (3, 33, 20), (1, 1, 1)])
-def test_both_ways_answer_the_same(file, random, shape, kind):
+def test_both_ways_answer_the_same(file, random, shape, limits, kind):
     """The network's input, depth, labels up to ties and confidence up to rounding."""
     depth_kind = weights.DepthKind(kind, *((90.0, 0.1) if kind == "disparity" else ()))
     manifest = dataclasses.replace(file.manifest, depth=depth_kind)
     backend = answering(random, manifest, shape)
     images = random.integers(0, 256, (*shape, 3), dtype=np.uint8)
     factors = random.uniform(0.5, 2, shape[0]).tolist()
-    host = HostProgram(backend, manifest, shape, ALL)(images, factors, METRES)
-    device = DeviceProgram(backend, manifest, shape, ALL, CPU, pytest.fail)(images, factors, METRES)
+    host = HostProgram(backend, manifest, shape, ALL)(images, factors, limits)
+    device = DeviceProgram(backend, manifest, shape, ALL, CPU, pytest.fail)(images, factors, limits)
 
     torch.testing.assert_close(*backend.inputs, rtol=0, atol=1e-4, check_stride=False)
     for one, other in zip(host, device, strict=True):
@@ -63,12 +67,15 @@ def test_both_ways_answer_the_same(file, random, shape, kind):
     assert same.mean() > 0.999
     finite = np.isfinite(host.depth) & np.isfinite(device.depth)
     np.testing.assert_allclose(host.depth[finite], device.depth[finite], rtol=1e-4)
+    np.testing.assert_allclose(host.uncertainty[finite], device.uncertainty[finite], rtol=1e-4)
+    for answer in (host, device):
+        np.testing.assert_array_equal(np.isnan(answer.uncertainty), ~np.isfinite(answer.depth))
     assert (host.labels == device.labels).mean() > 0.999
     assert np.abs(host.confidence.astype(int) - device.confidence).max() <= 1
 
 
 @pytest.mark.parametrize(
-    "answers", [["depth"], ["semantic"], ["confidence"], ["semantic", "depth"]]
+    "answers", [["depth"], ["semantic"], ["confidence"], ["semantic", "depth"], ["uncertainty"]]
 )
 def test_both_ways_ask_the_network_for_the_same(file, random, answers):
     """And leave out what was not asked for."""

@@ -13,7 +13,6 @@ import sosd_ros.engine.engine
 from sosd_ros import weights
 from sosd_ros.engine import Engine, EngineError, load
 from sosd_ros.engine.device import DeviceProgram
-from sosd_ros.network import SOSDNet
 
 BOTH = ["depth", "semantic"]
 ALL = [*BOTH, "confidence"]
@@ -37,12 +36,12 @@ def eager(file, device="cpu", depth_range=(0.1, 10.0)):
 
 
 def constant(answer=2.0, depth_range=(0.1, 10.0), device="cpu", **changes):
-    """An engine whose network answers ``answer`` everywhere, and class 7."""
+    """An engine whose network answers ``answer`` everywhere, and class 7; with spread, of 0.1."""
     manifest = dataclasses.replace(SMALL, **changes)
     torch.manual_seed(0)
-    network = SOSDNet(manifest.variant, manifest.backbone, len(manifest.labels.names))
+    network = weights.create_network(manifest)
     for layer, value in (
-        (network.depth_head.depth, torch.tensor([answer])),
+        (network.depth_head.depth, torch.tensor([answer, math.log(0.1)])[: 1 + manifest.spread]),
         (network.semantic_head.semantic, torch.eye(40)[7]),
     ):
         torch.nn.init.zeros_(layer.weight)
@@ -69,7 +68,7 @@ def test_the_focal_length_counts_at_the_networks_input():
 
 def test_answers_have_the_images_size():
     """Whatever the network's input size is."""
-    depth, labels, _ = constant()(images(2, 70, 50), [100.0, 100.0], BOTH)
+    depth, labels, *_ = constant()(images(2, 70, 50), [100.0, 100.0], BOTH)
     assert depth.shape == labels.shape == (2, 70, 50)
     assert labels.dtype == np.uint8 and (labels == 7).all()
 
@@ -79,10 +78,59 @@ def test_answers_have_the_images_size():
 )
 def test_only_what_was_asked_for(asked):
     """None for the rest."""
-    answer = constant()(images(), [100.0], asked)
-    names = ("depth", "semantic", "confidence")
-    given = {name for name, values in zip(names, answer, strict=True) if values is not None}
-    assert given == set(asked)
+    plain, unsure = constant(), constant(spread=True)
+    names = ("depth", "semantic", "confidence", "uncertainty")
+    unsure.max_relative_uncertainty = 0.1
+    for engine, wanted in (
+        (plain, asked),
+        (plain, [*asked, "uncertainty"]),  # which it cannot answer
+        (unsure, asked),
+        (unsure, [*asked, "uncertainty"]),
+    ):
+        answer = engine(images(), [100.0], wanted)
+        given = {name for name, values in zip(names, answer, strict=True) if values is not None}
+        assert given == set(wanted) & engine.answers
+    assert unsure.answers - plain.answers == {"uncertainty"}
+
+
+@pytest.mark.parametrize("kind", ["metres", "disparity"])
+def test_uncertainty_is_one_standard_deviation_in_metres(kind):
+    """sqrt(2) times the scale of Laplace's distribution, of 0.1 over log depth, times the depth.
+
+    Through 50 and 200 px it is a half and twice as large, as is the depth.
+    """
+    changes = {"spread": True}
+    if kind == "disparity":
+        changes["depth"] = weights.DepthKind("disparity", focal_length=40.0, baseline=0.1)
+    engine = constant(2.0, **changes)
+    depth, _, _, uncertainty = engine(images(3), [100.0, 50.0, 200.0], ["depth", "uncertainty"])
+    assert uncertainty.dtype == np.float32
+    np.testing.assert_allclose(depth[:, 0, 0], [2, 1, 4], rtol=1e-6)
+    np.testing.assert_allclose(uncertainty, 2**0.5 * 0.1 * depth, rtol=1e-5)
+    alone = engine(images(3), [100.0, 50.0, 200.0], ["uncertainty"])
+    np.testing.assert_array_equal(alone.uncertainty, uncertainty)
+
+
+def test_what_is_not_known_has_no_uncertainty():
+    """Depth that is NaN or beyond the range."""
+    for answer in (np.nan, -1.0, 0.05, 11.0):
+        uncertainty = constant(answer, spread=True)(images(), [100.0], ["uncertainty"]).uncertainty
+        assert np.isnan(uncertainty).all()
+
+
+def test_depth_that_is_too_uncertain_is_unknown():
+    """Above the share that is allowed, whether or not uncertainty is asked for; even infinity."""
+    for answer in (2.0, 11.0):
+        engine = constant(answer, spread=True)
+        before = engine(images(), [100.0], ["depth"]).depth
+        engine.max_relative_uncertainty = 0.15
+        np.testing.assert_array_equal(engine(images(), [100.0], ["depth"]).depth, before)
+        engine.max_relative_uncertainty = 0.13  # it is unsure by 0.14
+        assert np.isnan(engine(images(), [100.0], ["depth"]).depth).all()
+        assert np.isnan(engine(images(), [100.0], ALL).depth).all()
+    plain = constant()
+    plain.max_relative_uncertainty = 0.01
+    assert (plain(images(), [100.0], ["depth"]).depth == 2).all()
 
 
 def test_confidence_is_the_probability_of_the_label():
@@ -96,7 +144,7 @@ def test_confidence_is_the_probability_of_the_label():
 def test_the_smallest_images_are_answered(size):
     """With the shapes of larger ones; what they show is another matter."""
     answer = constant(depth_range=(0.0, np.inf))(images(1, *size), [100.0], ALL)
-    assert {a.shape for a in answer} == {(1, *size)}
+    assert {a.shape for a in answer if a is not None} == {(1, *size)}
     assert np.isfinite(answer.depth).all() and (answer.labels == 7).all()
 
 
@@ -117,9 +165,9 @@ def test_answers_stay_as_they_were_given(file, random):
     small = eager(file)
     one, other = random.integers(0, 256, (2, 1, 64, 96, 3), dtype=np.uint8)
     answer = small(one, [100.0], ALL)
-    copies = [np.copy(values) for values in answer]
+    copies = [np.copy(values) for values in answer[:3]]
     small(other, [50.0], ALL)
-    for values, copy in zip(answer, copies, strict=True):
+    for values, copy in zip(answer[:3], copies, strict=True):
         np.testing.assert_array_equal(values, copy)
 
 

@@ -10,7 +10,15 @@ from sosd_ros.engine import upsampling
 @pytest.mark.parametrize("piece", [1, 1000, 2**19])
 @pytest.mark.parametrize(
     ("source", "size"),
-    [((6, 8), (48, 64)), ((6, 8), (45, 70)), ((1, 1), (3, 5)), ((6, 8), (6, 8)), ((9, 5), (4, 3))],
+    [
+        ((6, 8), (48, 64)),
+        ((6, 8), (45, 70)),
+        ((1, 1), (3, 5)),
+        ((6, 8), (6, 8)),
+        ((9, 5), (4, 3)),
+        ((12, 16), (48, 64)),
+        ((12, 16), (51, 61)),
+    ],
 )
 def test_pieces_give_what_the_whole_gives(source, size, piece, monkeypatch):
     """Exactly the same labels, and probabilities to float's precision, at any size."""

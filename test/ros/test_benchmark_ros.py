@@ -10,7 +10,7 @@ import pytest
 from robot import EAGER, TIMEOUT, pixels
 
 from sosd_ros.benchmark import ros
-from sosd_ros.benchmark.camera import ANSWERS, FRAME_ID
+from sosd_ros.benchmark.camera import ANSWERS, FRAME_ID, OF_SPREAD
 from sosd_ros.stamps import nanoseconds
 
 PICTURES = 4
@@ -23,8 +23,8 @@ def played():
     return {node: play(node) for node in ros.NODES}
 
 
-def play(node):
-    with ros.robot(node, {"device": "cpu", **EAGER}, SIZE) as robot:
+def play(node, **parameters):
+    with ros.robot(node, {"device": "cpu", **EAGER, **parameters}, SIZE) as robot:
         run = robot.play(rate_hz=10, seconds=0.5)
         robot.camera.forget()
         robot.camera.keeps = True
@@ -55,6 +55,17 @@ def test_the_textbook_node_gives_the_same_answers(played):
         finite = np.isfinite(depths).all(axis=0)
         assert finite.any()
         assert np.median(np.abs(depths[0] / depths[1] - 1)[finite]) < 0.01
+
+
+@pytest.mark.slow
+def test_uncertainty_is_played_with_weights_that_have_it(sharp_weights):
+    """Of both nodes, and alike: one that did less would look faster."""
+    runs = (play(node, weights=str(sharp_weights))[1] for node in ros.NODES)
+    for answers in zip(*(kept.values() for kept in runs), strict=True):
+        assert all(given.keys() == (ANSWERS | OF_SPREAD).keys() for given in answers)
+        one, other = (pixels(given["depth_uncertainty"], np.float32) for given in answers)
+        finite = np.isfinite(one) & np.isfinite(other)
+        assert np.median(np.abs(one / other - 1)[finite]) < 0.01
 
 
 def test_a_run_adds_up(played):

@@ -148,6 +148,19 @@ def test_uncertain_pixels_are_unlabelled(running):
         assert ((pixels(semantic, np.uint8) == 255) == unlabelled).all()
 
 
+def test_weights_without_a_spread_cannot_leave_out_what_is_uncertain(running):
+    """Who relies on it hears that it does nothing; the topic of it is not there."""
+    refused = running.set_parameters(max_relative_uncertainty=0.2)
+    assert not refused.successful
+    assert refused.reason == (
+        "parameter max_relative_uncertainty is 0.2, but these weights do not say how unsure depth "
+        "is; set it to 0.0, or load weights that have a spread"
+    )
+    assert not running.set_parameters(cloud_uncertainty=True).successful
+    assert running.node.count_publishers("/sosd/depth_uncertainty") == 0
+    answer(running, "depth")
+
+
 def test_the_overlay_follows_its_opacity(running):
     """0 is the image itself."""
     running.listen("overlay")

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import pytest
 import rclpy
 from lifecycle_msgs.msg import Transition
-from robot import EAGER, FOR_PEOPLE, OUTPUTS, RELIABLE, ROOT, Camera, NodeProcess
+from robot import EAGER, FOR_PEOPLE, OF_SPREAD, OUTPUTS, RELIABLE, ROOT, Camera, NodeProcess
 
 try:
     from vision_msgs.msg import LabelInfo
@@ -68,7 +68,7 @@ def use_compressed_images(camera):
         assert camera.change_state(transition)
 
 
-def test_the_policy_allows_what_the_node_uses_and_nothing_else(start_node, camera):
+def test_the_policy_allows_what_the_node_uses_and_nothing_else(start_node, camera, sharp_weights):
     """Every topic and service of the running node, with either transport and simulated time."""
     expected = {
         "publish": allowed("topics", "publish") - (set() if LabelInfo else {"/sosd/label_info"}),
@@ -76,7 +76,7 @@ def test_the_policy_allows_what_the_node_uses_and_nothing_else(start_node, camer
         "reply": allowed("services", "reply"),
         "request": allowed("services", "request"),
     }
-    start_node(use_sim_time=True)
+    start_node(use_sim_time=True, weights=sharp_weights)
     camera.wait_until_active()
     for transport in ("image", "image/compressed"):
         if transport == "image/compressed":
@@ -124,11 +124,11 @@ def skip_without_security():
         pytest.skip("the middleware was built without security, like PyPI's")
 
 
-def test_the_policy_is_enough_where_it_is_enforced(enforced, camera, start_node):
+def test_the_policy_is_enough_where_it_is_enforced(enforced, camera, start_node, sharp_weights):
     """Images are answered on every topic, diagnostics come, and the middleware denies nothing."""
-    node = start_node()
+    node = start_node(weights=sharp_weights)
     camera.wait_until_active()
-    camera.listen(*OUTPUTS, *FOR_PEOPLE)
+    camera.listen(*OUTPUTS, *FOR_PEOPLE, *OF_SPREAD)
     camera.listen_diagnostics()
     assert node.end() == 0
     assert "Found security directory" in node.log

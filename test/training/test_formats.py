@@ -11,6 +11,7 @@ import torch
 
 from sosd_ros import weights
 from sosd_ros.engine.exchange import Exported
+from sosd_ros.network import upsample
 from sosd_ros.weights import Weights
 from training import export, formats, quantise
 
@@ -55,14 +56,35 @@ def test_a_file_answers_as_the_network_does(kind, file, exported):
     assert {path.name for path in out.parent.iterdir()} == beside
 
 
-def test_onnx_of_any_size(file, tmp_path):
+@pytest.mark.parametrize("kind_of_weights", ["file", "sharp"])
+def test_onnx_of_any_size(kind_of_weights, request, tmp_path):
     """Other multiples of 32 than the one it was made with."""
     needs("onnx")
+    file = request.getfixturevalue(kind_of_weights)
     out = tmp_path / "network.onnx"
     formats.export(file, "onnx", SIZE, out, dynamic_size=True)
     images = np.random.default_rng(0).normal(size=(2, 3, 128, 32)).astype(np.float32)
     for ours, theirs in zip(formats._run_onnx(out)(images), expected(file, images), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-4)
+
+
+def test_a_model_of_openvino_stands_in_for_the_network(sharp):
+    """In the evaluation: all that the network answers, at the size that it is asked for."""
+    needs("openvino")
+    network = weights.build_network(sharp)
+    model = formats.openvino_model(sharp, SIZE, dynamic_size=True)  # which is made sooner
+    stand_in = quantise.OpenVinoNetwork(model, sharp.manifest)
+    images = torch.from_numpy(np.random.default_rng(0).normal(size=(2, 3, *SIZE))).float()
+    with torch.inference_mode():
+        ours, theirs = (
+            stand_in(images, size=(71, 107)),
+            network(images, size=network.answer_size(images)),
+        )
+    assert stand_in.tasks == network.tasks
+    for name in ("depth", "spread", "logits"):
+        one, other = getattr(ours, name), getattr(theirs, name)
+        other = upsample(other if other.ndim == 4 else other[:, None], (71, 107))
+        torch.testing.assert_close(one, other.view_as(one), rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize("kind", ["onnx", "openvino", "torch-export"])

@@ -1,0 +1,77 @@
+"""What the node says, and leaves out, of depth that it is not sure of."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from robot import EAGER, RELIABLE, NodeProcess, camera_info, picture, pixels, rgb
+
+
+@pytest.fixture(scope="module")
+def shared_node(tmp_path_factory, sharp_weights):
+    """One node with weights that say how unsure they are."""
+    log = tmp_path_factory.mktemp("node") / "log"
+    node = NodeProcess(log, weights=sharp_weights, device="cpu", **EAGER, **RELIABLE)
+    yield node
+    assert node.end() == 0, node.log
+
+
+def answer(camera, *topics):
+    image = rgb(camera.header(), picture())
+    camera.send(image, camera_info())
+    return camera.answers(image.header.stamp, *topics)
+
+
+def test_uncertainty_is_an_image_like_depth(shared_node, camera):
+    """Of its stamp, frame and size, in metres; a number wherever depth is one."""
+    camera.wait_until_active()
+    camera.listen("depth_uncertainty")
+    [alone] = answer(camera, "depth_uncertainty")  # which nothing else need be subscribed for
+    camera.listen("depth")
+    depth, uncertainty = answer(camera, "depth", "depth_uncertainty")
+    assert alone.data == uncertainty.data
+    assert uncertainty.header == depth.header
+    assert (uncertainty.encoding, uncertainty.height, uncertainty.width) == ("32FC1", 64, 96)
+    metres, doubt = (pixels(message, np.float32) for message in (depth, uncertainty))
+    np.testing.assert_array_equal(np.isfinite(doubt), np.isfinite(metres))
+    assert 0 < np.nanmin(doubt) < np.nanmax(doubt)
+
+
+def test_depth_that_is_too_uncertain_is_left_out(shared_node, camera):
+    """Of depth and points, and whether or not anybody listens to the uncertainty."""
+    camera.wait_until_active()
+    camera.listen("depth", "points")
+    assert camera.set_parameters(max_relative_uncertainty=0.15).successful
+    limited, points = answer(camera, "depth", "points")
+    assert camera.set_parameters(max_relative_uncertainty=0.0).successful
+    camera.listen("depth_uncertainty")
+    depth, uncertainty = (
+        pixels(message, np.float32) for message in answer(camera, "depth", "depth_uncertainty")
+    )
+    share = uncertainty / depth
+    is_sure = share < 0.15 - 1e-5
+    is_unsure = share > 0.15 + 1e-5
+    assert is_sure.mean() > 0.1 and is_unsure.mean() > 0.1
+    limited = pixels(limited, np.float32)
+    np.testing.assert_array_equal(limited[is_sure], depth[is_sure])
+    assert np.isnan(limited[is_unsure]).all()
+    z = np.frombuffer(points.data, np.float32).reshape(64, 96, 5)[..., 2]
+    np.testing.assert_array_equal(z[np.isfinite(limited)], limited[np.isfinite(limited)])
+    assert np.isnan(z[is_unsure]).all()
+
+
+def test_points_say_how_uncertain_they_are_if_they_are_asked_to(shared_node, camera):
+    """By one more field, while the node runs; by no other field than before without it."""
+    camera.wait_until_active()
+    camera.listen("points")
+    fields = ["x", "y", "z", "rgb", "label"]
+    [plain] = answer(camera, "points")
+    assert camera.set_parameters(cloud_uncertainty=True).successful
+    [points] = answer(camera, "points")
+    assert camera.set_parameters(cloud_uncertainty=False).successful
+    camera.listen("depth_uncertainty")
+    [uncertainty] = answer(camera, "depth_uncertainty")
+    assert [field.name for field in plain.fields] == fields
+    assert [field.name for field in points.fields] == [*fields, "uncertainty"]
+    cloud = np.frombuffer(points.data, np.float32).reshape(64, 96, 6)
+    np.testing.assert_array_equal(cloud[..., 5], pixels(uncertainty, np.float32))
