@@ -22,7 +22,12 @@ ROWS = {
     },
 }
 # Ours: the shipped weights, and what the rows of docs/results.md share.
-OURS = ("nyuv2_sosd_lite2_stage1", "nyuv2_sosd_lite2_stage2", "nyuv2_ablation")
+OURS = (
+    "nyuv2_sosd_lite2_stage1",
+    "nyuv2_sosd_lite2_stage2",
+    "nyuv2_sharp_stage1",
+    "nyuv2_ablation",
+)
 
 
 @pytest.fixture
