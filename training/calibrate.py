@@ -62,7 +62,7 @@ def temperature(scores: torch.Tensor, labels: torch.Tensor) -> float:
         return loss
 
     optimiser.step(closure)
-    return 1 / float(sharpness)
+    return 1 / float(sharpness.detach())
 
 
 def spread_factor(errors: torch.Tensor, spread: torch.Tensor) -> float:
