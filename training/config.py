@@ -274,15 +274,13 @@ class Config(_Section):
 def load(path: Path, overrides: Sequence[str] = ()) -> Config:
     """Read a YAML file and apply overrides such as ``optimiser.learning_rate=3e-4``.
 
+    A file with ``base: OTHER.yaml``, a path as seen from it, has the settings of that one but for
+    those that it states.
+
     Raises:
         ConfigError: naming file and line, or the override, with key, value and what was expected.
     """
-    try:
-        text = path.read_text()
-        values, lines = _parse(path, text)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"cannot read configuration {path}: {error}") from error
-    places = {key: f"{path}, line {line}" for key, line in lines.items()}
+    values, places = _read(path, ())
     for override in overrides:
         key = _apply(values, override)
         places[key] = f"--set {override}"
@@ -296,6 +294,39 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Config:
 def dump(config: Config) -> str:
     """The resolved configuration as YAML."""
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+
+
+def _read(path: Path, above: tuple[Path, ...]) -> tuple[dict[str, Any], dict[str, str]]:
+    """The settings of a file and its bases, and the place of every key by its dotted name.
+
+    Args:
+        above: the files that lead to this one, each the base of the one before.
+    """
+    called = f"{path} (the base of {above[-1]})" if above else path
+    if path.resolve() in (other.resolve() for other in above):
+        raise ConfigError(f"configuration {called} is its own base; take one of the lines out")
+    try:
+        values, lines = _parse(path, path.read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"cannot read configuration {called}: {error}") from error
+    places = {key: f"{path}, line {line}" for key, line in lines.items()}
+    base = values.pop("base", None)
+    if base is None:
+        return values, places
+    if not isinstance(base, str):
+        raise ConfigError(f"{places['base']}: base = {base!r}: expected the name of a file")
+    below, places_below = _read(path.parent / base, (*above, path))
+    return _merged(below, values), places_below | places
+
+
+def _merged(base: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """``base`` with ``changes``, which may be of a part of a section."""
+    merged = dict(base)
+    for key, value in changes.items():
+        of_base = base.get(key)
+        both = isinstance(value, dict) and isinstance(of_base, dict)
+        merged[key] = _merged(of_base, value) if both and of_base is not None else value
+    return merged
 
 
 def _parse(path: Path, text: str) -> tuple[dict[str, Any], dict[str, int]]:

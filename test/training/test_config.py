@@ -226,3 +226,47 @@ def test_what_the_paper_does_not_do_is_off_unless_it_is_asked_for(config):
     assert (data.chance, data.rotation, data.tint, data.truth_stride) == (1, 0, 0, 1)
     data = data_set(load(config, ["data.rotation=5", "data.tint=0.1"]).data)
     assert (data.rotation, data.tint) == (5, 0.1)
+
+
+def test_a_file_has_the_settings_of_its_base_but_for_its_own(config, tmp_path):
+    """Parts of a section, and of a base's base; a strategy is taken whole."""
+    middle, top = tmp_path / "middle.yaml", tmp_path / "sub" / "top.yaml"
+    middle.write_text("base: small.yaml\ndata:\n  workers: 0\nstrategy:\n  name: em\n  every: 3\n")
+    top.parent.mkdir()
+    top.write_text("base: ../middle.yaml\nepochs: 5\nstrategy: joint\n")
+    loaded = load(top)
+    assert (loaded.data.size, loaded.data.workers, loaded.epochs) == ((32, 64), 0, 5)
+    assert loaded.strategy.name == "joint"
+    assert load(middle).strategy.every == 3
+    (tmp_path / "whole.yaml").write_text(dump(loaded))
+    assert load(tmp_path / "whole.yaml") == loaded
+
+
+def test_what_is_wrong_in_a_base_is_told_with_its_own_place(config, tmp_path):
+    """The base's file and line, unless the value is from the file above."""
+    config.write_text("epochs: 2\nbatch_size: -1\n")
+    top = tmp_path / "top.yaml"
+    top.write_text("base: small.yaml\ndata:\n  size: [0, 64]\n")
+    with pytest.raises(ConfigError) as error:
+        load(top)
+    assert "small.yaml, line 2: batch_size = -1" in str(error.value)
+    assert "top.yaml, line 3: data.size.0 = 0" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("base: none.yaml\n", r"none\.yaml \(the base of .*top\.yaml\): .*No such file"),
+        (
+            "base: top.yaml\n",
+            r"the base of .*top\.yaml\) is its own base; take one",
+        ),
+        ("epochs: 3\nbase: [1]\n", r"line 2: base = \[1\]: expected the name of a file"),
+    ],
+)
+def test_a_base_that_is_none_is_refused(tmp_path, text, sentence):
+    """With the file that names it."""
+    top = tmp_path / "top.yaml"
+    top.write_text(text)
+    with pytest.raises(ConfigError, match=sentence):
+        load(top)
