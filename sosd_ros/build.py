@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from . import pictures, weights
+from . import options, pictures, weights
 from .engine import AUTO, BACKENDS, EngineError, build
 from .share import DEFAULT_WEIGHTS, share
 
@@ -30,26 +30,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--size",
-        type=_size,
+        type=options.size,
         action="append",
-        metavar="HxW",
-        help="height and width of the camera's images; may be given several times "
-        "(default: 480x640)",
+        metavar="HEIGHTxWIDTH",
+        help="of the camera's images; may be given several times (default: 480x640)",
     )
     parser.add_argument("--cache", type=Path, help="where engines are kept (default: $SOSD_CACHE)")
     return parser
-
-
-def _size(text: str) -> tuple[int, int]:
-    try:
-        height, width = (int(number) for number in text.split("x"))
-        if min(height, width) < 1:
-            raise ValueError
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is no size, expected height x width in pixels, such as 480x640"
-        ) from None
-    return height, width
 
 
 def main() -> None:

@@ -24,18 +24,6 @@ def test_building_prints_progress_and_what_came_of_it(small_weights, tmp_path):
     assert len(list(tmp_path.glob("onnxruntime-fp32-*/64x96.onnx"))) == 1
 
 
-@pytest.mark.parametrize("size", ["480", "480x", "480x640x3", "0x640", "-1x5", "480x6e2", ""])
-def test_a_size_that_is_none_is_refused_in_a_sentence(size, capsys, monkeypatch):
-    """With an example of one."""
-    from sosd_ros import build
-
-    monkeypatch.setattr("sys.argv", ["build", f"--size={size}"])
-    with pytest.raises(SystemExit) as error:
-        build.main()
-    assert error.value.code == 2
-    assert f"{size!r} is no size, expected height x width" in capsys.readouterr().err
-
-
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

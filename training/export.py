@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from sosd_ros import weights
+from sosd_ros import options, weights
 from sosd_ros.network import input_size
 
 from . import bootstrap, command, formats, model, quantise, tables
@@ -105,9 +105,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     others.add_argument(
         "--size",
-        type=_size,
-        metavar="HxW",
-        help="height and width of the network's input, multiples of 32 (those of the training)",
+        type=options.size,
+        metavar="HEIGHTxWIDTH",
+        help="of the network's input, multiples of 32 (those of the training)",
     )
     others.add_argument(
         "--dynamic-size",
@@ -131,13 +131,6 @@ def _positive(text: str) -> float:
     if not 0 < number < math.inf:
         raise argparse.ArgumentTypeError(f"{text} is not a positive number")
     return number
-
-
-def _size(text: str) -> tuple[int, int]:
-    height, cross, width = text.partition("x")
-    if not (cross and height.isdigit() and width.isdigit()):
-        raise argparse.ArgumentTypeError(f"{text!r} is not like 288x384")
-    return int(height), int(width)
 
 
 def run(arguments: argparse.Namespace) -> None:

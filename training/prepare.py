@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from sosd_ros import options
 from sosd_ros.labels import NYU13, NYU40
 from sosd_ros.progress import progress_bar
 
@@ -144,16 +145,6 @@ def _report(out: Path, splits: dict[str, list], size: tuple[int, int]) -> None:
     print(f"{out}: {counts} frames of {size[0]}x{size[1]}, written and verified")
 
 
-def _size(text: str) -> tuple[int, int]:
-    try:
-        height, width = (int(number) for number in text.split("x"))
-    except ValueError:
-        height = width = 0
-    if min(height, width) <= 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not of the form HEIGHTxWIDTH")
-    return height, width
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m training.prepare",
@@ -175,7 +166,11 @@ def _parser() -> argparse.ArgumentParser:
     city.add_argument("--root", type=Path, required=True, help="the official data set, unpacked")
     city.add_argument("--out", type=Path, required=True, help="folder to write")
     city.add_argument(
-        "--size", type=_size, default=(256, 512), help="HEIGHTxWIDTH (256x512, the paper's)"
+        "--size",
+        type=options.size,
+        default=(256, 512),
+        metavar="HEIGHTxWIDTH",
+        help="of the frames (256x512, the paper's)",
     )
     city.set_defaults(prepare=prepare_cityscapes)
 

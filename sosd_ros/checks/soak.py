@@ -37,7 +37,7 @@ from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_msgs.msg import Header
 
-from .. import messages
+from .. import messages, options
 from ..generations import SubscriptionEventCallbacks
 from ..malloc import keep_freed_memory
 from ..process import (
@@ -232,7 +232,7 @@ class Recorder(Node):
         super().__init__("sosd_soak")
         self.record = Record()
         self._pid = pid
-        width, height = size
+        height, width = size
         self._pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
         self._images = self.create_publisher(Image, "image", DEPTH)
         self._infos = self.create_publisher(CameraInfo, "camera_info", DEPTH)
@@ -373,16 +373,6 @@ def _positive(text: str) -> float:
     return number
 
 
-def _size(text: str) -> tuple[int, int]:
-    try:
-        width, height = map(int, text.split("x"))
-    except ValueError:
-        width = height = 0
-    if min(width, height) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no size in pixels; give one like 640x480")
-    return width, height
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m sosd_ros.checks.soak",
@@ -391,7 +381,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--seconds", type=_positive, default=600.0, help="(%(default)g)")
     parser.add_argument("--rate", type=_positive, default=30.0, help="frames/s (%(default)g)")
-    parser.add_argument("--size", type=_size, default=(640, 480), help="of a frame (640x480)")
+    parser.add_argument(
+        "--size",
+        type=options.size,
+        default=(480, 640),
+        metavar="HEIGHTxWIDTH",
+        help="of a frame (480x640)",
+    )
     add_node_options(parser)
     parser.add_argument(
         "--drift",

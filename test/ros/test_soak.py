@@ -170,7 +170,7 @@ def test_half_a_minute_at_thirty_hertz(small_weights):
     Latency is not judged here, as others use the machine. The frames are small: messages that such
     a machine keeps waiting take less than the memory that may be gained.
     """
-    options = ("--device", "cpu", "--size", "96x64", "--drift", "inf")
+    options = ("--device", "cpu", "--size", "64x96", "--drift", "inf")
     done = soak("--seconds", 30, "--weights", small_weights, *options)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "sent 900" in " ".join(done.stdout.split())
@@ -179,7 +179,7 @@ def test_half_a_minute_at_thirty_hertz(small_weights):
 
 def test_a_violation_is_said_and_ends_the_command_with_1(small_weights):
     """A p99 that may not be larger than zero cannot be met."""
-    options = ("--device", "cpu", "--size", "96x64", "--drift", 0)
+    options = ("--device", "cpu", "--size", "64x96", "--drift", 0)
     done = soak("--seconds", 2, "--weights", small_weights, *options)
     assert done.returncode == 1
     assert "failed: the p99 of the latency drifted from" in done.stderr

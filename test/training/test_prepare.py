@@ -313,11 +313,3 @@ def test_a_cache_is_neither_the_official_data_nor_of_other_data(cityscapes_root,
         shutil.rmtree(root / folder / "train/aachen")
     with pytest.raises(DataError, match=r"cache has frames of train that .* lacks"):
         run(*cityscapes_arguments(root, tmp_path / "cache"))
-
-
-@pytest.mark.parametrize("size", ["256", "0x4", "axb"])
-def test_a_size_is_two_numbers(size, capsys):
-    """Anything else is refused with the form that it should have."""
-    with pytest.raises(SystemExit):
-        run("cityscapes", "--root", "a", "--out", "b", "--size", size)
-    assert f"'{size}' is not of the form HEIGHTxWIDTH" in capsys.readouterr().err
