@@ -7,11 +7,9 @@ Nothing in it is executed.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +19,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
+from . import atomic
 from .labels import LabelSet
 from .network import Padding, SOSDNet, check_form
 
@@ -157,13 +156,7 @@ def write(path: Path, manifest: Manifest, state: Mapping[str, torch.Tensor]) -> 
     text = manifest.to_json()
     digest = _sha256(text, tensors)
     metadata = {"sosd_ros": str(FORMAT_VERSION), "manifest": text, "sha256": digest}
-    partial = path.with_name(path.name + ".partial")
-    try:
-        partial.write_bytes(save(tensors, metadata))
-        os.replace(partial, path)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            partial.unlink()
+    atomic.write(path, save(tensors, metadata))
     return digest
 
 

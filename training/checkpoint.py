@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from . import atomic
+from sosd_ros import atomic
 
 LAST, BEST = "last.pt", "best.pt"
 

@@ -8,9 +8,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from sosd_ros import atomic
 from sosd_ros.weights import Manifest
 
-from . import atomic, bootstrap, command, comparison, model, record, tables
+from . import bootstrap, command, comparison, model, record, tables
 from .bootstrap import Intervals
 from .config import Data
 from .cues import DepthCue, flatten_cues

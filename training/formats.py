@@ -18,12 +18,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from sosd_ros import atomic
 from sosd_ros.engine.choice import REQUIRED, Agreement
 from sosd_ros.engine.compile_backend import exported_program
 from sosd_ros.engine.exchange import INPUT, Exported, answer_names, write_onnx
 from sosd_ros.weights import Weights
 
-from . import atomic, command
+from . import command
 
 SUFFIXES = {"onnx": ".onnx", "openvino": ".xml", "tensorrt": ".plan", "torch-export": ".pt2"}
 MANIFEST = "sosd_ros"  # the name under which a file holds its manifest

@@ -14,10 +14,11 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from sosd_ros import atomic
 from sosd_ros.labels import LabelSet
 from sosd_ros.progress import progress_bar
 
-from . import atomic, command
+from . import command
 from .data import photographs
 from .data.files import begin, check_names, read_colour, write, write_png
 from .data.photographs import BEST, DEPTH_UNIT, SCORE_UNIT, SPREAD_UNIT, Answer

@@ -10,7 +10,9 @@ import numpy as np
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
-from . import atomic, distributed
+from sosd_ros import atomic
+
+from . import distributed
 
 
 class Log:

@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from torch import nn
 
+from sosd_ros import atomic
 from sosd_ros.engine.exchange import answer_names, answers_of
 from sosd_ros.network import Output, prepare, tasks_of, upsample
 from sosd_ros.weights import Manifest, Weights
 
-from . import atomic
 from .data.sample import Samples
 from .formats import Run, openvino_model, run_openvino, save_openvino
 

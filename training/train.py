@@ -9,7 +9,9 @@ from pathlib import Path
 
 import torch
 
-from . import atomic, checkpoint, command, distributed
+from sosd_ros import atomic
+
+from . import checkpoint, command, distributed
 from .config import Config, dump, load
 from .data.photographs import Photographs
 from .data.sample import median_depth

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from .. import weights
+from .. import atomic, weights
 from ..engine import EngineError, cache
 from ..engine.choice import Candidate, checked_device
 from ..engine.perception import TASK_OF
@@ -53,9 +53,7 @@ def main() -> None:
         sys.exit(f"error: {error}")
     finally:  # what has been measured before a failure as well
         if arguments.json is not None and results:
-            partial = arguments.json.with_name(arguments.json.name + ".partial")
-            partial.write_text(json.dumps(_plain(results), indent=2))
-            os.replace(partial, arguments.json)
+            atomic.write(arguments.json, json.dumps(_plain(results), indent=2))
             _say(f"\nsaved {arguments.json}")
 
 

@@ -5,7 +5,7 @@ import csv
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from training import atomic
+from sosd_ros import atomic
 from training.log import Log
 
 

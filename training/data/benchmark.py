@@ -16,8 +16,9 @@ import cv2
 import numpy as np
 import torch
 
+from sosd_ros import atomic
 from sosd_ros.progress import progress_bar
-from training import atomic, command
+from training import command
 from training.config import Config, load
 from training.device import checked_device
 from training.imagenet import create_network, normalisation

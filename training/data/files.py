@@ -11,7 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from training import atomic
+from sosd_ros import atomic
 
 from .sample import DataError, Sample
 

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import atomic, command, model, tables
+from sosd_ros import atomic
+
+from .. import command, model, tables
 from ..data.sample import DataSet, Samples
 from ..data.sets import data_set, default_root
 from ..device import checked_device
