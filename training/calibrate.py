@@ -121,10 +121,15 @@ def _parser() -> argparse.ArgumentParser:
 def run(arguments: argparse.Namespace) -> None:
     device = checked_device(arguments.device)
     measured = model.load(arguments.file)
-    data = data_set(measured.data)
+    data_of, data = measured.data, data_set(measured.data)
     if "semantic" in measured.network.tasks:
         check_classes(len(measured.manifest.labels.names), data)
-    split = arguments.split or measured.data.validation
+    if arguments.split is None and data_of.split == "train" and data_of.name == "nyuv2":
+        raise ValueError(
+            f"{arguments.file} was trained on all scenes of train, and val is not to be fitted to; "
+            "calibrate a training with data.split=fit, or say --split val"
+        )
+    split = arguments.split or data_of.validation
     samples = data.open(arguments.data or default_root(measured.data.name), split)
     print(f"file      {arguments.file}, {measured.origin}")
     print(f"data      {setting(measured, measured.data, samples, split)}\n", flush=True)

@@ -148,12 +148,14 @@ def run(arguments: argparse.Namespace) -> None:
         "bfloat16": teachers.bfloat16,
     }
     begin(out / "meta.json", settings)
+    train = out / "train.txt"
+    before = train.read_text().split() if train.is_file() else []  # of another list
     kept = [
         name
         for name in progress_bar(names, "label", unit="img")
         if _label(teachers, source / "rgb" / f"{name}.jpg", out, name)
     ]
-    write(out / "train.txt", "".join(f"{name}\n" for name in kept).encode())
+    write(train, "".join(f"{name}\n" for name in dict.fromkeys([*before, *kept])).encode())
     print(
         f"{out}: {len(kept)} photographs with labels; in {len(names) - len(kept)} more the "
         "teachers see too little of a room"

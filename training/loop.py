@@ -314,8 +314,9 @@ def refuse_another_run(now: Config, state: dict[str, Any]) -> None:
             "or start again"
         )
     then = Config.model_validate(state["config"])
-    # The polynomial rule depends on where it ends.
-    free = _FREE - ({"epochs"} if now.optimiser.schedule == "poly" else set())
+    # The polynomial rule depends on where it ends, and so does a warm-up, which is a share of it.
+    depends = now.optimiser.schedule == "poly" or now.optimiser.warm_up
+    free = _FREE - ({"epochs"} if depends else set())
     settings, before = _flat(now.model_dump()), _flat(then.model_dump())
     changed = [
         f"{key} was {before.get(key)!r} and is {settings.get(key)!r}"

@@ -20,7 +20,7 @@ from .data.loader import Batch
 
 _PAPER = Loss()
 LEAST = 0.1  # metres, or pixels of disparity
-_LEAST_SPREAD = 0.01
+_LEAST_SPREAD = 0.001
 _SCALES = (1, 2, 4, 8)  # pixels between those whose difference is looked at
 
 

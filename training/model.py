@@ -54,13 +54,22 @@ def copy_into(network: SOSDNet, model: Model, path: Path) -> None:
     Raises:
         ValueError: if the model's network is of another kind.
     """
+    # No tensor tells these; what learned metres would answer their exponential.
+    for name in ("depth_form", "padding"):
+        if getattr(network, name) != getattr(model.network, name):
+            raise ValueError(
+                f"network.start is {path}, with {name} {getattr(model.network, name)!r}, but "
+                f"network.{name} is {getattr(network, name)!r}; set it as there, or start from a "
+                "network of the same kind"
+            )
     try:
         network.load_state_dict(model.network.state_dict())
     except RuntimeError as error:
         manifest = model.manifest
         raise ValueError(
             f"network.start is {path}, with {manifest.variant} on {manifest.backbone} for "
-            f"{len(manifest.labels.names)} classes, which does not fit this network "
+            f"{len(manifest.labels.names)} classes, taps {[*manifest.taps]}, spread "
+            f"{manifest.spread}, which does not fit this network "
             f"({_reason(error)}); train one of the same kind"
         ) from error
 
@@ -69,6 +78,9 @@ def manifest_of(config: Config) -> Manifest:
     """The manifest of a network trained as ``config`` says, without metrics."""
     data = data_set(config.data)
     mean, std = normalisation(config.network.backbone)
+    training = config.model_dump(mode="json")
+    if config.data.photographs is not None:  # whose place on this machine is nobody else's business
+        training["data"]["photographs"] = config.data.photographs.name
     return Manifest(
         variant=config.network.variant,
         backbone=config.network.backbone,
@@ -83,7 +95,7 @@ def manifest_of(config: Config) -> Manifest:
         input_size=config.data.size,
         mean=mean,
         std=std,
-        training=config.model_dump(mode="json"),
+        training=training,
         licence=data.licence,
     )
 

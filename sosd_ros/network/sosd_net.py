@@ -109,7 +109,7 @@ class SOSDNet(nn.Module):
         super().__init__()
         check_form(variant, taps, padding, depth_form, spread)
         self.variant, self.taps = variant, tuple(taps)
-        self.depth_form, self.spread = depth_form, spread
+        self.padding, self.depth_form, self.spread = padding, depth_form, spread
         self.backbone = Backbone(backbone, pretrained, taps, drop_path)
         channels = self.backbone.channels
         self.context = Context(channels[OUTPUT_STRIDE], rates)

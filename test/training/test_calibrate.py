@@ -106,7 +106,7 @@ def test_what_is_found_goes_into_the_file_by_the_line_that_is_printed(
 ):
     """Its manifest says so; found again on the file, both are 1."""
     data = ("--data", nyuv2_root, "--device", "cpu")
-    found = run_module("training.calibrate", checkpoint, *data)
+    found = run_module("training.calibrate", checkpoint, *data, "--split", "val")
     assert found.returncode == 0, found.stderr
     assert "data      NYU Depth v2 val, 2 images at 60x80" in found.stdout
     line = found.stdout.splitlines()[-1]
@@ -121,9 +121,16 @@ def test_what_is_found_goes_into_the_file_by_the_line_that_is_printed(
     assert run_module("training.export", checkpoint, *arguments).returncode == 0
     manifest = weights.read(out).manifest
     assert manifest.temperature == float(options[2]) and manifest.spread_factor == float(options[3])
-    again = run_module("training.calibrate", out, *data).stdout
+    again = run_module("training.calibrate", out, *data, "--split", "val").stdout
     for name in ("temperature", "spread factor"):
         assert float(re.search(rf"{name} (\S+):", again)[1]) == pytest.approx(1, abs=0.01)
+
+
+def test_the_test_set_is_not_fitted_to_unasked(checkpoint, nyuv2_root):
+    """A training on all scenes has left nothing else untouched."""
+    refused = run_module("training.calibrate", checkpoint, "--data", nyuv2_root, "--device", "cpu")
+    assert refused.returncode == 1
+    assert "was trained on all scenes of train, and val is not to be fitted to" in refused.stderr
 
 
 @pytest.mark.parametrize(

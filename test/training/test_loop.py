@@ -165,6 +165,11 @@ def test_random_numbers_go_on_where_they_were(start, tmp_path):
             {"optimiser": {"schedule": "poly"}, "epochs": 4},
             "epochs was 3 and is 4",
         ),
+        (
+            {"optimiser": {"warm_up": 0.1}},
+            {"optimiser": {"warm_up": 0.1}, "epochs": 4},
+            "epochs was 3 and is 4",
+        ),
     ],
 )
 def test_going_on_differently_is_refused(start, tmp_path, first, then, sentence):

@@ -167,3 +167,13 @@ def test_a_network_of_another_kind_is_no_start(tmp_path):
     path = write_checkpoint(tmp_path / "last.pt")
     with pytest.raises(ValueError, match=r"last\.pt, with esosd on mobilenetv4_conv_small for 40"):
         model.copy_into(network(1, classes=13), model.load(path), path)
+
+
+def test_metres_do_not_start_what_answers_their_logarithm(tmp_path):
+    """No tensor would tell: it would answer their exponential."""
+    path = tmp_path / "w.safetensors"
+    loaded = model.load(write_small_weights(path))
+    for name, value in (("depth_form", "log"), ("padding", "replicate")):
+        other = SOSDNet("esosd", "mobilenetv4_conv_small", 40, **{name: value})
+        with pytest.raises(ValueError, match=rf"with {name} '\w+', but network\.{name} is"):
+            model.copy_into(other, loaded, path)

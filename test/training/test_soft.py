@@ -312,7 +312,9 @@ def test_samples_are_mixed_with_their_like(nyuv2_root, labelled):
     assert torch.equal(mixed.photograph, plain.photograph)
     for number, is_photograph in enumerate(plain.photograph):
         assert not torch.equal(mixed.images[number], plain.images[number])
-        if not is_photograph:
+        if is_photograph:  # of which the second has another camera
+            assert mixed.depth[number].isnan().sum() > plain.depth[number].isnan().sum()
+        else:
             assert not mixed.soft[number].any()
 
 

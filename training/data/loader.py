@@ -124,6 +124,9 @@ class _Augmented(Dataset):
             sample, name = self._augmented(key.sample, random)
             if self.data.cutmix and random.random() < self.data.cutmix:
                 other, _ = self._augmented(self._alike(key.sample, random), random)
+                if isinstance(other, SoftSample) and other.photograph:
+                    # A second camera: no one factor would fit the depth of both.
+                    other = other._replace(depth=np.full_like(other.depth, np.nan))
                 sample = cut_and_mix(sample, other, random)
         except DataError as error:
             return error

@@ -14,6 +14,7 @@ from pydantic import NonNegativeFloat, PositiveInt
 from torch import nn
 
 from sosd_ros.network import TASKS, SOSDNet
+from sosd_ros.network.sharp import DETAIL_STRIDE
 
 from .base import MakeOptimiser, Options, Strategy
 
@@ -76,6 +77,11 @@ class EM(Strategy):
             raise ValueError(
                 "alpha of strategy em weighs the branches of a unit, but variant 'mtl' has no "
                 "units; leave alpha out"
+            )
+        if DETAIL_STRIDE in self.network.taps:
+            raise ValueError(
+                "alpha of strategy em weighs the branches of the paper's network, but taps has "
+                f"{DETAIL_STRIDE}, which is one more; leave alpha out, or that tap"
             )
         own, area, held = self.options.alpha
         for task in TASKS:

@@ -44,9 +44,9 @@ def batch():
 def make_network():
     """network(variant), always of the same weights, whose units matter as if it were trained."""
 
-    def make(variant="esosd"):
+    def make(variant="esosd", **changes):
         torch.manual_seed(0)
-        network = SOSDNet(variant, "mobilenetv4_conv_small")
+        network = SOSDNet(variant, "mobilenetv4_conv_small", **changes)
         for name, parameter in network.named_parameters():
             if "head" in name and parameter.ndim == 4:
                 parameter.data.mul_(30)

@@ -124,6 +124,14 @@ def test_branches_need_units(make_network, make_strategy):
         make_strategy(make_network("mtl"), "em", alpha=(1, 1, 0))
 
 
+def test_only_the_papers_branches_are_weighed(make_network, make_strategy):
+    """Details at stride 4 are a fourth, through which all would still learn."""
+    sharp = make_network(taps=(4, 8, 32))
+    make_strategy(sharp, "em")
+    with pytest.raises(ValueError, match="taps has 4, which is one more; leave alpha out"):
+        make_strategy(sharp, "em", alpha=(1, 1, 0))
+
+
 @pytest.mark.parametrize(("moments", "counts"), [("shared", [3]), ("separate", [2, 1])])
 def test_moments_of_what_is_shared(moments, counts, make_network, make_strategy, batch, step):
     """After depth, semantic, depth: one Adam has seen theta_com thrice, two twice and once."""
