@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any
 
 import rclpy
@@ -478,7 +478,7 @@ def main(args: list[str] | None = None) -> None:
     spinning.daemon = True
     if ends.empty():
         spinning.start()
-    status = ends.get()
+    status = _first(ends)
 
     ending.set()
     last_resort = threading.Timer(EXIT_TIMEOUT, _exit, (node, status))
@@ -498,6 +498,19 @@ def main(args: list[str] | None = None) -> None:
         # Python cannot end while another thread is inside of torch: it would crash.
         os._exit(status)
     sys.exit(status)
+
+
+def _first(ends: SimpleQueue[int]) -> int:
+    """Wait for an exit status.
+
+    A signal that comes between Python's last look at signals and the wait itself interrupts
+    nothing, and its handler runs when the wait is over: hence a new wait every second.
+    """
+    while True:
+        try:
+            return ends.get(timeout=1)
+        except Empty:
+            continue
 
 
 def _exit(node: PerceptionNode, status: int) -> None:
