@@ -16,7 +16,6 @@ import torch
 from torch.nn import functional
 
 from sosd_ros.labels import UNLABELLED
-from sosd_ros.network import input_size, prepare
 from sosd_ros.progress import progress_bar
 
 from . import command, model
@@ -24,8 +23,9 @@ from .data.loader import evaluation_batches
 from .data.sample import DataSet, Samples
 from .data.sets import data_set, default_root
 from .device import checked_device
-from .evaluation import check_classes, correction, setting
-from .losses import log_errors
+from .evaluation import Protocol, check_classes, setting, view_answers
+from .imagenet import Normalisation
+from .log_depth import log_errors
 from .metrics import Calibration
 from .metrics.spread import COVERAGES
 from .model import Model
@@ -81,21 +81,26 @@ def doubts(measured: Model, samples: Samples, data: DataSet, device: str) -> Dou
     rows: dict[str, list[torch.Tensor]] = {name: [] for name in Doubts._fields}
     with progress_bar(desc="ask", total=len(samples), unit="img", leave=False) as bar:
         for batch in evaluation_batches(samples, 1, workers=1):
-            size = (batch.labels.shape[1], batch.labels.shape[2])
-            seen = input_size(size, manifest.input_size)
-            inputs = prepare(batch.images.to(device), seen, manifest.mean, manifest.std)
-            output = network(inputs, size=size)
-            if output.logits is not None:
+            [answer] = view_answers(
+                network,
+                batch.images.to(device),
+                data,
+                manifest.input_size,
+                Normalisation(manifest.mean, manifest.std),
+                Protocol(),
+            )
+            if "semantic" in answer:
                 labels = _thinned(batch.labels).long()
                 known = labels != UNLABELLED
-                rows["scores"].append(_thinned(output.logits.cpu()).movedim(1, -1)[known])
+                rows["scores"].append(_thinned(answer["semantic"].cpu()).movedim(1, -1)[known])
                 rows["labels"].append(labels[known])
-            if output.spread is not None and output.depth is not None:
-                depth = output.depth.cpu() * correction(data, seen, manifest.input_size)
+            if "spread" in answer:
                 truth = _thinned(batch.depth)
                 known = truth.isfinite()
-                rows["errors"].append(log_errors(_thinned(depth), truth)[known].abs())
-                rows["spread"].append(_thinned(output.spread.cpu())[known])
+                rows["errors"].append(
+                    log_errors(_thinned(answer["depth"].cpu()), truth)[known].abs()
+                )
+                rows["spread"].append(_thinned(answer["spread"].cpu())[known])
             bar.update()
     return Doubts(*(torch.cat(found) if found else None for found in rows.values()))
 
@@ -113,7 +118,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("file", type=Path, help="a .safetensors weights file or a .pt checkpoint")
     command.add_data_option(parser)
-    parser.add_argument("--split", help="part of the data set (what the training left untouched)")
+    command.add_split_option(parser)
     command.add_device_option(parser)
     return parser
 

@@ -362,16 +362,15 @@ def _answers(
         ``depth`` (N, H, W) in the data set's unit, and its ``spread``; ``semantic``
         (N, classes, H, W), the larger the likelier.
     """
-    views = protocol.views()
     sums: dict[str, torch.Tensor] = {}
     for view in view_answers(network, images, data_set, trained_size, normalisation, protocol):
-        if "semantic" in view and len(views) > 1:
+        if "semantic" in view and protocol.averages:
             # Probabilities have one measure in all views; a single view needs none, and is
             # answered by its logits, as on the robot.
             view["semantic"] = view["semantic"].softmax(1)
         for task, answer in view.items():
             sums[task] = sums.get(task, 0) + answer
-    return {task: total / len(views) for task, total in sums.items()}
+    return {task: total / len(protocol.views()) for task, total in sums.items()}
 
 
 def view_answers(

@@ -27,7 +27,7 @@ from .data.sets import data_set
 from .device import checked_device
 from .evaluation import Protocol, view_answers
 from .imagenet import Normalisation
-from .losses import LEAST
+from .log_depth import LEAST
 from .model import Model, load
 
 # Of which a room shows something. A picture in which the teachers see less is none.

@@ -17,9 +17,9 @@ from sosd_ros.network import Output
 from . import soft
 from .config import Loss
 from .data.loader import Batch
+from .log_depth import log_errors
 
 _PAPER = Loss()
-LEAST = 0.1  # metres, or pixels of disparity
 _LEAST_SPREAD = 0.001
 _SCALES = (1, 2, 4, 8)  # pixels between those whose difference is looked at
 
@@ -94,12 +94,6 @@ def spread_sum(spread: torch.Tensor, depth: torch.Tensor, truth: torch.Tensor) -
     spread = spread.clamp(min=_LEAST_SPREAD)
     errors = log_errors(depth.detach(), truth).abs()
     return torch.where(truth.isfinite(), errors / spread + spread.log(), 0).sum()
-
-
-def log_errors(depth: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
-    """log depth - log truth, neither below that of ``LEAST``, and 0 where the truth is unknown."""
-    error = depth.clamp(min=LEAST).log() - truth.nan_to_num(1, 1, 1).clamp(min=LEAST).log()
-    return torch.where(truth.isfinite(), error, 0)
 
 
 def _errors(depth: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:

@@ -6,7 +6,7 @@ import torch
 
 from sosd_ros.labels import UNLABELLED
 
-LEAST = 0.1  # metres; answers below have no logarithm, or one that outweighs all else
+from .log_depth import log_errors
 
 
 def semantic_sum(logits: torch.Tensor, labels: torch.Tensor, soft: torch.Tensor) -> torch.Tensor:
@@ -37,8 +37,7 @@ def log_depth_sum(
         scale_free: an image's depth may be wrong by a factor: the one that makes the sum least, by
             the median, costs nothing.
     """
-    known = truth.isfinite()
-    error = depth.clamp(min=LEAST).log() - truth.nan_to_num(1, 1, 1).clamp(min=LEAST).log()
+    known, error = truth.isfinite(), log_errors(depth, truth)
     if scale_free:
         unknown = error.detach().masked_fill(~known, torch.nan)
         factors = unknown.flatten(1).nanmedian(1).values.nan_to_num()
