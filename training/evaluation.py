@@ -388,7 +388,8 @@ def view_answers(
         size: (height, width) of the answers; the images' own if empty.
 
     Yields:
-        ``depth`` (N, *size) in the data set's unit; ``semantic`` (N, classes, *size) logits.
+        ``depth`` (N, *size) in the data set's unit, and its ``spread`` if the network has one;
+        ``semantic`` (N, classes, *size) logits.
         Answers to mirror images are mirrored back.
     """
     image_size = (images.shape[1], images.shape[2])

@@ -176,9 +176,8 @@ class SOSDNet(nn.Module):
         refined = features[REFINED_STRIDE]
         at_8 = (refined.shape[-2], refined.shape[-1])
         common = self.common(self.context(features[OUTPUT_STRIDE]), at_8, features.get(16))
-        shared = [common, refined]
-        if DETAIL_STRIDE in features:
-            shared.append(self.detail(features[DETAIL_STRIDE], at_8))
+        fine = features.get(DETAIL_STRIDE)
+        detail = None if fine is None else self.detail(fine, at_8)
         wanted = [task for task in self.tasks if task in tasks]
 
         paths = {
@@ -188,14 +187,14 @@ class SOSDNet(nn.Module):
         answers = {}
         for task in wanted:
             answer = self._head(task, paths, common, at_8)
-            if len(shared) > 2:
-                answer = getattr(self, f"{task}_upsampling")(answer, paths[task], shared[2])
+            if detail is not None:
+                answer = getattr(self, f"{task}_upsampling")(answer, paths[task], detail)
             answers[task] = answer
         depth, logits = answers.get("depth"), answers.get("semantic")
         return Output(
             depth=None if depth is None else upsample(self.metric(depth[:, :1]), size)[:, 0],
             logits=None if logits is None else upsample(logits, size),
-            shared=tuple(shared),
+            shared=(common, refined) if detail is None else (common, refined, detail),
             spread=(
                 upsample(depth[:, 1:].exp(), size)[:, 0]
                 if depth is not None and self.spread
