@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import re
 import sys
 
@@ -25,3 +26,11 @@ def size(text: str) -> tuple[int, int]:
             file=sys.stderr,
         )
     return height, width
+
+
+def positive(text: str) -> float:
+    """A number above 0, and below infinity."""
+    number = float(text)
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
+    return number

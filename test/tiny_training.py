@@ -9,6 +9,9 @@ from sosd_ros.network import SOSDNet
 from training.config import Config
 from training.data.loader import Batch
 from training.imagenet import Normalisation
+from training.log import Log
+from training.loop import Run, fit
+from training.signals import Signals
 from training.trainer import Trainer
 
 SIZE = (32, 64)
@@ -57,3 +60,12 @@ def batch(seed=1, count=4) -> Batch:
         depth[number, : 4 * number] = torch.nan
         labels[number, :, : 9 * number] = 255
     return Batch(images, depth, labels, tuple(f"{seed}-{n}" for n in range(count)))
+
+
+def go(run: Run, signals: Signals | None = None) -> None:
+    """Train to the end, or to a signal."""
+    log = Log(run.out, run.iteration)
+    try:
+        fit(run, log, signals or Signals())
+    finally:
+        log.close()

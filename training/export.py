@@ -83,13 +83,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--temperature",
-        type=_positive,
+        type=options.positive,
         default=1.0,
         help="divide the class scores by this, as python -m training.calibrate says",
     )
     parser.add_argument(
         "--spread-factor",
-        type=_positive,
+        type=options.positive,
         default=1.0,
         help="multiply the depth's spread by this, likewise",
     )
@@ -124,13 +124,6 @@ def _parser() -> argparse.ArgumentParser:
         "--limit", type=command.positive, metavar="N", help="--int8: measure on N images only"
     )
     return parser
-
-
-def _positive(text: str) -> float:
-    number = float(text)
-    if not 0 < number < math.inf:
-        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
-    return number
 
 
 def run(arguments: argparse.Namespace) -> None:

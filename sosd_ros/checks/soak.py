@@ -366,21 +366,16 @@ def _spin_until(executor: Executor, condition: Callable[[], bool], timeout: floa
     return condition()
 
 
-def _positive(text: str) -> float:
-    number = float(text)
-    if not 0 < number < np.inf:
-        raise argparse.ArgumentTypeError(f"{text} is not a number above 0; give one")
-    return number
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m sosd_ros.checks.soak",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--seconds", type=_positive, default=600.0, help="(%(default)g)")
-    parser.add_argument("--rate", type=_positive, default=30.0, help="frames/s (%(default)g)")
+    parser.add_argument("--seconds", type=options.positive, default=600.0, help="(%(default)g)")
+    parser.add_argument(
+        "--rate", type=options.positive, default=30.0, help="frames/s (%(default)g)"
+    )
     parser.add_argument(
         "--size",
         type=options.size,

@@ -5,12 +5,12 @@ import math
 
 import pytest
 import torch
-from tiny_training import trainer
+from tiny_training import go, trainer
 
 from training import checkpoint, loop
 from training.data import nyuv2
 from training.log import Log
-from training.loop import Run, fit, is_better, learning_rate
+from training.loop import Run, is_better, learning_rate
 from training.signals import Interrupted, Signals
 
 DATA = nyuv2.data_set()
@@ -29,14 +29,6 @@ def start(nyuv2_root, tmp_path):
         return run
 
     return start
-
-
-def go(run, signals=None):
-    log = Log(run.out, run.iteration)
-    try:
-        fit(run, log, signals or Signals())
-    finally:
-        log.close()
 
 
 def epochs(out):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from support import write_small_weights
-from tiny_training import trainer
+from tiny_training import go, trainer
 
 from sosd_ros.labels import NYU13
 from sosd_ros.network import Output
@@ -23,8 +23,7 @@ from training.data.photographs import SIZE, Mix, Photographs, files
 from training.data.sample import DataError
 from training.data.sets import data_set
 from training.evaluation import Protocol
-from training.log import Log
-from training.loop import Run, fit
+from training.loop import Run
 from training.losses import known_pixels, losses
 from training.signals import Interrupted, Signals
 
@@ -377,14 +376,6 @@ def start(nyuv2_root, labelled, tmp_path):
         return run
 
     return start
-
-
-def go(run, signals=None):
-    log = Log(run.out, run.iteration)
-    try:
-        fit(run, log, signals or Signals())
-    finally:
-        log.close()
 
 
 def test_a_training_that_was_stopped_in_an_epoch_goes_on_bit_for_bit(start, tmp_path):
