@@ -110,7 +110,7 @@ setup(
     },
     entry_points={
         "console_scripts": [
-            "perception_node = sosd_ros.start:main",
+            "perception_node = sosd_ros.ros.start:main",
             "build_engines = sosd_ros.build:main",
             "sosd_demo = sosd_ros.demo.__main__:main",
         ],

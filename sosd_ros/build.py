@@ -6,9 +6,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from . import options, pictures, weights
+from . import options, weights
 from .engine import AUTO, BACKENDS, EngineError, build
-from .share import DEFAULT_WEIGHTS, share
+from .share import DEFAULT_WEIGHTS, sample_frames, share
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -45,7 +45,7 @@ def main() -> None:
     try:
         engine = build(
             weights.read(path),
-            pictures.samples(),
+            sample_frames(),
             arguments.device,
             arguments.backend,
             arguments.precision,

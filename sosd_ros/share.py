@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
+import numpy as np
+
 _CHECKOUT = Path(__file__).parents[1]
 
 
@@ -22,3 +25,18 @@ def share(*parts: str) -> Path:
 
 
 DEFAULT_WEIGHTS = "nyuv2_sosd_lite2.safetensors"
+
+
+def sample_frames() -> np.ndarray:
+    """The frames that the demo plays, (12, 480, 640, 3) uint8 RGB.
+
+    Raises:
+        ValueError: if one of them cannot be read.
+    """
+    frames = []
+    for path in sorted(share("demo").glob("*.jpg")):
+        bgr = cv2.imread(str(path), cv2.IMREAD_COLOR)
+        if bgr is None:
+            raise ValueError(f"{path} cannot be read as a JPEG file; install the package again")
+        frames.append(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB))
+    return np.stack(frames)

@@ -12,7 +12,7 @@ import threading
 from importlib.abc import MetaPathFinder
 from pathlib import Path
 
-from sosd_ros import start
+from sosd_ros.ros import start
 
 
 def end():
@@ -60,7 +60,8 @@ if __name__ == "__main__":
     else:
         import rclpy
 
-        from sosd_ros import node, weights
+        from sosd_ros import weights
+        from sosd_ros.ros import node
 
         if moment == "middleware":
             replace(rclpy, "init", before=end)

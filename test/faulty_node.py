@@ -7,7 +7,7 @@ import threading
 import torch
 
 from sosd_ros.engine import Engine
-from sosd_ros.node import main
+from sosd_ros.ros.node import main
 
 OUT_OF_MEMORY_ONCE = (255, 0, 1)
 FAILS = (255, 0, 2)

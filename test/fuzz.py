@@ -31,9 +31,11 @@ from robot import RELIABLE, Camera, NodeProcess, camera_info, picture
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
-from sosd_ros import calibration, messages
-from sosd_ros.messages import MessageError
-from sosd_ros.process import own_memory, use_local_middleware
+from sosd_ros.ros import messages
+from sosd_ros.ros.camera_info import check_info, for_image, intrinsics_of
+from sosd_ros.ros.camera_info import doubts as doubts_of
+from sosd_ros.ros.messages import MessageError
+from sosd_ros.testbed.process import own_memory, use_local_middleware
 
 CAUSES = {"encoding", "size", "step", "data", "compressed", "frame_id"}
 CAUSES |= {"uncalibrated", "intrinsics", "camera_info_size"}
@@ -152,14 +154,14 @@ def outcome(message):
     try:
         messages.check_header(message.header)
         if isinstance(message, CameraInfo):
-            calibration.check_info(message)
-            rays = calibration.intrinsics_of(message)
+            check_info(message)
+            rays = intrinsics_of(message)
             assert np.isfinite([rays.fx, rays.fy, rays.cx, rays.cy, rays.focal]).all()
             assert min(rays.width, rays.height) > 0
             size = rays.width, rays.height
-            fitted, again = calibration.for_image(message, message.header, size)
+            fitted, again = for_image(message, message.header, size)
             assert again == rays
-            doubts = calibration.doubts(message, fitted, size, "sensor", "assumed", "/image")
+            doubts = doubts_of(message, fitted, size, "sensor", "assumed", "/image")
             assert all(len(doubt) <= LONGEST_SENTENCE for doubt in doubts.values())
         else:
             rgb = messages.to_rgb(message)
@@ -298,7 +300,7 @@ class Conversation:
 
     def _publish_info(self, info):
         try:
-            calibration.check_info(info)
+            check_info(info)
             self._info = info
         except MessageError as error:
             self.foreseen[f"without scale: {error.cause}"] += 1
@@ -319,7 +321,7 @@ class Conversation:
         """Why an image that is accepted has no depth in metres; empty if it has."""
         height, width = messages.to_rgb(image).shape[:2]
         try:
-            calibration.for_image(self._info, image.header, (width, height))
+            for_image(self._info, image.header, (width, height))
         except MessageError as error:
             return error.cause
         return ""

@@ -22,7 +22,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 # What is not there is passed over, as ROS on a machine without it.
-IMPORTED = ["pytest", "sosd_ros.node", "sosd_ros.build", "training.train", "training.evaluate"]
+IMPORTED = ["pytest", "sosd_ros.ros.node", "sosd_ros.build", "training.train", "training.evaluate"]
 
 
 class ForkedProcess:

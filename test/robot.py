@@ -25,7 +25,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_msgs.msg import Header
 
-from sosd_ros import messages
+from sosd_ros.ros import messages
 
 FRAME = "camera_optical_frame"
 TIMEOUT = 90.0  # seconds, for a machine that is busy with something else; not a speed limit
@@ -35,7 +35,7 @@ OF_SPREAD = {"depth_uncertainty": Image}  # of weights that say how unsure depth
 
 
 class NodeProcess:
-    """The perception node as ``python -m sosd_ros.node``, with its log in a file.
+    """The perception node as ``python -m sosd_ros.ros.node``, with its log in a file.
 
     Args:
         log: the file.
@@ -44,7 +44,7 @@ class NodeProcess:
         parameters: of the node.
     """
 
-    def __init__(self, log: Path, program=("-m", "sosd_ros.node"), forked=True, **parameters):
+    def __init__(self, log: Path, program=("-m", "sosd_ros.ros.node"), forked=True, **parameters):
         arguments = [f"{name}:={value}" for name, value in parameters.items()]
         pairs = itertools.chain.from_iterable(("-p", argument) for argument in arguments)
         program = [*map(str, program), "--ros-args", *pairs, "--log-level", "sosd:=debug"]

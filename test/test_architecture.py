@@ -57,39 +57,54 @@ def test_the_network_stands_on_torch_and_timm_alone():
     }
 
 
-@pytest.mark.parametrize("folder", ["sosd_ros/network", "sosd_ros/engine", "training"])
-def test_the_core_knows_nothing_of_ros(folder):
-    """It is imported and tested on a machine without ROS."""
-    assert not tops(imported_below(folder)) & ROS
+CORE = ("network", "engine", "kernels", "camera", "labels", "weights", "colours")
+SHARED = ("atomic", "options", "progress", "share")  # what commands have in common
+TOOLS = ("demo", "benchmark", "checks", "build", "testbed")
+# What of sosd_ros may be imported by whom, apart from itself.
+MAY_IMPORT = {
+    "network": (),
+    "kernels": (),
+    "camera": (),
+    "labels": (),
+    "weights": ("network", "labels", "atomic"),
+    "colours": ("labels",),
+    "engine": ("network", "kernels", "camera", "labels", "weights"),
+    "ros": (*CORE, *SHARED),
+    **dict.fromkeys(TOOLS, (*CORE, *SHARED, "ros", *TOOLS)),
+    **dict.fromkeys(SHARED, SHARED),
+    "training": ("network", "engine", "camera", "labels", "weights", *SHARED),
+}
 
 
-def test_training_uses_the_robots_side_and_never_the_other_way():
-    """Of sosd_ros only the core, with the engine, which exports are for."""
-    assert "training" not in tops(imported_below("sosd_ros"))
-    used = {
-        name.split(".")[1] for name in imported_below("training") if name.startswith("sosd_ros.")
-    }
-    core = {"network", "weights", "labels", "camera", "engine"}
-    assert used <= core | {"atomic", "options", "progress"}  # and what all commands share
+def rooms(folder):
+    """The folders and files side by side in sosd_ros, by name."""
+    return {path.stem: path for path in (ROOT / folder).iterdir() if path.stem != "__init__"}
 
 
-def test_only_the_node_and_the_commands_use_rclpy():
-    """Everything else takes and gives arrays or messages; parameters.py only names the type."""
-    users = {
-        path.relative_to(ROOT).as_posix()
-        for path in (ROOT / "sosd_ros").rglob("*.py")
-        if "rclpy" in tops(imports(path))
-    }
-    names = ("node", "autostart", "bond", "topics", "parameters", "process", "generations")
-    the_node = {f"sosd_ros/{name}.py" for name in names}
-    assert {user for user in users if user.count("/") == 1} <= the_node
-    assert {user.split("/")[1] for user in users - the_node} <= {"demo", "checks", "benchmark"}
+def imported_by(path):
+    return imported_below(path) if path.is_dir() else set(imports(path))
 
 
-def test_the_engine_stands_on_network_weights_camera_and_kernels():
-    """Arrays in, arrays out."""
-    used = {name.split(".")[1] for name in imported_below("sosd_ros/engine") if "sosd_ros." in name}
-    assert used <= {"network", "weights", "camera", "engine", "kernels"}
+@pytest.mark.parametrize("room", MAY_IMPORT)
+def test_arrows_point_one_way(room):
+    """From the training and the node to the core, from tools to all of sosd_ros, never back."""
+    path = ROOT / "training" if room == "training" else rooms("sosd_ros")[room]
+    names = [name.split(".") for name in imported_by(path)]
+    used = {name[1] for name in names if name[0] == "sosd_ros" and len(name) > 1}
+    assert used & rooms("sosd_ros").keys() - {room} <= set(MAY_IMPORT[room])
+    assert room == "training" or not any(name[0] == "training" for name in names)
+
+
+def test_every_room_has_its_arrows():
+    python = {name for name, path in rooms("sosd_ros").items() if path.is_dir() or path.suffix}
+    assert python - {"__pycache__"} == MAY_IMPORT.keys() - {"training"}
+
+
+def test_only_the_node_and_the_tools_import_ros():
+    """The rest is imported and tested on a machine without it; share.py asks where files are."""
+    users = {room for room, path in rooms("sosd_ros").items() if tops(imported_by(path)) & ROS}
+    assert users - {"share"} <= {"ros", *TOOLS}
+    assert not tops(imported_below("training")) & ROS
 
 
 def test_the_kernels_stand_on_numba_alone():

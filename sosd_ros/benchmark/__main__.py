@@ -20,8 +20,8 @@ from .. import atomic, weights
 from ..engine import EngineError, cache
 from ..engine.choice import Candidate, checked_device
 from ..engine.perception import TASK_OF
-from ..malloc import keep_freed_memory
 from ..network import SOSDNet, input_size
+from ..ros.malloc import keep_freed_memory
 from ..share import DEFAULT_WEIGHTS, share
 from ..weights import Manifest, Weights
 from . import engines, memory, surroundings
@@ -245,7 +245,7 @@ def _print_rivals(bench: Bench, results: dict[str, Any], chosen: Candidate, roun
 
 
 def _print_ros(bench: Bench, path: Path, results: dict[str, Any], best: str) -> None:
-    from ..process import NodeError
+    from ..testbed.process import NodeError
     from .ros import examine
 
     _title("camera stamp to last answer received, over DDS: depth, labels, confidence, points")

@@ -16,9 +16,9 @@ from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_msgs.msg import Header
 
-from .. import messages
-from ..demo.frames import open_source
-from ..stamps import nanoseconds
+from ..ros import messages
+from ..ros.stamps import nanoseconds
+from ..testbed.frames import open_source
 
 FRAME_ID = "camera_optical_frame"
 ANSWERS = {"depth": Image, "semantic": Image, "confidence": Image, "points": PointCloud2}

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from .. import pictures, weights
+from .. import weights
 from ..engine import Engine
 from ..engine.choice import (
     AUTO,
@@ -26,8 +26,9 @@ from ..engine.choice import (
     open_candidate,
 )
 from ..engine.host import HostProgram, Range
-from ..malloc import keep_freed_memory
 from ..network import input_size
+from ..ros.malloc import keep_freed_memory
+from ..share import sample_frames
 from ..weights import Weights
 from . import memory
 from .timing import Times, in_turn
@@ -87,7 +88,7 @@ class Bench:
 
 def frames(size: tuple[int, int]) -> np.ndarray:
     """The sample frames, tiled to (12, height, width, 3) uint8 RGB."""
-    samples = pictures.samples()
+    samples = sample_frames()
     tiles = [-(-wanted // there) for wanted, there in zip(size, samples.shape[1:], strict=False)]
     return np.ascontiguousarray(np.tile(samples, (1, *tiles, 1))[:, : size[0], : size[1]])
 

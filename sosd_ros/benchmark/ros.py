@@ -26,8 +26,9 @@ from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 
 from .. import weights
-from ..malloc import keep_freed_memory
-from ..process import (
+from ..ros.malloc import keep_freed_memory
+from ..share import DEFAULT_WEIGHTS, share
+from ..testbed.process import (
     NodeError,
     check_running,
     perception_node,
@@ -35,7 +36,6 @@ from ..process import (
     use_local_middleware,
     wait_until_active,
 )
-from ..share import DEFAULT_WEIGHTS, share
 from .camera import ANSWERS, OF_SPREAD, Camera
 from .timing import LOW_RATE
 

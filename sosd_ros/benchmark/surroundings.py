@@ -9,9 +9,10 @@ import torch
 from std_msgs.msg import Header
 from torch.nn import functional
 
-from .. import kernels, messages
+from .. import kernels
 from ..camera import Intrinsics
 from ..network import input_size, prepare
+from ..ros import messages
 from ..weights import Weights, build_network
 from . import memory
 from .engines import frame

@@ -37,10 +37,13 @@ from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_msgs.msg import Header
 
-from .. import messages, options
-from ..generations import SubscriptionEventCallbacks
-from ..malloc import keep_freed_memory
-from ..process import (
+from .. import options
+from ..progress import progress_bar
+from ..ros import messages
+from ..ros.generations import SubscriptionEventCallbacks
+from ..ros.malloc import keep_freed_memory
+from ..ros.stamps import nanoseconds
+from ..testbed.process import (
     NodeError,
     add_node_options,
     check_running,
@@ -49,8 +52,6 @@ from ..process import (
     use_local_middleware,
     wait_until_active,
 )
-from ..progress import progress_bar
-from ..stamps import nanoseconds
 
 WARM_UP = 0.25  # of the time
 WINDOWS = 20  # of the rest

@@ -28,9 +28,9 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.utilities import get_rmw_implementation_identifier
 from sensor_msgs.msg import Image, PointCloud2, PointField
 
-from ..malloc import keep_freed_memory
-from ..process import profile_variable
+from ..ros.malloc import keep_freed_memory
 from ..share import share
+from ..testbed.process import profile_variable
 
 TOPIC = "sosd_transport"
 DEPTH = 10  # messages that each end keeps

@@ -15,18 +15,18 @@ from rclpy.executors import SingleThreadedExecutor
 from .. import weights
 from ..engine import AUTO, BACKENDS
 from ..labels import LabelSet
-from ..malloc import keep_freed_memory
-from ..process import (
+from ..progress import progress_bar
+from ..ros.malloc import keep_freed_memory
+from ..testbed.frames import SourceError, open_source
+from ..testbed.process import (
     NodeError,
     add_node_options,
     perception_node,
     use_local_middleware,
     wait_until_active,
 )
-from ..progress import progress_bar
 from .contact_sheet import contact_sheet
 from .engine import build_once, has_bfloat16
-from .frames import SourceError, open_source
 from .player import Player
 from .verdict import cpu_time, reasons, verdict
 

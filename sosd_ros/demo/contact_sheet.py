@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from ..colours import depth_colours
 from ..labels import LabelSet
-from ..pictures import depth_colours
 
 _TILE_WIDTH = 320
 _GAP = 8

@@ -14,10 +14,10 @@ from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_msgs.msg import Header
 
-from .. import messages
 from ..camera import Intrinsics
+from ..ros import messages
+from ..testbed.frames import Source
 from .contact_sheet import Answer, tile
-from .frames import Source
 
 FRAME_ID = "camera_optical_frame"
 TOPICS = {

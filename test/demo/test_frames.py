@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from sosd_ros.demo.frames import SourceError, assumed_intrinsics, open_source
+from sosd_ros.testbed.frames import SourceError, assumed_intrinsics, open_source
 
 
 def test_the_sample_frames_come_with_their_calibration():

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from sosd_ros import pictures, weights
+from sosd_ros import weights
 from sosd_ros.engine.exchange import Exported, write_onnx
 from sosd_ros.engine.rounding import keep_sums, round_depthwise
 from sosd_ros.network import prepare
-from sosd_ros.share import DEFAULT_WEIGHTS, share
+from sosd_ros.share import DEFAULT_WEIGHTS, sample_frames, share
 
 ULP = 2.0**-7  # of a bfloat16, relative, at most
 
@@ -77,7 +77,7 @@ def test_depthwise_filters_of_a_file_are_rounded_and_no_other_number(file, tmp_p
 def test_the_shipped_networks_depth_moves_a_tenth_as_far_at_most():
     """As its depthwise filters are rounded, with batch norms folded in, and nothing else."""
     file = weights.read(share("weights", DEFAULT_WEIGHTS))
-    picture = torch.from_numpy(pictures.read(share("demo", "01.jpg")))
+    picture = torch.from_numpy(sample_frames()[0])
     images = prepare(picture[None], (288, 384), file.manifest.mean, file.manifest.std)
 
     def depth(rounded):

@@ -7,7 +7,7 @@ import json
 import os
 import sys
 
-from sosd_ros.node import main
+from sosd_ros.ros.node import main
 
 RECORDED = ("open", "os.", "shutil.", "socket.", "subprocess.", "tempfile.", "pickle.", "urllib.")
 

@@ -13,7 +13,7 @@ rclpy = pytest.importorskip("rclpy", reason="no ROS 2: install the extra 'ros', 
 
 from robot import EAGER, RELIABLE, Camera, NodeProcess  # noqa: E402
 
-from sosd_ros.process import use_local_middleware  # noqa: E402
+from sosd_ros.testbed.process import use_local_middleware  # noqa: E402
 
 
 @pytest.fixture(scope="session", autouse=True)

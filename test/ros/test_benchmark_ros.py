@@ -11,7 +11,7 @@ from robot import EAGER, TIMEOUT, pixels
 
 from sosd_ros.benchmark import ros
 from sosd_ros.benchmark.camera import ANSWERS, FRAME_ID, OF_SPREAD
-from sosd_ros.stamps import nanoseconds
+from sosd_ros.ros.stamps import nanoseconds
 
 PICTURES = 4
 SIZE = (120, 160)

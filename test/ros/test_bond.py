@@ -10,7 +10,7 @@ from lifecycle_msgs.msg import State, Transition
 from rclpy.qos import QoSProfile
 from robot import EAGER, RELIABLE, ROOT, NodeProcess, camera_info, picture, rgb
 
-from sosd_ros.bond import MISSING
+from sosd_ros.ros.bond import MISSING
 
 try:
     from bond.msg import Status

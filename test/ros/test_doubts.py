@@ -8,7 +8,7 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from robot import OUTPUTS, camera_info, picture, pixels, rgb
 from sensor_msgs.msg import RegionOfInterest
 
-from sosd_ros.parameters import BY_NAME
+from sosd_ros.ros.parameters import BY_NAME
 
 OK, WARN = DiagnosticStatus.OK, DiagnosticStatus.WARN
 

@@ -16,8 +16,8 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from robot import OUTPUTS, ROOT, TIMEOUT, Camera, camera_info, picture, rgb
 from support import write_small_weights
 
-from sosd_ros.node import EXIT_TIMEOUT
-from sosd_ros.pipeline import PUBLISH_TIMEOUT
+from sosd_ros.ros.node import EXIT_TIMEOUT
+from sosd_ros.ros.pipeline import PUBLISH_TIMEOUT
 
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 BEST_EFFORT = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)

@@ -8,13 +8,13 @@ import pytest
 from rclpy.lifecycle import LifecycleNode
 from robot import ROOT
 
-from sosd_ros.generations import steady_clock
+from sosd_ros.ros.generations import steady_clock
 
 
 @pytest.fixture(scope="module")
 def written():
     """The class PerceptionNode, as it is written."""
-    tree = ast.parse((ROOT / "sosd_ros" / "node.py").read_text())
+    tree = ast.parse((ROOT / "sosd_ros" / "ros" / "node.py").read_text())
     return next(
         node
         for node in ast.walk(tree)

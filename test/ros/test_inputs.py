@@ -13,7 +13,7 @@ from rclpy.time import Time
 from robot import TIMEOUT, camera_info
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from sosd_ros.topics import CameraTopics
+from sosd_ros.ros.topics import CameraTopics
 
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 VOLATILE = QoSProfile(depth=1)

@@ -39,7 +39,8 @@ def install(prefix, package, executable, code):
 @pytest.fixture(autouse=True)
 def installed(tmp_path, monkeypatch):
     """The checkout as an installed package."""
-    code = f"import sys\nsys.path.insert(0, {str(ROOT)!r})\nfrom sosd_ros.start import main\nmain()"
+    start = "from sosd_ros.ros.start import main\nmain()"
+    code = f"import sys\nsys.path.insert(0, {str(ROOT)!r})\n{start}"
     install(tmp_path, "sosd_ros", "perception_node", code)
     prefixes = [str(tmp_path), os.environ.get("AMENT_PREFIX_PATH", "")]
     monkeypatch.setenv("AMENT_PREFIX_PATH", os.pathsep.join(filter(None, prefixes)))

@@ -10,8 +10,8 @@ import yaml
 from rcl_interfaces.srv import DescribeParameters, GetParameters
 from robot import OUTPUTS, ROOT, camera_info, picture, pixels, rgb
 
-from sosd_ros import parameters
-from sosd_ros.parameters import BY_NAME, PARAMETERS, Change
+from sosd_ros.ros import parameters
+from sosd_ros.ros.parameters import BY_NAME, PARAMETERS, Change
 
 
 def flat(tree, prefix=""):

@@ -13,7 +13,7 @@ from rclpy.lifecycle import LifecycleNode
 from robot import ROOT, TIMEOUT
 from support import write_small_weights
 
-from sosd_ros.autostart import LONGEST_PAUSE, Autostart, pause
+from sosd_ros.ros.autostart import LONGEST_PAUSE, Autostart, pause
 
 ERROR = DiagnosticStatus.ERROR
 

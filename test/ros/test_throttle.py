@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from sosd_ros.topics import Turns
+from sosd_ros.ros.topics import Turns
 
 
 def chosen(turns, rates, times):

@@ -7,7 +7,7 @@ from rclpy.parameter import Parameter
 from robot import EAGER
 
 from sosd_ros import kernels
-from sosd_ros.node import PerceptionNode
+from sosd_ros.ros.node import PerceptionNode
 
 
 def test_clouds_are_compiled_before_the_node_is_active(small_weights):

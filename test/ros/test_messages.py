@@ -14,17 +14,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-
-pytest.importorskip("sensor_msgs.msg", reason="needs ROS 2, or its wheels: pip install '.[ros]'")
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import CompressedImage, Image, PointField
 from std_msgs.msg import Header
 
-from sosd_ros import messages
-from sosd_ros.diagnostics import Health, Thresholds, statuses
-from sosd_ros.statistics import Statistics
+from sosd_ros.ros import messages
+from sosd_ros.ros.diagnostics import Health, Thresholds, statuses
+from sosd_ros.ros.statistics import Statistics
 
 HEADER = Header(stamp=Time(sec=12, nanosec=345), frame_id="camera_optical_frame")
 

@@ -2,7 +2,7 @@
 
 import threading
 
-from sosd_ros.worker import BatchWorker
+from sosd_ros.ros.worker import BatchWorker
 
 FOREVER = 3600.0  # seconds: a wait of that length would be seen
 

@@ -1,31 +1,11 @@
-"""Pictures from files, and depth and labels as pictures for people."""
+"""Depth and labels in colours, for people."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import cv2
 import numpy as np
 
 from .labels import UNLABELLED, LabelSet
-from .share import share
-
-
-def read(path: Path) -> np.ndarray:
-    """The picture in a file, as (H, W, 3) uint8 RGB.
-
-    Raises:
-        ValueError: if there is none that OpenCV can read.
-    """
-    bgr = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if bgr is None:
-        raise ValueError(f"{path} cannot be read as a picture, expected a JPEG or PNG file")
-    return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
-
-
-def samples() -> np.ndarray:
-    """The demo's frames, (12, 480, 640, 3) uint8 RGB."""
-    return np.stack([read(path) for path in sorted(share("demo").glob("*.jpg"))])
 
 
 def depth_colours(depth: np.ndarray, farthest: float) -> np.ndarray:

@@ -6,7 +6,7 @@ import tracemalloc
 
 import pytest
 
-from sosd_ros.statistics import KEPT_ANSWERS, KEPT_SECONDS, SLICES, WINDOW, Statistics
+from sosd_ros.ros.statistics import KEPT_ANSWERS, KEPT_SECONDS, SLICES, WINDOW, Statistics
 
 SLICE = WINDOW / SLICES
 

@@ -19,7 +19,7 @@ from lifecycle_msgs.srv import GetState
 from rclpy.executors import Executor
 from rclpy.node import Node
 
-from .share import DEFAULT_WEIGHTS, share
+from ..share import DEFAULT_WEIGHTS, share
 
 _START_TIMEOUT = 120.0  # seconds; a cold disk reads torch slowly
 _END_TIMEOUT = 10.0
@@ -39,7 +39,7 @@ def perception_node(
     """
     given = [f"{name}:={value}" for name, value in parameters.items()]
     command = [
-        *(sys.executable, "-m", "sosd_ros.node", "--ros-args"),
+        *(sys.executable, "-m", "sosd_ros.ros.node", "--ros-args"),
         *("--params-file", str(share("config", "perception.yaml"))),
         *(word for argument in given for word in ("-p", argument)),
         *("--log-level", f"sosd:={log_level}"),

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
 
-from sosd_ros.bit_depth import BitDepth
-from sosd_ros.diagnostics import Health, Monitor, Source, Thresholds, statuses
-from sosd_ros.node import DIAGNOSTICS_PERIOD
-from sosd_ros.statistics import CameraSnapshot, Percentiles, Snapshot, Statistics
+from sosd_ros.ros.bit_depth import BitDepth
+from sosd_ros.ros.diagnostics import Health, Monitor, Source, Thresholds, statuses
+from sosd_ros.ros.node import DIAGNOSTICS_PERIOD
+from sosd_ros.ros.statistics import CameraSnapshot, Percentiles, Snapshot, Statistics
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "operations.md").read_text()
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 HEALTH = Health(
@@ -460,8 +460,8 @@ def test_the_operators_page_knows_every_key():
 def test_the_operators_page_knows_every_cause():
     """Each cause that the code counts by has its row."""
     code = "".join(
-        (ROOT / "sosd_ros" / f"{name}.py").read_text()
-        for name in ("messages", "calibration", "pipeline", "node")
+        (ROOT / "sosd_ros" / "ros" / f"{name}.py").read_text()
+        for name in ("messages", "camera_info", "pipeline", "node")
     )
     raised = re.findall(r'MessageError\(\s*"([a-z_]+)"', code)
     dropped = re.findall(r'(?:dropped|_drop)\([^"()]*"([a-z_]+)"', code)

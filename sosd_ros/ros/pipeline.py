@@ -13,14 +13,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 
-from . import calibration, messages
+from ..camera import Intrinsics
+from ..colours import depth_colours, overlay
+from ..engine import Engine, Perception
+from ..labels import UNLABELLED
+from . import camera_info, messages
 from .bit_depth import BitDepth
-from .camera import Intrinsics
-from .engine import Engine, Perception
-from .labels import UNLABELLED
 from .messages import MessageError
 from .parameters import Settings
-from .pictures import depth_colours, overlay
 from .stamps import nanoseconds
 from .statistics import Statistics
 from .topics import OUTPUTS, CameraTopics
@@ -188,14 +188,14 @@ class Pipeline:
                 reason = "no CameraInfo has come; check that the camera publishes it"
                 raise MessageError("no_camera_info", reason)
             reading = settings.calibration_of, settings.rectified
-            fitted, intrinsics = calibration.for_image(info, message.header, size, *reading)
+            fitted, intrinsics = camera_info.for_image(info, message.header, size, *reading)
         except MessageError as error:
             self._doubt(camera, message, "CameraInfo", {})
             self._statistics.without_scale(camera.name, error.cause)
             reason = f"has no metric depth and no points: {error}"
             self._on_problem(camera.name, message, error.cause, reason, False)
             return None
-        doubts = calibration.doubts(info, fitted, size, *reading, camera.image_topic)
+        doubts = camera_info.doubts(info, fitted, size, *reading, camera.image_topic)
         self._doubt(camera, message, "CameraInfo", doubts)
         return fitted, intrinsics
 

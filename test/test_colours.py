@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from support import SMALL
 
+from sosd_ros.colours import depth_colours, overlay
 from sosd_ros.labels import UNLABELLED
-from sosd_ros.pictures import depth_colours, overlay
 
 LABELS = SMALL.labels
 

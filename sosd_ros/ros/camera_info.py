@@ -28,7 +28,7 @@ import numpy as np
 from sensor_msgs.msg import CameraInfo, RegionOfInterest
 from std_msgs.msg import Header
 
-from .camera import Intrinsics
+from ..camera import Intrinsics
 from .messages import MAX_FRAME_ID, MessageError, check_header
 
 CALIBRATED = ("sensor", "image")  # what K and P may be of, see ``for_image``

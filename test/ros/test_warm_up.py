@@ -6,15 +6,14 @@ import itertools
 import numba
 import numpy as np
 import pytest
-
-pytest.importorskip("sensor_msgs.msg", reason="needs ROS 2, or its wheels: pip install '.[ros]'")
 from numba.core.dispatcher import Dispatcher
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
-from sosd_ros import kernels, messages, weights
+from sosd_ros import kernels, weights
 from sosd_ros.camera import Intrinsics
 from sosd_ros.engine import load
+from sosd_ros.ros import messages
 
 # Sizes of 4:2:0 are even; the others' are not, and a single row or column is one's own layout.
 SIZES = {encoding: [(6, 8)] for encoding in messages._LAYOUTS}

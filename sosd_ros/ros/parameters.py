@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from rcl_interfaces.msg import ParameterDescriptor
 
-from .calibration import CALIBRATED, RECTIFIED
+from ..engine import AUTO, BACKENDS
+from .camera_info import CALIBRATED, RECTIFIED
 from .diagnostics import Thresholds
-from .engine import AUTO, BACKENDS
 from .messages import MAX_PIXELS
 from .topics import OUTPUTS
 

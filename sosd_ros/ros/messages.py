@@ -17,8 +17,8 @@ import numpy as np
 from sensor_msgs.msg import CompressedImage, Image, PointCloud2, PointField
 from std_msgs.msg import Header
 
-from . import kernels
-from .labels import UNLABELLED
+from .. import kernels
+from ..labels import UNLABELLED
 
 MAX_PIXELS = 2**24  # 4096 x 4096: as rgba16, with all outputs, 2.8 GB in the node
 MAX_ASPECT = 64  # a line camera's strip; the network sees it in as many pixels as a square image

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 if __name__ == "__main__":  # before what takes seconds to import
-    from sosd_ros.start import end_at_once_on_signals
+    from sosd_ros.ros.start import end_at_once_on_signals
 
     end_at_once_on_signals()
 
@@ -30,15 +30,16 @@ from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import String
 
-from . import calibration, diagnostics, messages, parameters, pictures, weights
+from .. import weights
+from ..engine import Engine, EngineError, answers_to, load
+from ..labels import UNLABELLED
+from ..share import DEFAULT_WEIGHTS, sample_frames, share
+from . import camera_info, diagnostics, messages, parameters
 from .autostart import Autostart
 from .bond import ManagerBond
-from .engine import Engine, EngineError, answers_to, load
-from .labels import UNLABELLED
 from .malloc import keep_freed_memory
 from .messages import MessageError
 from .pipeline import Frame, Pipeline
-from .share import DEFAULT_WEIGHTS, share
 from .stamps import nanoseconds
 from .statistics import Statistics
 from .topics import LATCHED_QOS, OVERRIDES, CameraTopics
@@ -193,7 +194,7 @@ class PerceptionNode(LifecycleNode):
         parameters.check_answers(settings, answers_to(file.manifest))
         engine = load(
             file,
-            pictures.samples(),
+            sample_frames(),
             settings.device,
             (settings.min_depth, settings.max_depth),
             settings.backend,
@@ -364,7 +365,7 @@ class PerceptionNode(LifecycleNode):
 
     def _on_info(self, camera: CameraTopics, message: CameraInfo) -> None:
         try:
-            calibration.check_info(message)
+            camera_info.check_info(message)
         except MessageError as error:
             self._statistics.without_scale(camera.name, error.cause)
             self._on_problem(camera.name, message, error.cause, f"refused: {error}")

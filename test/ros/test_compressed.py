@@ -7,11 +7,9 @@ What image_transport's ``compressed`` plugin hands to its encoder, and what it w
 import cv2
 import numpy as np
 import pytest
-
-pytest.importorskip("sensor_msgs.msg", reason="needs ROS 2, or its wheels: pip install '.[ros]'")
 from sensor_msgs.msg import CompressedImage
 
-from sosd_ros import messages
+from sosd_ros.ros import messages
 
 RED_GREEN_BLUE = (200, 120, 40)
 OPENCV_BAYER = {"rggb": "BG", "bggr": "RG", "gbrg": "GR", "grbg": "GB"}

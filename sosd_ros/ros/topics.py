@@ -20,8 +20,8 @@ from rclpy.qos import (
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 
-from .camera import Intrinsics
-from .camera_info import CameraInfoBuffer
+from ..camera import Intrinsics
+from .camera_info_buffer import CameraInfoBuffer
 from .diagnostics import Source
 from .generations import (
     PublisherEventCallbacks,

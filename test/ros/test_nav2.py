@@ -9,17 +9,14 @@ from pathlib import Path
 
 import pytest
 import yaml
-
-pytest.importorskip("rclpy", reason="no ROS 2: install the extra 'ros', or source a ROS 2")
-
 from sensor_msgs.msg import Image, PointCloud2
 
 from sosd_ros import weights
-from sosd_ros.parameters import BY_NAME
+from sosd_ros.ros.parameters import BY_NAME
+from sosd_ros.ros.topics import OUTPUTS
 from sosd_ros.share import DEFAULT_WEIGHTS, share
-from sosd_ros.topics import OUTPUTS
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "nav2.md").read_text()
 TOPICS = {f"/sosd/{output.topic}": output for output in OUTPUTS.values()}
 

@@ -5,15 +5,13 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-
-pytest.importorskip("sensor_msgs.msg", reason="needs ROS 2, or its wheels: pip install '.[ros]'")
 from sensor_msgs.msg import Image
 
-from sosd_ros import messages, parameters
-from sosd_ros.bit_depth import LONGEST_GAP, MINUTE, BitDepth
-from sosd_ros.pipeline import Frame, Pipeline
-from sosd_ros.stamps import AgeLimit
-from sosd_ros.statistics import Statistics
+from sosd_ros.ros import messages, parameters
+from sosd_ros.ros.bit_depth import LONGEST_GAP, MINUTE, BitDepth
+from sosd_ros.ros.pipeline import Frame, Pipeline
+from sosd_ros.ros.stamps import AgeLimit
+from sosd_ros.ros.statistics import Statistics
 
 PIXELS = np.array([[[10, 20, 30], [7, 200, 255]], [[0, 1, 2], [3, 4, 5]]])  # of 8 bits
 

@@ -1,0 +1,113 @@
+"""Which CameraInfo belongs to an image."""
+
+import threading
+
+from builtin_interfaces.msg import Time
+from sensor_msgs.msg import CameraInfo
+
+from sosd_ros.ros.camera_info_buffer import CameraInfoBuffer
+
+
+def info(seconds, width):
+    message = CameraInfo(width=width)
+    message.header.stamp.sec = seconds
+    return message
+
+
+def found_while_it_comes(buffer, late):
+    """What is found for an image whose CameraInfo comes from another thread, after it."""
+    thread = threading.Thread(target=buffer.add, args=(late,))
+    with buffer._changed:  # let go of only while at() waits
+        thread.start()
+        found = buffer.at(late.header.stamp)
+    thread.join()
+    return found
+
+
+def test_the_same_stamp_wins_over_the_newest():
+    """A zoom lens: the image of second 1 gets the CameraInfo of second 1."""
+    buffer = CameraInfoBuffer()
+    for seconds in (1, 2, 3):
+        buffer.add(info(seconds, width=100 * seconds))
+    assert buffer.at(Time(sec=1)).width == 100
+    assert buffer.at(Time(sec=9)).width == 300
+
+
+def test_before_the_first_there_is_none():
+    """And after clearing there is none again."""
+    buffer = CameraInfoBuffer(patience=0)
+    assert buffer.at(Time()) is None
+    buffer.add(info(1, 10))
+    buffer.clear()
+    assert buffer.at(Time(sec=1)) is None
+
+
+def test_old_ones_are_forgotten():
+    """The buffer does not grow."""
+    buffer = CameraInfoBuffer(length=2, patience=0)
+    for seconds in (1, 2, 3):
+        buffer.add(info(seconds, width=seconds))
+    assert buffer.at(Time(sec=1)).width == 3
+
+
+def test_one_that_comes_after_its_image_is_waited_for():
+    """The image of second 2 is there first; its CameraInfo follows from another thread."""
+    buffer = CameraInfoBuffer(patience=60)
+    buffer.add(info(1, width=100))
+    assert found_while_it_comes(buffer, info(2, width=200)).width == 200
+
+
+def test_a_driver_whose_stamps_never_agree_is_waited_for_once():
+    """With endless patience a second wait would never end; a match makes it patient again."""
+    buffer = CameraInfoBuffer(patience=0)
+    buffer.add(info(1, width=100))
+    assert buffer.at(Time(sec=5)).width == 100
+    buffer._patience = threading.TIMEOUT_MAX
+    assert buffer.at(Time(sec=6)).width == 100
+    assert buffer.at(Time(sec=1)).width == 100
+    assert buffer._stamps_agree
+
+
+def test_one_that_is_lost_costs_the_next_image_its_own_and_no_more():
+    """CameraInfos come 5 ms after their images, and that of second 2 never."""
+    now = 0.0
+    buffer = CameraInfoBuffer(patience=0.0, clock=lambda: now)
+    buffer.add(info(1, width=100))
+    assert buffer.at(Time(sec=2)).width == 100
+    buffer._patience = threading.TIMEOUT_MAX
+    now = 3.0
+    assert buffer.at(Time(sec=3)).width == 100  # is not waited for
+    now = 3.005
+    buffer.add(info(3, width=300))
+    assert found_while_it_comes(buffer, info(4, width=400)).width == 400
+
+
+def test_those_that_come_too_late_are_not_waited_for_again():
+    """150 ms after their images, each: with endless patience a second wait would never end."""
+    now = 0.0
+    buffer = CameraInfoBuffer(patience=0.0, clock=lambda: now)
+    buffer.add(info(1, width=100))
+    for seconds in range(2, 10):
+        now = float(seconds)
+        assert buffer.at(Time(sec=seconds)).width == 100 * (seconds - 1)
+        buffer._patience = 0.1
+        now += 0.15
+        buffer.add(info(seconds, width=100 * seconds))
+        assert not buffer._stamps_agree
+
+
+def test_one_that_comes_on_two_ways_takes_one_place():
+    """As one that is kept by its publisher does, whichever way is the faster."""
+    buffer = CameraInfoBuffer(length=2, patience=0)
+    for seconds in (1, 1, 2, 2):
+        buffer.add(info(seconds, width=100 * seconds))
+    assert buffer.at(Time(sec=1)).width == 100
+
+
+def test_the_newest_of_a_stamp_counts():
+    """A lens is zoomed under a driver without a clock; a bag in a loop repeats its stamps."""
+    buffer = CameraInfoBuffer(patience=0)
+    for seconds, width in ((0, 100), (0, 200), (1, 300), (0, 400)):
+        buffer.add(info(seconds, width))
+    assert buffer.at(Time(sec=0)).width == 400
+    assert buffer.at(Time(sec=9)).width == 400
