@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
-from . import options, weights
+from . import commands, weights
 from .engine import AUTO, BACKENDS, EngineError, build
-from .share import DEFAULT_WEIGHTS, sample_frames, share
+from .share import sample_frames
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -17,8 +16,8 @@ def _parser() -> argparse.ArgumentParser:
         description="Build engines for this machine, compare them with eager float32, time them, "
         "and record the fastest, which the node takes from then on.",
     )
-    parser.add_argument("--weights", type=Path, help="a weights file instead of the shipped one")
-    parser.add_argument("--device", default="cuda", help="cuda, cuda:N or cpu (default: cuda)")
+    commands.add_weights_option(parser)
+    commands.add_device_option(parser)
     parser.add_argument(
         "--backend",
         default=AUTO,
@@ -30,7 +29,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--size",
-        type=options.size,
+        type=commands.size,
         action="append",
         metavar="HEIGHTxWIDTH",
         help="of the camera's images; may be given several times (default: 480x640)",
@@ -39,23 +38,22 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main() -> None:
-    arguments = _parser().parse_args()
-    path = arguments.weights or share("weights", DEFAULT_WEIGHTS)
-    try:
-        engine = build(
-            weights.read(path),
-            sample_frames(),
-            arguments.device,
-            arguments.backend,
-            arguments.precision,
-            arguments.size or [(480, 640)],
-            arguments.cache,
-            tell=lambda text: print(text, flush=True),
-        )
-    except (EngineError, weights.WeightsError) as error:
-        sys.exit(f"error: {error}")
+def run(arguments: argparse.Namespace) -> None:
+    engine = build(
+        weights.read(arguments.weights),
+        sample_frames(),
+        arguments.device,
+        arguments.backend,
+        arguments.precision,
+        arguments.size or [(480, 640)],
+        arguments.cache,
+        tell=lambda text: print(text, flush=True),
+    )
     print(f"\n{engine.why}\n\nthe fastest that agrees: {engine.name}")
+
+
+def main() -> None:
+    commands.main(_parser(), run, EngineError)
 
 
 if __name__ == "__main__":

@@ -57,8 +57,8 @@ def test_the_network_stands_on_torch_and_timm_alone():
     }
 
 
-CORE = ("network", "engine", "kernels", "camera", "labels", "weights", "colours")
-SHARED = ("atomic", "options", "progress", "share")  # what commands have in common
+CORE = ("network", "engine", "kernels", "camera", "labels", "weights", "colours", "device")
+SHARED = ("atomic", "commands", "progress", "share")  # what commands have in common
 TOOLS = ("demo", "benchmark", "checks", "build", "testbed")
 # What of sosd_ros may be imported by whom, apart from itself.
 MAY_IMPORT = {
@@ -66,13 +66,14 @@ MAY_IMPORT = {
     "kernels": (),
     "camera": (),
     "labels": (),
+    "device": (),
     "weights": ("network", "labels", "atomic"),
     "colours": ("labels",),
-    "engine": ("network", "kernels", "camera", "labels", "weights"),
+    "engine": ("network", "kernels", "camera", "device", "labels", "weights"),
     "ros": (*CORE, *SHARED),
     **dict.fromkeys(TOOLS, (*CORE, *SHARED, "ros", *TOOLS)),
     **dict.fromkeys(SHARED, SHARED),
-    "training": ("network", "engine", "camera", "labels", "weights", *SHARED),
+    "training": ("network", "engine", "camera", "device", "labels", "weights", *SHARED),
 }
 
 

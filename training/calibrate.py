@@ -15,6 +15,8 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from sosd_ros import commands
+from sosd_ros.device import checked_device
 from sosd_ros.labels import UNLABELLED
 from sosd_ros.progress import progress_bar
 
@@ -22,7 +24,6 @@ from . import command, model
 from .data.loader import evaluation_batches
 from .data.sample import DataSet, Samples
 from .data.sets import data_set, default_root
-from .device import checked_device
 from .evaluation import Protocol, check_classes, setting, view_answers
 from .imagenet import Normalisation
 from .log_depth import log_errors
@@ -119,12 +120,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("file", type=Path, help="a .safetensors weights file or a .pt checkpoint")
     command.add_data_option(parser)
     command.add_split_option(parser)
-    command.add_device_option(parser)
+    commands.add_device_option(parser)
     return parser
 
 
 def run(arguments: argparse.Namespace) -> None:
-    device = checked_device(arguments.device)
+    device = str(checked_device(arguments.device))
     measured = model.load(arguments.file)
     data_of, data = measured.data, data_set(measured.data)
     if "semantic" in measured.network.tasks:
@@ -185,4 +186,4 @@ def _coverage(errors: torch.Tensor, spread: torch.Tensor) -> str:
 
 
 if __name__ == "__main__":
-    command.main(_parser(), run)
+    commands.main(_parser(), run)

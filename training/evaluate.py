@@ -8,7 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sosd_ros import atomic
+from sosd_ros import atomic, commands
+from sosd_ros.device import checked_device
 from sosd_ros.weights import Manifest
 
 from . import bootstrap, command, comparison, model, record, tables
@@ -17,7 +18,6 @@ from .config import Data
 from .cues import DepthCue, flatten_cues
 from .data.sample import DataSet, Samples
 from .data.sets import data_set, default_root
-from .device import checked_device
 from .evaluation import Protocol, Result, check_classes, depth_in_words, measure, setting
 from .metrics import ErrorsByDistance
 from .model import Model
@@ -31,7 +31,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("file", type=Path, help="a .safetensors weights file or a .pt checkpoint")
     command.add_data_option(parser)
     command.add_split_option(parser)
-    command.add_device_option(parser)
+    commands.add_device_option(parser)
     command.add_loader_options(parser)
     parser.add_argument("--by-class", action="store_true", help="print the IoU of every class")
     parser.add_argument(
@@ -89,8 +89,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def run(arguments: argparse.Namespace) -> None:
     if arguments.json:
-        command.check_out("--json", arguments.json)
-    device = checked_device(arguments.device)
+        commands.check_out("--json", arguments.json)
+    device = str(checked_device(arguments.device))
     protocol = Protocol(arguments.crop, arguments.cap, arguments.flip, arguments.scales)
     measured = model.load(arguments.file)
     data = _data(measured.data, arguments)
@@ -217,4 +217,4 @@ def _data(trained: Data, arguments: argparse.Namespace) -> Data:
 
 
 if __name__ == "__main__":
-    command.main(_parser(), run)
+    commands.main(_parser(), run)

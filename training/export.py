@@ -9,14 +9,14 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from sosd_ros import options, weights
+from sosd_ros import commands, weights
+from sosd_ros.device import checked_device
 from sosd_ros.network import input_size
 
 from . import bootstrap, command, formats, model, quantise, tables
 from .bootstrap import Intervals
 from .data.sample import Part
 from .data.sets import data_set, default_root
-from .device import checked_device
 from .evaluation import Protocol, Result, evaluate, measure, setting
 from .imagenet import Normalisation
 from .model import Model
@@ -83,17 +83,17 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--temperature",
-        type=options.positive,
+        type=commands.positive,
         default=1.0,
         help="divide the class scores by this, as python -m training.calibrate says",
     )
     parser.add_argument(
         "--spread-factor",
-        type=options.positive,
+        type=commands.positive,
         default=1.0,
         help="multiply the depth's spread by this, likewise",
     )
-    command.add_device_option(parser)
+    commands.add_device_option(parser)
     parser.add_argument("--no-metrics", action="store_true", help="write the file unmeasured")
 
     others = parser.add_argument_group("other forms")
@@ -105,7 +105,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     others.add_argument(
         "--size",
-        type=options.size,
+        type=commands.size,
         metavar="HEIGHTxWIDTH",
         help="of the network's input, multiples of 32 (those of the training)",
     )
@@ -121,7 +121,7 @@ def _parser() -> argparse.ArgumentParser:
         "that it was measured on",
     )
     others.add_argument(
-        "--limit", type=command.positive, metavar="N", help="--int8: measure on N images only"
+        "--limit", type=commands.count, metavar="N", help="--int8: measure on N images only"
     )
     return parser
 
@@ -129,7 +129,7 @@ def _parser() -> argparse.ArgumentParser:
 def run(arguments: argparse.Namespace) -> None:
     _refuse_what_means_nothing(arguments)
     out: Path = arguments.out
-    command.check_out("--out", out)
+    commands.check_out("--out", out)
     if arguments.format != "weights":
         _write_other(arguments)
         return
@@ -252,4 +252,4 @@ def _measure(file: Model, arguments: argparse.Namespace) -> dict[str, object]:
 
 
 if __name__ == "__main__":
-    command.main(_parser(), run)
+    commands.main(_parser(), run)

@@ -18,13 +18,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from sosd_ros import atomic
+from sosd_ros import atomic, commands
 from sosd_ros.engine.choice import REQUIRED, Agreement
 from sosd_ros.engine.compile_backend import exported_program
 from sosd_ros.engine.exchange import INPUT, Exported, answer_names, write_onnx
 from sosd_ros.weights import Weights
-
-from . import command
 
 SUFFIXES = {"onnx": ".onnx", "openvino": ".xml", "tensorrt": ".plan", "torch-export": ".pt2"}
 MANIFEST = "sosd_ros"  # the name under which a file holds its manifest
@@ -67,7 +65,7 @@ def check_request(
     kind: str, size: tuple[int, int] | None, out: Path, dynamic_size: bool = False
 ) -> None:
     """Refuse what cannot work before anything is loaded; ``None`` is the size of the training."""
-    command.check_out("--out", out)
+    commands.check_out("--out", out)
     if out.suffix != SUFFIXES[kind]:
         raise ValueError(f"--out is {out}, expected a name that ends in {SUFFIXES[kind]}")
     if kind == "tensorrt" and dynamic_size:

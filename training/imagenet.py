@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from pathlib import Path
 from typing import NamedTuple
 
 import timm
 import torch
+from huggingface_hub.utils.tqdm import disable_progress_bars
 from torch import nn
 
 from sosd_ros.network import SOSDNet
@@ -56,12 +58,15 @@ def create_network(settings: Network, classes: int, *, imagenet: bool) -> SOSDNe
     """
     backbone = settings.backbone
     packaged = packaged_weights(backbone) if imagenet and backbone in _PACKAGED else None
+    downloads = imagenet and packaged is None
+    if downloads and not sys.stderr.isatty():
+        disable_progress_bars()  # which would fill a log
     try:
         network = SOSDNet(
             settings.variant,
             backbone,
             classes,
-            pretrained=imagenet and packaged is None,
+            pretrained=downloads,
             rates=settings.rates,
             drop_path=settings.drop_path,
             taps=settings.taps,

@@ -14,7 +14,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from sosd_ros import atomic
+from sosd_ros import atomic, commands
+from sosd_ros.device import checked_device
 from sosd_ros.labels import LabelSet
 from sosd_ros.progress import progress_bar
 
@@ -24,7 +25,6 @@ from .data.files import begin, check_names, read_colour, write, write_png
 from .data.photographs import BEST, DEPTH_UNIT, SCORE_UNIT, SPREAD_UNIT, Answer
 from .data.sample import DataError, DataSet
 from .data.sets import data_set
-from .device import checked_device
 from .evaluation import Protocol, view_answers
 from .imagenet import Normalisation
 from .log_depth import LEAST
@@ -125,10 +125,10 @@ def open_teachers(paths: Sequence[Path], protocol: Protocol, device: str) -> Tea
 
 def run(arguments: argparse.Namespace) -> None:
     source, out = arguments.photographs, arguments.out
-    command.check_out("--out", out, folder=True)
+    commands.check_out("--out", out, folder=True)
     if out.resolve() == source.resolve():
         raise ValueError(f"--out {out} is the folder of photographs itself; choose another one")
-    device = checked_device(arguments.device)
+    device = str(checked_device(arguments.device))
     listing = source / f"{arguments.list}.txt"
     try:
         names = listing.read_text().split()
@@ -217,9 +217,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--bfloat16", action="store_true", help="teachers compute in it: quicker on new processors"
     )
-    command.add_device_option(parser)
+    commands.add_device_option(parser)
     return parser
 
 
 if __name__ == "__main__":
-    command.main(_parser(), run)
+    commands.main(_parser(), run)

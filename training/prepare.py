@@ -13,11 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
-from sosd_ros import options
+from sosd_ros import commands
 from sosd_ros.labels import NYU13, NYU40
 from sosd_ros.progress import progress_bar
 
-from . import command, photographs
+from . import photographs
 from .data import cityscapes, nyuv2
 from .data.cityscapes import Cityscapes, StereoCamera
 from .data.files import read_sample, write, write_png
@@ -32,7 +32,7 @@ def prepare_nyuv2(arguments: argparse.Namespace) -> None:
     The lists of names come last: without them nobody takes a half-written folder for a data set.
     """
     out: Path = arguments.out
-    command.check_out("--out", out, folder=True)
+    commands.check_out("--out", out, folder=True)
     if arguments.classes13:
         check_classes13(arguments.classes13)
     classes40 = arguments.classes40 or arguments.mat.with_name("classMapping40.mat")
@@ -66,7 +66,7 @@ def prepare_cityscapes(arguments: argparse.Namespace) -> None:
     root, out, size = arguments.root, arguments.out, arguments.size
     if out.resolve() == root.resolve():
         raise DataError(f"--out {out} is the official data set itself; choose another folder")
-    command.check_out("--out", out, folder=True)
+    commands.check_out("--out", out, folder=True)
     official = {split: Cityscapes(root, split, size) for split in ("train", "val")}
     cameras = []
     for split, samples in official.items():
@@ -89,7 +89,7 @@ def prepare_cityscapes(arguments: argparse.Namespace) -> None:
 def prepare_photographs(arguments: argparse.Namespace) -> None:
     """Pictures of 4:3 from folders of photographs, without bars, repetitions and what is no use."""
     out: Path = arguments.out
-    command.check_out("--out", out, folder=True)
+    commands.check_out("--out", out, folder=True)
     rules = photographs.Rules(
         (*map(str, arguments.folders), *map(str, arguments.squeezed)),
         tuple(map(str, arguments.squeezed)),
@@ -150,9 +150,9 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m training.prepare",
         description="Write a data set as training reads it. Given again after a stop, it goes on.",
     )
-    commands = parser.add_subparsers(required=True)
+    data_sets = parser.add_subparsers(required=True)
 
-    nyu = commands.add_parser("nyuv2", help="NYU Depth v2, from its official .mat files")
+    nyu = data_sets.add_parser("nyuv2", help="NYU Depth v2, from its official .mat files")
     nyu.add_argument("--mat", type=Path, required=True, help="nyu_depth_v2_labeled.mat")
     nyu.add_argument("--splits", type=Path, required=True, help="splits.mat")
     nyu.add_argument(
@@ -162,19 +162,19 @@ def _parser() -> argparse.ArgumentParser:
     nyu.add_argument("--out", type=Path, required=True, help="folder to write")
     nyu.set_defaults(prepare=prepare_nyuv2)
 
-    city = commands.add_parser("cityscapes", help="Cityscapes at a size that is quick to read")
+    city = data_sets.add_parser("cityscapes", help="Cityscapes at a size that is quick to read")
     city.add_argument("--root", type=Path, required=True, help="the official data set, unpacked")
     city.add_argument("--out", type=Path, required=True, help="folder to write")
     city.add_argument(
         "--size",
-        type=options.size,
+        type=commands.size,
         default=(256, 512),
         metavar="HEIGHTxWIDTH",
         help="of the frames (256x512, the paper's)",
     )
     city.set_defaults(prepare=prepare_cityscapes)
 
-    photos = commands.add_parser(
+    photos = data_sets.add_parser(
         "photographs", help="pictures of rooms without labels, for python -m training.label"
     )
     photos.add_argument(
@@ -201,11 +201,11 @@ def _parser() -> argparse.ArgumentParser:
         help="leave out what is like a picture of these folders, such as those to be measured on",
     )
     photos.add_argument(
-        "--short-side", type=command.positive, default=240, help="least height (%(default)s)"
+        "--short-side", type=commands.count, default=240, help="least height (%(default)s)"
     )
     photos.set_defaults(prepare=prepare_photographs)
     return parser
 
 
 if __name__ == "__main__":
-    command.main(_parser(), lambda arguments: arguments.prepare(arguments))
+    commands.main(_parser(), lambda arguments: arguments.prepare(arguments))

@@ -10,7 +10,8 @@ from pathlib import Path
 from statistics import mean
 from typing import NamedTuple
 
-from . import command
+from sosd_ros import commands
+
 from .config import Config, load
 from .model import manifest_of
 from .tables import PAPER, SOURCE, method
@@ -125,4 +126,4 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    command.main(_parser(), run)
+    commands.main(_parser(), run)

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import torch
 
-from sosd_ros import atomic
+from sosd_ros import atomic, commands
+from sosd_ros.device import checked_device
 
 from . import checkpoint, command, distributed
 from .config import Config, dump, load
 from .data.photographs import Photographs
 from .data.sample import median_depth
 from .data.sets import data_set, default_root
-from .device import checked_device
 from .imagenet import create_network, normalisation
 from .log import Log
 from .loop import Run, best_metric, check_splits, fit, refuse_another_run
@@ -37,7 +37,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, required=True, help="folder for checkpoints and logs")
     command.add_data_option(parser)
     parser.add_argument("--resume", action="store_true", help="go on from OUT/last.pt")
-    command.add_device_option(parser)
+    commands.add_device_option(parser)
     return parser
 
 
@@ -45,7 +45,7 @@ def run(arguments: argparse.Namespace) -> None:
     config = load(arguments.config, arguments.set)
     with Signals().heard() as signals, distributed.joined(arguments.device) as device:
         try:
-            _train(config, arguments, checked_device(device), signals)
+            _train(config, arguments, str(checked_device(device)), signals)
         except Interrupted as stop:
             _say(
                 f"{stop}; everything is in {arguments.out / checkpoint.LAST}: add --resume to go on"
@@ -58,7 +58,7 @@ def _train(config: Config, arguments: argparse.Namespace, device: str, signals: 
     # What is wrong with the request comes first, then what is wrong with the data; what takes
     # time or downloads comes last.
     out: Path = arguments.out
-    command.check_out("--out", out, folder=True)
+    commands.check_out("--out", out, folder=True)
     last = out / checkpoint.LAST
     if last.exists() and not arguments.resume:
         raise ValueError(f"{last} exists; go on with --resume, or choose another --out")
@@ -108,4 +108,4 @@ def _say(sentence: str) -> None:
 
 
 if __name__ == "__main__":
-    command.main(_parser(), run)
+    commands.main(_parser(), run)

@@ -7,7 +7,6 @@ import dataclasses
 import json
 import os
 import platform
-import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -16,13 +15,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from .. import atomic, weights
+from .. import atomic, commands, weights
+from ..device import checked_device
 from ..engine import EngineError, cache
-from ..engine.choice import Candidate, checked_device
+from ..engine.choice import Candidate
 from ..engine.perception import TASK_OF
 from ..network import SOSDNet, input_size
 from ..ros.malloc import keep_freed_memory
-from ..share import DEFAULT_WEIGHTS, share
 from ..weights import Manifest, Weights
 from . import engines, memory, surroundings
 from .engines import Bench, EngineResult
@@ -38,19 +37,15 @@ LARGE = (256, 512)  # of xception65's input
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-def main() -> None:
-    arguments = _parser().parse_args()
+def run(arguments: argparse.Namespace) -> None:
     keep_freed_memory()  # as the node does
-    path = arguments.weights or share("weights", DEFAULT_WEIGHTS)
-    if arguments.json is not None and not arguments.json.parent.is_dir():
-        sys.exit(f"error: --json is {arguments.json}, but its folder does not exist; make it first")
+    if arguments.json is not None:
+        commands.check_out("--json", arguments.json)
+    device = checked_device(arguments.device)
+    bench = Bench(weights.read(arguments.weights), device, arguments.cache / "shipped", tell=_say)
     results: dict[str, Any] = {}
     try:
-        device = checked_device(arguments.device)
-        bench = Bench(weights.read(path), device, arguments.cache / "shipped", tell=_say)
-        _run(bench, path, arguments, results)
-    except (EngineError, weights.WeightsError) as error:
-        sys.exit(f"error: {error}")
+        _run(bench, arguments.weights, arguments, results)
     finally:  # what has been measured before a failure as well
         if arguments.json is not None and results:
             atomic.write(arguments.json, json.dumps(_plain(results), indent=2))
@@ -59,11 +54,11 @@ def main() -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m sosd_ros.benchmark", description=__doc__)
-    parser.add_argument("--weights", type=Path, help="a weights file instead of the shipped one")
-    parser.add_argument("--device", default="cuda", help="cuda, cuda:N or cpu (default: cuda)")
+    commands.add_weights_option(parser)
+    commands.add_device_option(parser)
     parser.add_argument("--json", type=Path, help="where to save all figures")
     parser.add_argument(
-        "--rounds", type=_rounds, default=30, help="of each comparison (default: 30)"
+        "--rounds", type=commands.count, default=30, help="of each comparison (default: 30)"
     )
     parser.add_argument("--ros", action="store_true", help="also the node over real DDS")
     parser.add_argument("--rivals", action="store_true", help="also other networks")
@@ -75,12 +70,6 @@ def _parser() -> argparse.ArgumentParser:
         help="where engines that are built for this are kept",
     )
     return parser
-
-
-def _rounds(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of rounds, expected 1 or more")
-    return int(text)
 
 
 def _run(bench: Bench, path: Path, arguments: argparse.Namespace, results: dict[str, Any]) -> None:
@@ -245,7 +234,6 @@ def _print_rivals(bench: Bench, results: dict[str, Any], chosen: Candidate, roun
 
 
 def _print_ros(bench: Bench, path: Path, results: dict[str, Any], best: str) -> None:
-    from ..testbed.process import NodeError
     from .ros import examine
 
     _title("camera stamp to last answer received, over DDS: depth, labels, confidence, points")
@@ -257,10 +245,7 @@ def _print_ros(bench: Bench, path: Path, results: dict[str, Any], best: str) -> 
         "precision": precision,
         "engine_cache": str(bench.folder),
     }
-    try:
-        results["ros"] = {name: examine(name, parameters) for name in ("sosd", "textbook")}
-    except NodeError as error:
-        sys.exit(f"error: {error}")
+    results["ros"] = {name: examine(name, parameters) for name in ("sosd", "textbook")}
     _say(f"{'node':10}{'offered':>9}{'p50':>8}{'p95':>8}{'p99':>8}{'answered':>12}{'Hz':>7}")
     for name, report in results["ros"].items():
         for run in (report.unhurried, *report.rates):
@@ -302,4 +287,4 @@ def _plain(value: Any) -> Any:
 
 
 if __name__ == "__main__":
-    main()
+    commands.main(_parser(), run, EngineError)

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from .. import weights
+from ..device import checked_device
 from ..engine import Engine
 from ..engine.choice import (
     AUTO,
@@ -21,7 +22,6 @@ from ..engine.choice import (
     agreement,
     answers,
     candidates,
-    checked_device,
     ensure_built,
     open_candidate,
 )

@@ -37,7 +37,7 @@ from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_msgs.msg import Header
 
-from .. import options
+from .. import commands
 from ..progress import progress_bar
 from ..ros import messages
 from ..ros.generations import SubscriptionEventCallbacks
@@ -45,7 +45,6 @@ from ..ros.malloc import keep_freed_memory
 from ..ros.stamps import nanoseconds
 from ..testbed.process import (
     NodeError,
-    add_node_options,
     check_running,
     own_memory,
     perception_node,
@@ -373,18 +372,19 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--seconds", type=options.positive, default=600.0, help="(%(default)g)")
+    parser.add_argument("--seconds", type=commands.positive, default=600.0, help="(%(default)g)")
     parser.add_argument(
-        "--rate", type=options.positive, default=30.0, help="frames/s (%(default)g)"
+        "--rate", type=commands.positive, default=30.0, help="frames/s (%(default)g)"
     )
     parser.add_argument(
         "--size",
-        type=options.size,
+        type=commands.size,
         default=(480, 640),
         metavar="HEIGHTxWIDTH",
         help="of a frame (480x640)",
     )
-    add_node_options(parser)
+    commands.add_weights_option(parser)
+    commands.add_device_option(parser)
     parser.add_argument(
         "--drift",
         type=float,
@@ -394,8 +394,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main() -> None:
-    arguments = _parser().parse_args()
+def run(arguments: argparse.Namespace) -> None:
     frames = max(1, round(arguments.seconds * arguments.rate))
     use_local_middleware()
     keep_freed_memory()
@@ -404,10 +403,8 @@ def main() -> None:
         given = {"weights": arguments.weights, "device": arguments.device}
         with perception_node(given | LOSSLESS) as node:
             record = soak(node, arguments.size, frames, arguments.rate)
-    except (KeyboardInterrupt, ExternalShutdownException):
-        sys.exit(130)
-    except NodeError as error:
-        sys.exit(f"error: {error}")
+    except ExternalShutdownException as stop:
+        raise KeyboardInterrupt from stop
     finally:
         rclpy.try_shutdown()
     print(f"\n{report(record)}\n")
@@ -418,4 +415,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    commands.main(_parser(), run, NodeError)

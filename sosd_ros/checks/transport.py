@@ -28,6 +28,7 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.utilities import get_rmw_implementation_identifier
 from sensor_msgs.msg import Image, PointCloud2, PointField
 
+from .. import commands
 from ..ros.malloc import keep_freed_memory
 from ..share import share
 from ..testbed.process import profile_variable
@@ -240,46 +241,32 @@ def row(case: Case, frames: int, arrivals: dict[int, Arrival]) -> str:
     return f"{words}{rate:>8.1f}{p50:>14.1f}{p95:>8.1f}{p99:>8.1f}"
 
 
-def _rate(text: str) -> float:
-    rate = float(text)
-    if not 0 < rate <= 1000:
-        raise argparse.ArgumentTypeError(f"{text} is no rate, expected more than 0 to 1000 Hz")
-    return rate
-
-
-def _frames(text: str) -> int:
-    frames = int(text)
-    if frames < 1:
-        raise argparse.ArgumentTypeError(f"{text} is no number of frames, expected 1 or more")
-    return frames
-
-
-def main() -> None:
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m sosd_ros.checks.transport", description=__doc__
     )
-    parser.add_argument("--rate", type=_rate, default=30.0, help="messages/s (%(default)g)")
-    parser.add_argument("--frames", type=_frames, default=300, help="of each case (%(default)d)")
-    arguments = parser.parse_args()
+    parser.add_argument(
+        "--rate", type=commands.positive, default=30.0, help="messages/s (%(default)g)"
+    )
+    parser.add_argument(
+        "--frames", type=commands.count, default=300, help="of each case (%(default)d)"
+    )
+    return parser
+
+
+def run(arguments: argparse.Namespace) -> None:
     middleware = get_rmw_implementation_identifier()
     lost = 0
-    try:
-        variable, value = profile(middleware)
-        print(f"middleware   {middleware}\nour profile  {variable}={value}\n{HEADER}", flush=True)
-        for case in itertools.starmap(
-            Case, itertools.product((False, True), MESSAGES, (False, True))
-        ):
-            arrivals = measure(case, arguments.rate, arguments.frames)
-            print(row(case, arguments.frames, arrivals), flush=True)
-            lost += case.profiled * (arguments.frames - len(arrivals))
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except (RuntimeError, ValueError) as error:
-        sys.exit(f"error: {error}")
+    variable, value = profile(middleware)
+    print(f"middleware   {middleware}\nour profile  {variable}={value}\n{HEADER}", flush=True)
+    for case in itertools.starmap(Case, itertools.product((False, True), MESSAGES, (False, True))):
+        arrivals = measure(case, arguments.rate, arguments.frames)
+        print(row(case, arguments.frames, arrivals), flush=True)
+        lost += case.profiled * (arguments.frames - len(arrivals))
     if lost:
         sys.exit(f"failed: {lost} messages were lost with our profile; see docs/middleware.md")
     print("passed: all messages arrived with our profile")
 
 
 if __name__ == "__main__":
-    main()
+    commands.main(_parser(), run, RuntimeError)

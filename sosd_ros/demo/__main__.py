@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import numpy as np
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
 
-from .. import weights
+from .. import commands, weights
 from ..engine import AUTO, BACKENDS
 from ..labels import LabelSet
 from ..progress import progress_bar
@@ -20,7 +19,6 @@ from ..ros.malloc import keep_freed_memory
 from ..testbed.frames import SourceError, open_source
 from ..testbed.process import (
     NodeError,
-    add_node_options,
     perception_node,
     use_local_middleware,
     wait_until_active,
@@ -48,16 +46,19 @@ def _parser() -> argparse.ArgumentParser:
         "--source",
         help="a folder of images, a video file, or a camera (0, /dev/video0); default: samples",
     )
-    add_node_options(parser)
+    commands.add_weights_option(parser)
+    commands.add_device_option(parser)
     parser.add_argument(
         "--backend",
         default=AUTO,
         choices=[AUTO, *(backend.name for backend in BACKENDS)],
         help="of the node; auto, the default: the fastest, which on a CPU is built beforehand",
     )
-    parser.add_argument("--rate", type=float, default=30.0, help="frames/s to play (%(default)g)")
     parser.add_argument(
-        "--frames", type=int, default=360, help="frames to play at most (%(default)s)"
+        "--rate", type=commands.positive, default=30.0, help="frames/s to play (%(default)g)"
+    )
+    parser.add_argument(
+        "--frames", type=commands.count, default=360, help="frames to play at most (%(default)s)"
     )
     parser.add_argument("--out", type=Path, default=Path("demo.png"), help="the contact sheet")
     return parser
@@ -134,7 +135,7 @@ def _summary(player: Player, rate: float, no_engine: str, others: float) -> str:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    path = Path(arguments.weights)
+    path = arguments.weights
     labels = weights.read(path).manifest.labels
     source = open_source(arguments.source, arguments.rate)
     if not source.is_calibrated:
@@ -185,12 +186,7 @@ def _write_sheet(player: Player, labels: LabelSet, path: Path) -> None:
 
 
 def main() -> None:
-    try:
-        run(_parser().parse_args())
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except (DemoError, NodeError, ValueError) as error:
-        sys.exit(f"error: {error}")
+    commands.main(_parser(), run, DemoError, NodeError)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import json
 import math
 import shutil
@@ -17,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from ..device import checked_device
 from ..network import input_size
 from ..weights import Weights
 from . import cache
@@ -58,7 +58,6 @@ _REQUIRED_OF_ALL = (
     f"uncertainty within {MOST_UNCERTAINTY_DIFFERENCE:.0%}"
 )
 _TRIAL_CALLS = 7
-_NVML_DRIVER_NOT_LOADED = 9  # nvml.h
 _NOT_BUILT = (
     "not built for this machine, these weights and versions; `python -m sosd_ros.build` does it"
 )
@@ -184,9 +183,9 @@ def load(
         clock: seconds, for the trial.
 
     Raises:
-        EngineError: if the device is not there (there is no silent fall-back: a robot that was
-            built around a GPU should hear that it is missing), or nothing that was asked for is
-            installed, built and in agreement.
+        DeviceError: if the device is not there: a robot that was built around a GPU never falls
+            back to a slow CPU unnoticed.
+        EngineError: if nothing that was asked for is installed, built and in agreement.
         WeightsError: if tensors and manifest do not fit together.
     """
     place = checked_device(device)
@@ -228,7 +227,7 @@ def build(
         The engine that ``load`` will give from now on.
 
     Raises:
-        EngineError: as ``load`` does.
+        DeviceError, EngineError: as ``load`` does.
     """
     place = checked_device(device)
     folder = cache.default_cache() if folder is None else folder
@@ -386,47 +385,6 @@ def _difference(ours: np.ndarray | None, theirs: np.ndarray | None) -> float:
     if not np.isfinite(theirs).any() and not outside.size:
         return 0.0  # both see nothing within the range
     return float(np.median(np.append(difference, outside))) if both.any() else math.inf
-
-
-def checked_device(name: str) -> torch.device:
-    """The device of a name.
-
-    Raises:
-        EngineError: if there is no such device.
-    """
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise EngineError(f"device {name!r} is unknown; use 'cuda' or 'cpu'") from error
-    if device.type not in ("cuda", "cpu"):
-        raise EngineError(f"device {name!r} is not supported; use 'cuda' or 'cpu'")
-    if device.type == "cuda" and _is_driver_missing():
-        raise EngineError(
-            f"device {name!r} was asked for, but NVIDIA's driver is not loaded (yet); see what "
-            "nvidia-smi says, or set device: cpu"
-        )
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise EngineError(
-            f"device {name!r} was asked for, but torch {torch.__version__} finds "
-            f"{torch.cuda.device_count()} CUDA devices; mend the driver, or set device: cpu"
-        )
-    return device
-
-
-def _is_driver_missing() -> bool:
-    """Whether NVIDIA's driver is installed and not loaded, as early at boot.
-
-    torch counts devices once where the driver does not answer, and keeps that for the life of the
-    process: it must not be asked before, or one that is late would never be found.
-    """
-    try:
-        nvml = ctypes.CDLL("libnvidia-ml.so.1")
-    except OSError:  # on some Jetsons, or where there is no driver at all
-        return False
-    status = nvml.nvmlInit_v2()
-    if status == 0:
-        nvml.nvmlShutdown()
-    return bool(status == _NVML_DRIVER_NOT_LOADED)
 
 
 @dataclass(frozen=True)

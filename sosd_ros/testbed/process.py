@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import importlib.metadata
 import os
 import signal
@@ -19,7 +18,7 @@ from lifecycle_msgs.srv import GetState
 from rclpy.executors import Executor
 from rclpy.node import Node
 
-from ..share import DEFAULT_WEIGHTS, share
+from ..share import share
 
 _START_TIMEOUT = 120.0  # seconds; a cold disk reads torch slowly
 _END_TIMEOUT = 10.0
@@ -60,18 +59,6 @@ def running(command: Sequence[str]) -> Iterator[subprocess.Popen]:
             process.wait(timeout=_END_TIMEOUT)
         except subprocess.TimeoutExpired:
             process.kill()
-
-
-def add_node_options(parser: argparse.ArgumentParser) -> None:
-    """``--weights`` and ``--device`` of the node that a command runs."""
-    import torch  # takes a second, which only these commands need
-
-    parser.add_argument("--weights", default=str(share("weights", DEFAULT_WEIGHTS)))
-    parser.add_argument(
-        "--device",
-        default="cuda" if torch.cuda.is_available() else "cpu",
-        help="cuda or cpu; default: cuda where torch finds it, else cpu",
-    )
 
 
 def own_memory(pid: int) -> int:

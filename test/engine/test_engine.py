@@ -266,20 +266,6 @@ def test_a_message_that_cannot_be_written_to_is_read(file, picture):
         np.testing.assert_array_equal(a, b)
 
 
-def test_a_missing_device_is_an_error():
-    """Never a silent fall-back; the sentence names the way out."""
-    missing = f"cuda:{torch.cuda.device_count()}"
-    with pytest.raises(EngineError, match=f"'{missing}' was asked for.* or set device: cpu"):
-        constant(device=missing)
-
-
-@pytest.mark.parametrize("device", ["warp", "meta"])
-def test_an_unusable_device_is_named(device):
-    """With what to use instead."""
-    with pytest.raises(EngineError, match=f"device '{device}' .* use 'cuda' or 'cpu'"):
-        constant(device=device)
-
-
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
 @pytest.mark.parametrize("backend", ["torch", "cuda_graph"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
 import subprocess
@@ -39,12 +40,12 @@ def test_only_what_is_lost_with_our_profile_is_a_failure(monkeypatch, capsys, pr
         return {number: Arrival(number / rate, number / rate + 0.002) for number in range(arrived)}
 
     monkeypatch.setattr(transport, "measure", measure)
-    monkeypatch.setattr(sys, "argv", ["transport", "--frames", "100"])
+    arguments = argparse.Namespace(rate=30.0, frames=100)
     if profiled:
         with pytest.raises(SystemExit, match="1 messages were lost"):
-            transport.main()
+            transport.run(arguments)
     else:
-        transport.main()
+        transport.run(arguments)
     printed = capsys.readouterr().out
     assert printed.count("99 of 100") == 1 and printed.count("100 of 100") == 7
 

@@ -16,11 +16,11 @@ import cv2
 import numpy as np
 import torch
 
-from sosd_ros import atomic
+from sosd_ros import atomic, commands
+from sosd_ros.device import checked_device
 from sosd_ros.progress import progress_bar
 from training import command
 from training.config import Config, load
-from training.device import checked_device
 from training.imagenet import create_network, normalisation
 from training.trainer import Trainer
 
@@ -199,24 +199,24 @@ def _parser() -> argparse.ArgumentParser:
     command.add_data_option(parser)
     parser.add_argument(
         "--batches",
-        type=command.positive,
+        type=commands.count,
         default=4,
         help="mini-batches in a repetition (%(default)s)",
     )
-    parser.add_argument("--repetitions", type=command.positive, default=5, help="(%(default)s)")
+    parser.add_argument("--repetitions", type=commands.count, default=5, help="(%(default)s)")
     parser.add_argument(
         "--no-network", action="store_true", help="leave the network's training steps out"
     )
-    command.add_device_option(parser)
+    commands.add_device_option(parser)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     return parser
 
 
 def run(arguments: argparse.Namespace) -> None:
     if arguments.json:
-        command.check_out("--json", arguments.json)
+        commands.check_out("--json", arguments.json)
     config = load(arguments.config, arguments.set)
-    device = checked_device(arguments.device)
+    device = str(checked_device(arguments.device))
     data = data_set(config.data)
     wanted = arguments.batches * config.batch_size
     samples, source = _open(config, data, arguments.data, wanted)
@@ -254,4 +254,4 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    command.main(_parser(), run)
+    commands.main(_parser(), run)

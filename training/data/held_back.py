@@ -18,7 +18,7 @@ import random
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from training import command
+from sosd_ros import commands
 
 from .sample import DataError
 
@@ -85,4 +85,4 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    command.main(_parser(), run)
+    commands.main(_parser(), run)

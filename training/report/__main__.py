@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from sosd_ros import atomic
+from sosd_ros import atomic, commands
+from sosd_ros.device import checked_device
 
 from .. import command, model, tables
 from ..data.sample import DataSet, Samples
 from ..data.sets import data_set, default_root
-from ..device import checked_device
 from ..evaluation import Protocol, measure, setting
 from ..model import Model
 from . import figures
@@ -37,15 +37,15 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N or NAME,NAME,...",
         help="how many, evenly spaced over the split, or which (%(default)s)",
     )
-    command.add_device_option(parser)
+    commands.add_device_option(parser)
     command.add_loader_options(parser)
     return parser
 
 
 def run(arguments: argparse.Namespace) -> None:
     out: Path = arguments.out
-    command.check_out("--out", out, folder=True)
-    device = checked_device(arguments.device)
+    commands.check_out("--out", out, folder=True)
+    device = str(checked_device(arguments.device))
     measured = model.load(arguments.file)
     truth = data_set(measured.data)
     root = arguments.data or default_root(measured.data.name)
@@ -120,4 +120,4 @@ def choose(names: Sequence[str], wanted: str) -> list[int]:
 
 
 if __name__ == "__main__":
-    command.main(_parser(), run)
+    commands.main(_parser(), run)
