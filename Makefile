@@ -15,13 +15,14 @@ endif
 # Two workers, each with a domain of DDS and one thread; a file's tests stay together.
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
-.PHONY: help venv lint test test-all test-slow test-jazzy demo clean
+.PHONY: help venv lint test test-all test-slow test-jazzy demo generate clean
 
 help:
 	@echo "make test        ruff, mypy and pytest, without the slow tests"
 	@echo "make test-all    the same with the slow tests"
 	@echo "make test-jazzy  pytest with the rclpy and Fast DDS of ROS 2 Jazzy, in $(VENV)-jazzy"
 	@echo "make demo        play sample frames to the node; SOURCE= a folder, a video or a camera"
+	@echo "make generate    write config/perception.yaml and the pages that follow from the code"
 	@echo "make venv        only make the virtual environment, for training and development"
 	@echo "make clean       remove what tools left behind; virtual environments stay"
 	@echo
@@ -32,7 +33,7 @@ venv: $(VENV)/.installed-ros,train,test
 lint: venv
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy sosd_ros training
+	$(BIN)/mypy sosd_ros training docs
 
 test: lint
 	$(PYTEST) -m "not slow"
@@ -52,6 +53,9 @@ test-jazzy:
 # With what the demo builds an engine of, where there is no GPU; small beside torch.
 demo: $(VENV)/.installed-ros,engines
 	$(BIN)/python -m sosd_ros.demo $(if $(SOURCE),--source "$(SOURCE)")
+
+generate: venv
+	$(BIN)/python docs/generate.py
 
 clean:
 	rm -rf build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache

@@ -54,7 +54,7 @@ class Parameter:
         if self.choices:
             return f"one of {', '.join(self.choices)}"
         if self.range is not None:
-            return "{:g} to {:g}".format(*self.range)
+            return " to ".join(str(n) if isinstance(n, int) else f"{n:g}" for n in self.range)
         return ""
 
     @property
@@ -100,40 +100,51 @@ def _camera_names(parameter: str, value: Any) -> tuple[str, ...]:
 
 _HOUR = 3600.0
 
+
+def _topics_by_rate() -> dict[str, list[str]]:
+    """The outputs that share a rate."""
+    topics: dict[str, list[str]] = {}
+    for output in OUTPUTS.values():
+        topics.setdefault(output.rate, []).append(output.topic)
+    return topics
+
+
 PARAMETERS = (
     Parameter(
         "weights",
         "",
-        "Path of the .safetensors weights file. Empty: the file that comes with the package.",
+        "Path of a .safetensors weights file. Empty: the one that comes with the package.",
     ),
     Parameter(
         "device",
         "cuda",
-        "Where the network runs: cuda, cuda:N or cpu. A device that is missing is an error.",
+        "Where the network runs: cuda, cuda:N or cpu. A device that is missing is an error, so "
+        "the node never falls back to a slow CPU unnoticed.",
     ),
     Parameter(
         "backend",
         AUTO,
-        "What runs the network; auto: the fastest that is built and agrees with eager float32.",
+        "What runs the network. auto: the fastest that is installed, built for this machine, and "
+        "agrees with eager float32.",
         choices=(AUTO, *(backend.name for backend in BACKENDS)),
     ),
     Parameter(
         "precision",
         AUTO,
-        "Of the network's convolutions; auto: the fastest that agrees with float32.",
+        "Of the network's arithmetic. auto: the fastest that agrees with float32.",
         choices=(AUTO, "fp32", "bf16", "fp16"),
     ),
     Parameter(
         "engine_cache",
         "",
-        "Folder of engines built by sosd_ros.build. Empty: $SOSD_CACHE, or sosd_ros in the user's "
-        "cache.",
+        "Folder of built engines. Empty: $SOSD_CACHE, or ~/.cache/sosd_ros.",
     ),
     Parameter(
         "cameras",
         ("",),
-        "Names of the cameras, each with topics below its name; one without a name has image and "
-        "camera_info.",
+        "Names of the cameras that share the network, such as [front, rear], each with its topics "
+        "below its name: /front/image, /sosd/front/depth. The empty name is one camera with image "
+        "and camera_info.",
     ),
     Parameter(
         "batch_window",
@@ -144,7 +155,7 @@ PARAMETERS = (
     Parameter(
         "image_transport",
         "raw",
-        "raw subscribes to image, compressed to image/compressed.",
+        "raw: images come on image. compressed: as JPEG or PNG on image/compressed.",
         choices=("raw", "compressed"),
     ),
     Parameter(
@@ -156,50 +167,51 @@ PARAMETERS = (
     Parameter(
         "depth_encoding",
         "32FC1",
-        "Of the depth image: 32FC1 in metres, or 16UC1 in millimetres with 0 for invalid.",
+        "Of the depth image. 32FC1: metres, NaN is invalid. 16UC1: millimetres, 0 is invalid.",
         choices=("32FC1", "16UC1"),
     ),
     Parameter(
         "autostart",
         True,
-        "Configure and activate at start. Set to false under a lifecycle manager.",
+        "Configure and activate at start. Set it to false under a lifecycle manager.",
         change=Change.NEVER,
     ),
     Parameter(
         "autostart_attempts",
         0,
-        "Attempts to start that fail, each after a longer pause, until the process ends with "
-        "status 1; 0: it tries for ever.",
+        "How many attempts to start may fail before the process ends with status 1; the pause "
+        "between them grows. 0: it tries for ever.",
         range=(0, 1_000_000),
         change=Change.NEVER,
     ),
     Parameter(
         "bond_heartbeat_period",
         0.25,
-        "Seconds between heartbeats to Nav2's lifecycle manager, without autostart; 0 or less: "
-        "there is no bond, and the manager needs bond_timeout: 0.0.",
+        "Seconds between heartbeats to Nav2's lifecycle manager, without autostart. 0 or less: no "
+        "bond, and the manager needs bond_timeout: 0.0.",
         range=(-1.0, 10.0),
     ),
     Parameter(
         "calibration_of",
         "sensor",
-        "What K and P of CameraInfo are of; sensor: the full resolution, out of which binning and "
-        "roi make the image, as sensor_msgs defines it; image: the image as it comes.",
+        "What K and P of CameraInfo describe. sensor: the full resolution, from which binning and "
+        "roi make the image, as sensor_msgs defines it. image: the image as it comes.",
         choices=CALIBRATED,
         change=Change.RUNNING,
     ),
     Parameter(
         "rectified",
         "assumed",
-        "Whether images are rectified; true: they are; false: they are not, and those that a lens "
-        "distorts have no depth; assumed: as true, with a warning where it is doubtful.",
+        "Whether images are rectified. true: they are. false: they are not, and there is no depth "
+        "if the lens distorts them, or P and R make another image of them. assumed: as true, with "
+        "a warning where it is doubtful.",
         choices=RECTIFIED,
         change=Change.RUNNING,
     ),
     Parameter(
         "min_depth",
         0.1,
-        "Metres. Nearer depth is published as invalid.",
+        "Metres. Nearer depth is published as invalid (NaN).",
         range=(0.0, 1000.0),
         change=Change.RUNNING,
     ),
@@ -213,76 +225,79 @@ PARAMETERS = (
     Parameter(
         "max_relative_uncertainty",
         0.0,
-        "Share of the depth, such as 0.2. Where one standard deviation is more, depth is published "
-        "as invalid; 0: it never is. For weights that say how unsure depth is.",
+        "Share of the depth, such as 0.2. Where one standard deviation is more, depth is "
+        "published as invalid, in the cloud as well. 0: it is published everywhere. Needs weights "
+        "that say how unsure depth is.",
         range=(0.0, 100.0),
         change=Change.RUNNING,
     ),
     Parameter(
         "max_age",
         0.0,
-        "Seconds. Images whose stamp is older by the node's clock are dropped; 0: none are.",
+        "Seconds. Images whose stamp is older by the node's clock are dropped. 0: none are.",
         range=(0.0, _HOUR),
         change=Change.RUNNING,
     ),
     Parameter(
         "confidence_threshold",
         0.0,
-        "Probability. Pixels that are less certain are published as unlabelled.",
+        "Probability. Pixels whose class is less certain are published as unlabelled (255).",
         range=(0.0, 1.0),
         change=Change.RUNNING,
     ),
     Parameter(
         "significant_bits",
         16,
-        "Of 16-bit images, how many of the lower bits the camera uses, such as 12; 16: all.",
+        "How many of the lower bits of 16-bit images the camera uses: 12 for a camera of 12 bits, "
+        "16 for all.",
         range=(8, 16),
         change=Change.RUNNING,
     ),
     Parameter(
         "overlay_opacity",
         0.5,
-        "Of the labels' colours over the image: 0 shows the image alone, 1 the colours alone.",
+        "Of the labels' colours over the image. 0: only the image. 1: only the colours.",
         range=(0.0, 1.0),
         change=Change.RUNNING,
     ),
     Parameter(
         "cloud_decimation",
         1,
-        "The cloud has every n-th row and column of the image. Above 1, it is no longer of the "
-        "masks' size, which costmap layers that take both ask for.",
+        "The cloud has every n-th row and column of the image. Costmap layers that also take "
+        "masks need 1, so that cloud and masks have one size.",
         range=(1, 64),
         change=Change.RUNNING,
     ),
     Parameter(
         "cloud_clearing_margin",
         0.0,
-        "Metres beyond max_depth at which the cloud has unlabelled points for what is farther, so "
-        "that costmaps clear along their rays; 0: it has none, but NaN.",
+        "Metres beyond max_depth at which the cloud has unlabelled points for everything farther, "
+        "so that costmaps are cleared along their rays. 0: such points are NaN.",
         range=(0.0, 1000.0),
         change=Change.RUNNING,
     ),
     Parameter(
         "cloud_uncertainty",
         False,
-        "The cloud has a field uncertainty, one standard deviation of z in metres. For weights "
-        "that say how unsure depth is.",
+        "Whether the cloud has a field uncertainty: one standard deviation of z in metres, "
+        "float32. Needs weights that say how unsure depth is.",
         change=Change.RUNNING,
     ),
     *(
         Parameter(
-            f"publish_rate.{output}",
+            f"publish_rate.{rate}",
             0.0,
-            "Hz at most; 0: for every image that is worked on.",
+            f"Hz at most of {', '.join(topics)}. 0: an answer for every image that is worked on.",
             range=(0.0, 1000.0),
             change=Change.RUNNING,
         )
-        for output in dict.fromkeys(output.rate for output in OUTPUTS.values())
+        for rate, topics in _topics_by_rate().items()
     ),
     Parameter(
         "diagnostics.input_timeout",
         Thresholds.input_timeout,
-        "Seconds without an image after which a camera is an error, without CameraInfo a warning.",
+        "Seconds without an image after which a camera is an error, and without CameraInfo a "
+        "warning.",
         range=(0.1, _HOUR),
         change=Change.RUNNING,
     ),
@@ -303,21 +318,22 @@ PARAMETERS = (
     Parameter(
         "diagnostics.latency_error",
         Thresholds.latency_error,
-        "The same, above which it is an error.",
+        "Seconds from an image's arrival to its answers, 95th percentile, above which it is an "
+        "error.",
         range=(0.0, _HOUR),
         change=Change.RUNNING,
     ),
     Parameter(
         "diagnostics.rate_warn",
         Thresholds.rate_warn,
-        "Hz of answered images by camera, below which it warns; 0: never.",
+        "Hz of answered images by camera, below which it warns. 0: never.",
         range=(0.0, 1000.0),
         change=Change.RUNNING,
     ),
     Parameter(
         "diagnostics.rate_error",
         Thresholds.rate_error,
-        "The same, below which it is an error.",
+        "Hz of answered images by camera, below which it is an error. 0: never.",
         range=(0.0, 1000.0),
         change=Change.RUNNING,
     ),
