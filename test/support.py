@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
 import torch
 from processes import ForkedProcess
 
-from sosd_ros import weights
+from sosd_ros import kernels, weights
 from sosd_ros.labels import NYU40
 from sosd_ros.network import SOSDNet
 
@@ -27,6 +29,14 @@ SMALL = weights.Manifest(
 SHARP = dataclasses.replace(
     SMALL, taps=(4, 8, 16, 32), padding="replicate", depth_form="log", spread=True
 )
+
+
+def reload_kernels():
+    """Have all kernels as a new process has them: compiled for no arrays yet."""
+    names = [name for name in sys.modules if name.startswith(f"{kernels.__name__}.")]
+    for name in names:
+        del sys.modules[name]
+    importlib.reload(kernels)  # which imports them anew, each before those that call it
 
 
 def run_module(module, *arguments):

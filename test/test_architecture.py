@@ -110,14 +110,10 @@ def test_only_the_node_and_the_tools_import_ros():
 
 def test_the_kernels_stand_on_numba_alone():
     """And only there is anything compiled by it."""
-    own = tops(imports(ROOT / "sosd_ros/kernels.py")) - set(sys.stdlib_module_names)
-    assert own <= {"numba", "llvmlite", "numpy"}
-    users = {
-        path.relative_to(ROOT).as_posix()
-        for path in (ROOT / "sosd_ros").rglob("*.py")
-        if "numba" in tops(imports(path))
-    }
-    assert users == {"sosd_ros/kernels.py"}
+    third_party = tops(imported_below("sosd_ros/kernels")) - set(sys.stdlib_module_names)
+    assert third_party <= {"numba", "llvmlite", "numpy", "sosd_ros"}
+    users = {room for room, path in rooms("sosd_ros").items() if "numba" in tops(imported_by(path))}
+    assert users == {"kernels"}
 
 
 def test_the_engine_is_imported_without_runtimes_that_may_be_missing():

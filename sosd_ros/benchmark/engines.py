@@ -25,7 +25,7 @@ from ..engine.choice import (
     ensure_built,
     open_candidate,
 )
-from ..engine.host import HostProgram, Range
+from ..engine.on_cpu import CpuProgram, Range
 from ..network import input_size
 from ..ros.malloc import keep_freed_memory
 from ..share import sample_frames
@@ -141,10 +141,11 @@ def compare(
         engines[name] = engine
         subjects[name] = partial(engine, images, focals, ANSWERS)
         program = engine.program(shape, ANSWERS)
-        if isinstance(program, HostProgram):
-            heads, factors = program.forward(), engine.factors(shape[1:], focals)
+        if isinstance(program, CpuProgram):
+            inputs, factors = program.prepare(images), engine.factors(shape[1:], focals)
+            heads = program.forward(inputs)
             subjects[f"{name} prepare"] = partial(program.prepare, images)
-            subjects[f"{name} forward"] = program.forward
+            subjects[f"{name} forward"] = partial(program.forward, inputs)
             subjects[f"{name} finish"] = partial(program.finish, *heads, factors, limits)
     times = in_turn(subjects, rounds)
     return [

@@ -14,8 +14,8 @@ from ..camera import focal_correction
 from ..network import input_size, tasks_of
 from ..weights import Manifest
 from .backend import Backend, Tell
-from .device import DeviceProgram
-from .host import HostProgram, Range
+from .on_cpu import CpuProgram, Range
+from .on_gpu import GpuProgram
 from .perception import EngineError, Perception, answers_to
 
 _OFFSETS = (0, -16, 16, -32, 32)  # pixels
@@ -61,7 +61,7 @@ class Engine:
         self.fallback: Backend | None = None
         self._backend: Backend | None = backend
         self._tell = tell
-        self._programs: OrderedDict[tuple, HostProgram | DeviceProgram] = OrderedDict()
+        self._programs: OrderedDict[tuple, CpuProgram | GpuProgram] = OrderedDict()
         self._told: set[tuple[int, int]] = set()  # sizes of inputs that the fall-back answers
 
     @property
@@ -124,7 +124,7 @@ class Engine:
 
     def program(
         self, shape: tuple[int, int, int], answers: Collection[str]
-    ) -> HostProgram | DeviceProgram:
+    ) -> CpuProgram | GpuProgram:
         """What answers (N, H, W) images; kept until there are too many others."""
         key = (shape, frozenset(answers) & self.answers)
         if key not in self._programs:
@@ -132,9 +132,9 @@ class Engine:
                 self._programs.popitem(last=False)
             backend = self._backend_for(input_size(shape[1:], self.manifest.input_size))
             if self.device.type == "cpu":
-                self._programs[key] = HostProgram(backend, self.manifest, shape, key[1])
+                self._programs[key] = CpuProgram(backend, self.manifest, shape, key[1])
             else:
-                self._programs[key] = DeviceProgram(
+                self._programs[key] = GpuProgram(
                     backend, self.manifest, shape, key[1], self.device, self._tell
                 )
         self._programs.move_to_end(key)

@@ -12,20 +12,20 @@ from support import SMALL
 import sosd_ros.engine.engine
 from sosd_ros import weights
 from sosd_ros.engine import Engine, EngineError, load
-from sosd_ros.engine.device import DeviceProgram
+from sosd_ros.engine.on_gpu import GpuProgram
 
 BOTH = ["depth", "semantic"]
 ALL = [*BOTH, "confidence"]
 
 
-@pytest.fixture(params=["host", "device"], autouse=True)
+@pytest.fixture(params=["on_cpu", "on_gpu"], autouse=True)
 def program(request, monkeypatch):
     """Each test once with either way of doing the work around the network."""
-    if request.param == "device":
+    if request.param == "on_gpu":
         monkeypatch.setattr(
             sosd_ros.engine.engine,
-            "HostProgram",
-            lambda *arguments: DeviceProgram(*arguments, torch.device("cpu"), pytest.fail),
+            "CpuProgram",
+            lambda *arguments: GpuProgram(*arguments, torch.device("cpu"), pytest.fail),
         )
     return request.param
 

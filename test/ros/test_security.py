@@ -24,7 +24,7 @@ except ImportError:
     LabelInfo = None
 
 POLICY = ROOT / "config" / "sros2" / "policy.xml"
-COMPILED = ROOT / "sosd_ros" / "__pycache__"
+COMPILED = ROOT / "sosd_ros" / "kernels" / "__pycache__"
 AUDITED_NODE = ROOT / "test" / "ros" / "audited_node.py"
 
 
@@ -187,7 +187,7 @@ def audit(tmp_path_factory, small_weights):
 
     The first one of all compiles the kernels and keeps them beside their source; it is another.
     """
-    if not any(COMPILED.glob("kernels.*.nbc")):
+    if not any(COMPILED.glob("*.nbc")):
         audited_node(tmp_path_factory.mktemp("compiling"), small_weights)
     return audited_node(tmp_path_factory.mktemp("audit"), small_weights)
 

@@ -1,7 +1,7 @@
 """What is compiled before the node is active is all that images of any kind need."""
 
-import importlib
 import itertools
+import sys
 
 import numba
 import numpy as np
@@ -9,6 +9,7 @@ import pytest
 from numba.core.dispatcher import Dispatcher
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
+from support import reload_kernels
 
 from sosd_ros import kernels, weights
 from sosd_ros.camera import Intrinsics
@@ -23,8 +24,7 @@ PADDINGS = (0, 1, 5)  # bytes after each row
 
 @pytest.fixture
 def fresh_kernels():
-    """The kernels as a new process has them: for no arrays yet."""
-    return importlib.reload(kernels)
+    reload_kernels()
 
 
 @pytest.fixture(params=["small_weights", "sharp_weights"])
@@ -36,9 +36,10 @@ def engine(fresh_kernels, request):
 
 
 def compiled():
-    """Of which arrays each kernel has been compiled for."""
-    found = {name: k for name, k in vars(kernels).items() if isinstance(k, Dispatcher)}
-    return {name: set(map(str, kernel.signatures)) for name, kernel in found.items()}
+    """Of which arrays each kernel, and each function that it calls, has been compiled for."""
+    modules = [m for name, m in sys.modules.items() if name.startswith(kernels.__name__)]
+    found = {k for module in modules for k in vars(module).values() if isinstance(k, Dispatcher)}
+    return {kernel.__name__: set(map(str, kernel.signatures)) for kernel in found}
 
 
 def image_messages():

@@ -1,19 +1,22 @@
-"""The work around the network on a GPU: one copy there, one back, nothing else from Python."""
+"""The work around the network on a GPU, in torch: the steps of ``on_cpu.py``.
+
+One copy there and one back; between them nothing needs Python, if all is captured as a graph.
+"""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Sequence
+from functools import cache, partial
 
 import numpy as np
 import torch
 
-from ..network import input_size, prepare, upsample
+from ..network import input_size, prepare
 from ..weights import Manifest
-from .backend import Backend, Tell
-from .host import Range
+from .backend import Answers, Backend, Tell
+from .finishing import classify, metres, rows_on
+from .on_cpu import Range
 from .perception import TASK_OF, Perception
-from .upsampling import classify
 
 _ALIGNMENT = 256  # bytes, of each part of a buffer
 _DTYPES = {
@@ -24,12 +27,12 @@ _DTYPES = {
 }
 
 
-class DeviceProgram:
+class GpuProgram:
     """Answers batches of one shape.
 
     Images and numbers go to the device as one buffer, and all answers come back as another; both
     lie in pinned memory, so that the copies are asynchronous. Works on the CPU as well, if slower
-    than ``HostProgram``.
+    than ``CpuProgram``.
 
     Args:
         backend: runs the network; where it says so, all work is captured as one CUDA graph.
@@ -49,20 +52,23 @@ class DeviceProgram:
         device: torch.device,
         tell: Tell,
     ) -> None:
-        self._backend, self._manifest, self._shape = backend, manifest, shape
-        self._names = [name for name in _DTYPES if name in answers]
-        self._tasks = {TASK_OF[name] for name in self._names}
+        self._backend, self._shape = backend, shape
+        self._answers = frozenset(answers)
+        self._tasks = {TASK_OF[answer] for answer in answers}
+        self._is_disparity = manifest.depth.kind == "disparity"
+        self._input_size = input_size(shape[1:], manifest.input_size)
         self._mean = torch.tensor(manifest.mean, device=device)
         self._std = torch.tensor(manifest.std, device=device)
-        self._network_size = input_size(shape[1:], manifest.input_size)
-        count = shape[0] * shape[1] * shape[2]
+        # Kept, since a graph cannot capture the copy that brings them to the device.
+        self._rows = cache(partial(rows_on, device))
 
+        count = shape[0] * shape[1] * shape[2]
         pinned = device.type == "cuda"
         inputs = [("numbers", 4 * (shape[0] + len(Range._fields))), ("images", 3 * count)]
         self._input_parts, size = _parts(inputs)
         self._staging = torch.zeros(size, dtype=torch.uint8, pin_memory=pinned)
         self._inputs = torch.zeros(size, dtype=torch.uint8, device=device)
-        outputs = [(name, count * _DTYPES[name].itemsize) for name in self._names]
+        outputs = [(n, count * dtype.itemsize) for n, dtype in _DTYPES.items() if n in answers]
         self._output_parts, size = _parts(outputs)
         self._outputs = torch.zeros(size, dtype=torch.uint8, device=device)
 
@@ -70,13 +76,13 @@ class DeviceProgram:
         self._graph: torch.cuda.CUDAGraph | None = None
         if self._stream is not None:  # the buffers are filled on another one
             self._stream.wait_stream(torch.cuda.current_stream(device))
-        if backend.uses_graph and pinned:
+        if backend.uses_graph:
             self._capture(tell)
 
     def __call__(
         self, images: np.ndarray, factors: Sequence[float], depth_range: Range
     ) -> Perception:
-        """As ``HostProgram`` does."""
+        """As ``CpuProgram`` does."""
         numbers = self._staging[self._input_parts["numbers"]].view(torch.float32)
         numbers.copy_(torch.tensor([*factors, *depth_range]))
         staged = self._staging[self._input_parts["images"]].view(*self._shape, 3)
@@ -90,46 +96,61 @@ class DeviceProgram:
             pinned = self._stream is not None
             answers = torch.empty(self._outputs.shape, dtype=torch.uint8, pin_memory=pinned)
             answers.copy_(self._outputs, non_blocking=True)
-        if self._stream is not None:
-            self._stream.synchronize()
+        self._synchronize()
         arrays = {
             name: answers[self._output_parts[name]].view(_DTYPES[name]).view(*self._shape)
-            for name in self._names
+            for name in self._output_parts
         }
         return Perception(*(arrays[name].numpy() if name in arrays else None for name in _DTYPES))
 
     def _run(self) -> None:
         """From the device's input buffer to its output buffer."""
-        pixels = self._inputs[self._input_parts["images"]].view(*self._shape, 3)
+        images = self._inputs[self._input_parts["images"]].view(*self._shape, 3)
         numbers = self._inputs[self._input_parts["numbers"]].view(torch.float32)
-        inputs = prepare(pixels, self._network_size, self._mean, self._std)
-        depth, logits, spread = self._backend(inputs, self._tasks)
-        if depth is not None and {"depth", "uncertainty"} & set(self._names):
-            full = upsample(depth[:, None], self._shape[1:])[:, 0]
-            metres = to_metres(full, numbers[:-1], self._manifest.depth.kind == "disparity")
-            if spread is not None and "uncertainty" in self._names:
-                full = upsample(spread[:, None], self._shape[1:])[:, 0]
-                metres, uncertainty = to_uncertainty(full, metres, numbers[-1])
-                self._write("uncertainty", uncertainty)
-            if "depth" in self._names:
-                self._write("depth", metres)
-        if logits is not None and {"semantic", "confidence"} & set(self._names):
-            wanted = "confidence" in self._names
-            labels, probability = classify(logits, self._shape[1:], wanted)
-            if "semantic" in self._names:
-                self._write("semantic", labels)
+        factors, depth_range = numbers.split((self._shape[0], len(Range._fields)))
+        answers = self.forward(self.prepare(images))
+        self.finish(*answers, factors, depth_range)
+
+    def prepare(self, images: torch.Tensor) -> torch.Tensor:
+        """Resize and normalise into the network's input."""
+        return prepare(images, self._input_size, self._mean, self._std)
+
+    def forward(self, inputs: torch.Tensor) -> Answers:
+        """The network's depth, logits and spread, as ``Answers`` has them."""
+        return self._backend(inputs, self._tasks)
+
+    def finish(
+        self,
+        depth: torch.Tensor | None,
+        logits: torch.Tensor | None,
+        spread: torch.Tensor | None,
+        factors: torch.Tensor,
+        depth_range: torch.Tensor,
+    ) -> None:
+        """Bring the network's answers to the images' size, into the output buffer."""
+        size = self._shape[1:]
+        if depth is not None and self._answers & {"depth", "uncertainty"}:
+            spread = spread if "uncertainty" in self._answers else None
+            depth, uncertainty = metres(
+                depth, spread, size, self._is_disparity, factors, depth_range
+            )
+            self._write("depth", depth)
+            self._write("uncertainty", uncertainty)
+        if logits is not None and self._answers & {"semantic", "confidence"}:
+            rows = self._rows(logits.shape[2], size[0])
+            labels, probability = classify(logits, rows, size[1], "confidence" in self._answers)
+            self._write("semantic", labels)
             if probability is not None:
                 self._write("confidence", (255 * probability).round())
 
     def _capture(self, tell: Tell) -> None:
         """Capture ``_run``; without a graph it is called each time."""
-        assert self._stream is not None
         graph = torch.cuda.CUDAGraph()
         try:
             with torch.cuda.stream(self._stream):
                 for _ in range(3):  # libraries choose their algorithms before
                     self._run()
-            self._stream.synchronize()
+            self._synchronize()
             with torch.cuda.graph(graph, stream=self._stream):
                 self._run()
         except Exception as error:
@@ -137,41 +158,15 @@ class DeviceProgram:
             return
         self._graph = graph
 
-    def _write(self, name: str, values: torch.Tensor) -> None:
-        part = self._outputs[self._output_parts[name]]
-        part.view(_DTYPES[name]).view(*self._shape).copy_(values)
+    def _synchronize(self) -> None:
+        if self._stream is not None:
+            self._stream.synchronize()
 
-
-def to_metres(answer: torch.Tensor, numbers: torch.Tensor, is_disparity: bool) -> torch.Tensor:
-    """Metric depth of the network's full-size answer.
-
-    Args:
-        answer: (N, H, W) float32.
-        numbers: (N + 2,) float32: metres for an answer of 1 by image, and the range.
-        is_disparity: whether metres are these over the answer, and not times it.
-    """
-    factors, least, most = numbers[:-2, None, None], numbers[-2], numbers[-1]
-    metres = factors / answer.clamp(min=0) if is_disparity else factors * answer
-    metres = torch.where(metres > most, torch.inf, metres)
-    return torch.where(metres >= least, metres, torch.nan)
-
-
-def to_uncertainty(
-    spread: torch.Tensor, metres: torch.Tensor, most: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Metric depth without what is too uncertain, and one standard deviation of it in metres.
-
-    To first order, a change of log depth is the same share of depth; sqrt(2) times its scale is
-    the standard deviation of a Laplace distribution.
-
-    Args:
-        spread: (N, H, W) float32, the scale of a Laplace distribution over log depth.
-        metres: (N, H, W) float32.
-        most: share of the depth; where one standard deviation is more, both answers are NaN.
-    """
-    share = math.sqrt(2) * spread
-    metres = torch.where(share > most, torch.nan, metres)
-    return metres, torch.where(metres < torch.inf, share * metres, torch.nan)
+    def _write(self, name: str, values: torch.Tensor | None) -> None:
+        """Into the output buffer, if it was asked for."""
+        if values is not None and name in self._output_parts:
+            part = self._outputs[self._output_parts[name]]
+            part.view(_DTYPES[name]).view(*self._shape).copy_(values)
 
 
 def _parts(sizes: Sequence[tuple[str, int]]) -> tuple[dict[str, slice], int]:

@@ -1,4 +1,4 @@
-"""The work around the network on a CPU, by compiled kernels."""
+"""The work around the network on a CPU, by compiled kernels: the steps of ``on_gpu.py``."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Range(NamedTuple):
     uncertainty: float = math.inf
 
 
-class HostProgram:
+class CpuProgram:
     """Answers batches of one shape; its buffer for the network's input is used again and again.
 
     Args:
@@ -47,19 +47,20 @@ class HostProgram:
         shape: tuple[int, int, int],
         answers: Collection[str],
     ) -> None:
-        self._backend, self._shape, self._answers = backend, shape, frozenset(answers)
+        self._backend, self._shape = backend, shape
+        self._answers = frozenset(answers)
         self._tasks = {TASK_OF[answer] for answer in answers}
         self._is_disparity = manifest.depth.kind == "disparity"
         size = input_size(shape[1:], manifest.input_size)
+        self._shift = 255 * np.array(manifest.mean, np.float32)
+        self._scale = 1 / (255 * np.array(manifest.std, np.float32))
         self._inputs = torch.empty(shape[0], 3, *size)
         self._resampling = tuple(
             kernels.resampling(source, target)
             for source, target in zip(shape[1:], size, strict=True)
         )
-        self._shift = 255 * np.array(manifest.mean, np.float32)
         self._unwanted = np.empty((0, shape[2]), np.uint8)
         self._no_spread = np.empty((0, shape[2]), np.float32)
-        self._scale = 1 / (255 * np.array(manifest.std, np.float32))
 
     def __call__(
         self, images: np.ndarray, factors: Sequence[float], depth_range: Range
@@ -71,19 +72,22 @@ class HostProgram:
             factors: metres for an answer of 1, by image; over the answer if it is a disparity.
             depth_range: that is answered as numbers.
         """
-        self.prepare(images)
-        return self.finish(*self.forward(), factors, depth_range)
+        answers = self.forward(self.prepare(images))
+        return self.finish(*answers, factors, depth_range)
 
-    def prepare(self, images: np.ndarray) -> None:
-        """Resize and normalise into the network's input."""
+    def prepare(self, images: np.ndarray) -> torch.Tensor:
+        """Resize and normalise into the network's input, of which there is one."""
         for image, out in zip(images, self._inputs.numpy(), strict=True):
             rows = kernels.plain(image).reshape(image.shape[0], -1)
             arguments = (rows, *self._resampling, self._shift, self._scale, out)
             kernels.in_bands(out.shape[1], (kernels.prepare, *arguments))
+        return self._inputs
 
-    def forward(self) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
+    def forward(
+        self, inputs: torch.Tensor
+    ) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
         """The network's depth, logits and spread, as ``Answers`` has them."""
-        answers = self._backend(self._inputs, self._tasks)
+        answers = self._backend(inputs, self._tasks)
         depth, logits, spread = (None if a is None else a.contiguous().numpy() for a in answers)
         return depth, logits, spread
 

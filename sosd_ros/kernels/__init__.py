@@ -1,0 +1,22 @@
+"""What surrounds the network on a CPU, compiled by numba: each frame is gone through once.
+
+One job a file; ``compiled.py`` says what numba needs of them.
+"""
+
+from .classification import classify
+from .compiled import in_bands, plain
+from .interpolation import neighbours
+from .metric_depth import metres
+from .point_cloud import cloud
+from .resizing import prepare, resampling
+
+__all__ = [
+    "classify",
+    "cloud",
+    "in_bands",
+    "metres",
+    "neighbours",
+    "plain",
+    "prepare",
+    "resampling",
+]

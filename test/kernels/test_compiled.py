@@ -1,0 +1,107 @@
+"""How kernels are called on all cores, and what of them is kept on disk."""
+
+import shutil
+import subprocess
+import sys
+import textwrap
+import threading
+from pathlib import Path
+
+import pytest
+
+from sosd_ros import kernels
+
+FOLDER = Path(kernels.__file__).parent
+
+
+@pytest.mark.parametrize("cores", [1, 2, 3, 64])
+@pytest.mark.parametrize("rows", [1, 2, 3, 7, 480])
+def test_bands_cover_each_row_once(rows, cores, monkeypatch):
+    """In every call, however many cores there are."""
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: range(cores))
+    seen, lock = [[0] * rows, [0] * rows], threading.Lock()
+
+    def count(first, last, which):
+        with lock:
+            for row in range(first, last):
+                seen[which][row] += 1
+
+    kernels.in_bands(rows, (count, 0), (count, 1))
+    assert seen == [[1] * rows, [1] * rows]
+
+
+def test_an_error_in_a_band_is_raised():
+    """Of any band, rather than half an answer being given."""
+
+    def fail(first, last):
+        if last == 480:
+            raise ValueError("the last band")
+
+    with pytest.raises(ValueError, match="the last band"):
+        kernels.in_bands(480, (fail,))
+
+
+@pytest.fixture
+def copied(tmp_path):
+    """A copy of all kernels, of which none has been compiled yet."""
+    copy = tmp_path / "alone"
+    shutil.copytree(FOLDER, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    return copy
+
+
+def runs(copied, program):
+    """What a program prints that uses this copy in a process of its own."""
+    nowhere = str(copied / "__init__.py" / "home")  # below a file
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)],
+        cwd=copied.parent,
+        env={"HOME": nowhere, "XDG_CACHE_HOME": nowhere, "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def is_found_compiled(copied):
+    """Call a kernel; whether its code had been kept."""
+    program = """
+        import numpy as np, alone
+        depth, rgb = np.full((2, 2), 3, np.float32), np.zeros((2, 2, 3), np.uint8)
+        rays, points = np.ones(2, np.float32), np.zeros((2, 2, 4), np.float32)
+        inputs = (depth, rays, rays, rgb, rgb[:0, :, 0], depth[:0], 1, np.float32(9), 255)
+        alone.in_bands(2, (alone.cloud, *inputs, points, points.view(np.uint32)))
+        assert (points[..., :3] == 3).all()
+        print(sum(alone.cloud.stats.cache_hits.values()))
+    """
+    return int(runs(copied, program)) > 0
+
+
+def test_kernels_work_where_nothing_can_be_kept(copied):
+    """On a file system that is read-only, code is compiled once more in each process."""
+    (copied / "__pycache__").write_text("a file, where the compiled code would be kept")
+    assert not is_found_compiled(copied)
+
+
+def test_damaged_compiled_code_is_compiled_anew_and_kept(copied):
+    """A full disk or a loss of power must not be the end of every frame."""
+    assert not is_found_compiled(copied)
+    for suffix in (".nbc", ".nbi"):
+        paths = list((copied / "__pycache__").glob(f"*{suffix}"))
+        assert paths
+        for path in paths:
+            path.write_bytes(path.read_bytes()[:20])
+        assert not is_found_compiled(copied)
+    assert is_found_compiled(copied)
+
+
+def test_a_change_in_any_file_is_seen_by_kernels_of_the_others(copied):
+    """Compiled code holds that of the functions it calls, which must not stay what they were."""
+    function = "from .compiled import compiled\n{}\n@compiled\ndef {}():\n    return {}\n"
+    caller = function.format("from .called import number\n", "twice", "2 * number()")
+    (copied / "caller.py").write_text(caller)
+    program = "from alone.caller import twice; print(twice(), sum(twice.stats.cache_hits.values()))"
+    for number, expected in (("1", "2 0"), ("1", "2 1"), ("10", "20 0")):
+        (copied / "called.py").write_text(function.format("", "number", number))
+        assert runs(copied, program).strip() == expected
