@@ -92,7 +92,8 @@ class Trainer:
             The loss of each task that was learned, over the whole mini-batch.
 
         Raises:
-            NotFiniteError: instead of an update with a loss that is not finite.
+            NotFiniteError: instead of an update with a loss that is not finite, or a gradient if
+                gradients are clipped.
         """
         truth = batch.to(self.device)
         self.network.train()
@@ -100,7 +101,9 @@ class Trainer:
         self._zero_grad()
         seen = self._backward(truth)
         if not all(map(math.isfinite, seen.values())):
-            raise NotFiniteError(_not_finite(seen, batch.names, self.config.precision))
+            raise NotFiniteError(self._not_finite(_which(seen), batch.names))
+        if not self._clip().isfinite():
+            raise NotFiniteError(self._not_finite("a gradient is not finite", batch.names))
         self._update(rate)
         self.strategy.end()
         return seen
@@ -144,20 +147,38 @@ class Trainer:
         ):
             yield
 
-    def _update(self, rate: float) -> None:
+    def _clip(self) -> torch.Tensor:
+        """Bring the gradients' norm to at most the clip, if there is one; the norm before.
+
+        That of float16 may be infinite, since its scaler leaves such an update out; it is given as
+        0, as is the norm where there is no clip.
+        """
         for parameter in self.strategy.own:
             if parameter.grad is not None:
                 parameter.grad = distributed.total(parameter.grad) / distributed.processes()
+        most = self.config.optimiser.clip
+        if most is None:
+            return torch.zeros(())
+        self.scaler.unscale_(self.strategy.optimiser)
+        norm = clip_grad_norm_(self.network.parameters(), most)
+        return torch.zeros(()) if self.scaler.is_enabled() else norm
+
+    def _update(self, rate: float) -> None:
         optimiser = self.strategy.optimiser
         for group in optimiser.param_groups:
             group["lr"] = rate * group.get("rate_factor", 1.0)
-        if self.config.optimiser.clip is not None:
-            self.scaler.unscale_(optimiser)
-            clip_grad_norm_(self.network.parameters(), self.config.optimiser.clip)
         self.scaler.step(optimiser)
         self.scaler.update()
         if self.average is not None:
             self.average.update_parameters(self.network)
+
+    def _not_finite(self, what: str, names: tuple[str, ...]) -> str:
+        """Every process names its own samples, so that all of the mini-batch are named."""
+        everyone = ", ".join(name for part in distributed.gather(names) for name in part)
+        help_ = "lower optimiser.learning_rate or set optimiser.clip"
+        if self.config.precision != "float32":
+            help_ += ", or use precision float32"
+        return f"{what} on the samples {everyone}; {help_}"
 
     def _zero_grad(self) -> None:
         # Gradients become None, not zero: Adam would move a held parameter on a zero.
@@ -245,13 +266,8 @@ def refuse_what_cannot_run(config: Config, device: str) -> None:
         )
 
 
-def _not_finite(seen: dict[str, float], names: tuple[str, ...], precision: str) -> str:
-    """Every process names its own samples, so that all of the mini-batch are named."""
-    what = " and ".join(
+def _which(seen: dict[str, float]) -> str:
+    """Which losses are not finite."""
+    return " and ".join(
         f"the {task} loss is {loss}" for task, loss in seen.items() if not math.isfinite(loss)
     )
-    everyone = ", ".join(name for part in distributed.gather(names) for name in part)
-    help_ = "lower optimiser.learning_rate or set optimiser.clip"
-    if precision != "float32":
-        help_ += ", or use precision float32"
-    return f"{what} on the samples {everyone}; {help_}"

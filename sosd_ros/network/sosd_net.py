@@ -27,6 +27,7 @@ TASKS = ("depth", "semantic")
 DEPTH_FORMS = ("linear", "log")
 _TAPS = (4, 8, 16, 32)
 _FIRST_SPREAD = 0.2
+_MOST_LOG = math.log(1000.0)  # metres
 _FEATURE_CHANNELS = {"depth": DEPTH_CHANNELS, "semantic": SEMANTIC_CHANNELS}
 
 
@@ -196,7 +197,7 @@ class SOSDNet(nn.Module):
             logits=None if logits is None else upsample(logits, size),
             shared=(common, refined) if detail is None else (common, refined, detail),
             spread=(
-                upsample(depth[:, 1:].exp(), size)[:, 0]
+                upsample(self._exp(depth[:, 1:]), size)[:, 0]
                 if depth is not None and self.spread
                 else None
             ),
@@ -218,7 +219,17 @@ class SOSDNet(nn.Module):
 
     def metric(self, answer: torch.Tensor) -> torch.Tensor:
         """Depth of what its last convolution answers."""
-        return answer.exp() if self.depth_form == "log" else answer
+        return self._exp(answer) if self.depth_form == "log" else answer
+
+    def _exp(self, logarithm: torch.Tensor) -> torch.Tensor:
+        """Of log depth or of the spread's; in training, what is beyond all depths counts as that.
+
+        Where the truth is unknown nothing holds them, and of infinity even a weight of 0 makes NaN.
+        """
+        if self.training:
+            beyond = logarithm - logarithm.clamp(max=_MOST_LOG)
+            logarithm = logarithm - beyond.detach()  # and still learns
+        return logarithm.exp()
 
     @torch.no_grad()
     def begin_at(self, depth: float) -> None:

@@ -185,3 +185,17 @@ def test_what_no_network_can_be_built_of_is_refused(changes, sentence):
     """With the setting, its value and what was expected."""
     with pytest.raises(ValueError, match=sentence):
         network(**changes)
+
+
+def test_where_nothing_is_known_nothing_becomes_nan():
+    """No truth holds the answers there: they may go beyond what a float32 can be the exp of."""
+    learner = network().train()
+    bias = learner.depth_head.depth.bias
+    torch.nn.init.constant_(bias, 200.0)
+    output = learner(torch.randn(2, 3, 64, 96))
+    known = torch.zeros_like(output.depth, dtype=torch.bool)
+    known[:, :8] = True
+    unknown = torch.where(known, output.depth.log() + output.spread.log(), 0)
+    unknown.sum().backward()
+    assert all(p.grad.isfinite().all() for p in learner.parameters() if p.grad is not None)
+    assert (bias.grad > 0).all()  # what is known still brings them back

@@ -137,6 +137,16 @@ def test_a_loss_that_is_not_finite_moves_nothing_and_names_the_samples():
     assert torch.equal(parameters(learner.network), before)
 
 
+def test_a_gradient_that_is_not_finite_moves_nothing():
+    """To clip it would make NaN of all parameters, which the next checkpoint would keep."""
+    learner = trainer(optimiser={"clip": 0.5})
+    before = parameters(learner.network).clone()
+    next(learner.network.depth_head.parameters()).register_hook(lambda grad: grad / 0)
+    with pytest.raises(NotFiniteError, match=r"a gradient is not finite on the samples 7-0, 7-1"):
+        learner.step(batch(7), 0, 0, 1e-2)
+    assert torch.equal(parameters(learner.network), before)
+
+
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
