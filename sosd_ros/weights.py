@@ -124,7 +124,7 @@ class Manifest:
                 values[name] = tuple(values[name])
         if unknown := values.keys() - {known.name for known in dataclasses.fields(cls)}:
             names = ", ".join(sorted(unknown))
-            raise ValueError(f"it says {names}, which this sosd_ros does not know; update it")
+            raise ValueError(f"it has {names}, which this sosd_ros does not know; update sosd_ros")
         return cls(**values)
 
 

@@ -62,11 +62,11 @@ class Autostart:
             return
         self._failures += 1
         if self._failures == self._attempts:
-            logger.fatal(f"gives up after {self._failures} attempts, as autostart_attempts says")
+            logger.fatal(f"giving up after {self._failures} attempts (autostart_attempts)")
             self._give_up()
             return
         seconds = pause(self._failures)
-        logger.warning(f"attempt {self._failures} has failed, the next one is in {seconds:g} s")
+        logger.warning(f"attempt {self._failures} failed, the next one is in {seconds:g} s")
         self._next = time.monotonic() + seconds
         self._timer = self._node.create_timer(seconds, self.attempt, clock=self._clock)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 MINUTE = 60.0  # seconds of images that are looked at before they are called dark
-LONGEST_GAP = 10.0  # seconds that count of those between two images, lest a pause be a minute
+LONGEST_GAP = 10.0  # seconds; a longer pause between two images counts as this
 BIT_DEPTHS = (8, 10, 12, 14, 16)  # of cameras
 
 
@@ -49,14 +49,14 @@ class BitDepth:
         bits, fitting = self._bits, self._fitting
         if fitting > bits:
             return (
-                f"16-bit images have values of {fitting} bits, and what is beyond "
-                f"significant_bits, {bits}, is white: set significant_bits to {fitting}"
+                f"16-bit images use {fitting} bits, but significant_bits is {bits}, so bright "
+                f"pixels are clipped to white: set significant_bits to {fitting}"
             )
         if fitting < bits:
             return (
                 f"16-bit images are dark: for a minute, none has used more than {fitting} of "
                 f"{bits} bits: if the camera has no more, set significant_bits to {fitting}; "
-                "otherwise let it expose longer"
+                "otherwise increase the exposure"
             )
         return ""
 

@@ -15,8 +15,8 @@ except ImportError:  # optional: a manager can be told to do without
 # parameter by which they say so would be declared by bondpy a second time, which rclpy refuses.
 NEVER = 1e9
 MISSING = (
-    "the package bondpy is not installed, so that there is no bond: Nav2's lifecycle manager needs "
-    "bond_timeout: 0.0"
+    "the package bondpy is not installed, so there is no bond: install it, or set bond_timeout: "
+    "0.0 for Nav2's lifecycle manager"
 )
 
 

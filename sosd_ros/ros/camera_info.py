@@ -65,7 +65,7 @@ def check_info(info: CameraInfo) -> None:
         raise MessageError(
             "intrinsics",
             f"CameraInfo has {len(info.d)} distortion coefficients of the model "
-            f"{info.distortion_model[:40]!r}, expected at most {MAX_COEFFICIENTS}; mend the "
+            f"{info.distortion_model[:40]!r}, expected at most {MAX_COEFFICIENTS}; fix the "
             "camera driver",
         )
 
@@ -114,10 +114,9 @@ def for_image(
     if rectified == "false" and (any(info.d) or _is_moved(info)):
         raise MessageError(
             "not_rectified",
-            "the image is not rectified, as the parameter rectified says, and its lens distorts, "
-            "or P and R make another image of it, by its CameraInfo, which this version cannot "
-            "make up for; let image_proc rectify it, subscribe to image_rect and set rectified to "
-            "true",
+            "the image is not rectified (the parameter rectified is false), and its CameraInfo has "
+            "a distortion D, a P other than K or a rotation R, which this version cannot correct; "
+            "let image_proc rectify it, subscribe to image_rect and set rectified to true",
         )
     return fitted, intrinsics
 
@@ -135,8 +134,8 @@ def intrinsics_of(info: CameraInfo) -> Intrinsics:
         raise MessageError(
             "camera_info_size",
             f"CameraInfo is for {info.width}x{info.height}, but its region of interest (roi) ends "
-            f"at {right}x{bottom}; width, height and roi are of the full resolution: mend the "
-            "camera driver or, if K and P are of the image as it comes, set the parameter "
+            f"at {right}x{bottom}; width, height and roi refer to the full resolution: fix the "
+            "camera driver or, if K and P describe the image as published, set the parameter "
             "calibration_of to image",
         )
     across, down = info.binning_x or 1, info.binning_y or 1
@@ -217,7 +216,7 @@ def _check_projection(name: str, p: np.ndarray) -> None:
             raise _broken(name, f"{number} = {value:g}", f"{least:g} to {MAX_NUMBER:g} pixels")
     for value in (skew, shear):
         if not abs(value) <= MAX_SKEW * fx:
-            raise _broken(name, f"a skew of {value:g}", "0, as it is defined")
+            raise _broken(name, f"a skew of {value:g}", "0 by definition")
     if last != [0, 0, 1, 0]:
         expected = "0 0 1 0" if name == "P" else "0 0 1"
         shown = last if name == "P" else last[:3]
@@ -271,17 +270,17 @@ def _misfit(info: CameraInfo, size: tuple[int, int], calibration_of: str) -> Mes
             f" ({_by(full)} with binning {info.binning_x or 1}x{info.binning_y or 1} and roi "
             f"{roi.width or full[0]}x{roi.height or full[1]} at {roi.x_offset}, {roi.y_offset})"
         )
-        advice = "mend binning, roi or size in the camera driver"
+        advice = "fix binning, roi or size in the camera driver"
         if calibration_of == "image":
             said += ", as the parameter calibration_of says"
         elif size == full:
             advice = (
-                f"its {_by(full)} fits if K and P are of the image as it comes: then set the "
-                "parameter calibration_of to image, or mend binning and roi in the camera driver"
+                f"its {_by(full)} fits if K and P describe the image as published: then set the "
+                "parameter calibration_of to image, or fix binning and roi in the camera driver"
             )
     elif full[0] > size[0] and full[0] % size[0] == 0 == full[1] % size[1]:
         times = full[0] // size[0], full[1] // size[1]
-        advice += f"; if the driver bins {_by(times)}, let it say so by binning_x and binning_y"
+        advice += f"; if the driver bins {_by(times)}, let it set binning_x and binning_y"
     return MessageError(
         "camera_info_size",
         f"CameraInfo is for {_by(expected)}{said}, but the image is {_by(size)}; {advice}",
@@ -308,10 +307,10 @@ def _doubt_principal_point(
     )
     if of := _size_with_middle(point, full):
         sentence += (
-            f" and fits {_by(of)}: if K and P are of another resolution, depth is wrong by its "
+            f" and fits {_by(of)}: if K and P are for that resolution, depth is wrong by the same "
             "factor"
         )
-    sentence += f"; publish the CameraInfo of {_by(full)}, or set its roi if the image was cut"
+    sentence += f"; publish the CameraInfo of {_by(full)}, or set its roi if the image was cropped"
     other, of = _other_reading(info, size, calibration_of)
     if of and _is_near_middle(point, of):
         sentence += f"; if K and P are of the {other}, set the parameter calibration_of to {other}"
@@ -355,7 +354,7 @@ def _doubt_field_of_view(fitted: CameraInfo) -> str:
         return ""
     return (
         f"the focal length fx = {focals[0]:g}, fy = {focals[1]:g} gives {_by(full)} a field of "
-        f"view of {angle:.3g} degrees; it is to be in pixels, neither in millimetres nor in parts "
+        f"view of {angle:.3g} degrees; it must be in pixels, not in millimetres or in fractions "
         "of the width: calibrate the camera and give the file to its driver"
     )
 
@@ -364,7 +363,7 @@ def _doubt_distortion(info: CameraInfo) -> str:
     if all(map(math.isfinite, info.d)):
         return ""
     return (
-        "the distortion D is not finite, as of a calibration that failed, so K and P may be wrong: "
+        "the distortion D is not finite, as after a failed calibration, so K and P may be wrong: "
         "calibrate the camera and give the file to its driver"
     )
 
@@ -398,18 +397,18 @@ def _doubt_rectified(fitted: CameraInfo, topic: str) -> str:
     is_raw, size = "raw" in topic.lower(), (fitted.width, fitted.height)
     if _is_moved(fitted):
         reason = (
-            f"P (fx = {fitted.p[0]:g}) and R of its CameraInfo make another one of it than K "
-            f"(fx = {fitted.k[0]:g}) and D"
+            f"in its CameraInfo, P (fx = {fitted.p[0]:g}) differs from K (fx = {fitted.k[0]:g}) "
+            "or R is a rotation"
         )
     elif is_raw and (shift := _corner_shift(fitted)) > BENT * math.hypot(*size):
-        moved = f"moves a corner by {shift:.0f} pixels" if math.isfinite(shift) else "bends it"
-        reason = f"D ({fitted.distortion_model!r}) of its CameraInfo {moved}"
+        moved = f"moves a corner by {shift:.0f} pixels" if math.isfinite(shift) else "distorts it"
+        reason = f"D ({fitted.distortion_model!r}) in its CameraInfo {moved}"
     else:
         return ""
-    named = "is named as raw" if is_raw else "is not named as image_rect"
+    named = "has raw in its name" if is_raw else "has no rect in its name"
     return (
-        f"the image may not be rectified: {reason}, and its topic {topic} {named}. Of "
-        "a raw image, depth and points are wrong: subscribe to image_rect, or set the parameter "
+        f"the image may not be rectified: {reason}, and its topic {topic} {named}. "
+        "Depth and points of a raw image are wrong: subscribe to image_rect, or set the parameter "
         "rectified to false; if it is rectified, set it to true"
     )
 
@@ -420,13 +419,14 @@ def _doubt_baseline(fitted: CameraInfo) -> str:
     if math.hypot(x, y) > MAX_BASELINE:
         return (
             f"Tx = {fitted.p[3]:g} and Ty = {fitted.p[7]:g} in P put this camera at x = {x:.3g} m, "
-            f"y = {y:.3g} m of frame {frame!r}, and so are the points; Tx is -fx times the "
-            "baseline in metres, not in millimetres: mend the calibration"
+            f"y = {y:.3g} m of frame {frame!r}, and the points with it; Tx is -fx times the "
+            "baseline in metres, not in millimetres: fix the calibration"
         )
     if math.hypot(x, y) < MIN_BASELINE or not any(name in frame.lower() for name in SECOND):
         return ""
     return (
         f"Tx = {fitted.p[3]:g} and Ty = {fitted.p[7]:g} in P put this camera at x = {x:.3g} m, "
-        f"y = {y:.3g} m of frame {frame!r}, which is right if that is the pair's first camera, and "
-        "points follow; if it is this camera's own frame, let its driver set Tx and Ty to 0"
+        f"y = {y:.3g} m of frame {frame!r}, which is right if that is the frame of the pair's "
+        "first camera; if it is this camera's own frame, the points are off by that much: let its "
+        "driver set Tx and Ty to 0"
     )

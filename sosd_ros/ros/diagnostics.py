@@ -112,7 +112,7 @@ def statuses(health: Health, snapshot: Snapshot, thresholds: Thresholds) -> list
             _camera_findings(name, camera, snapshot.age, health, thresholds)
             if health.active
             else (),
-            _rates(camera) if health.active else f"not listened to: the node is {health.state}",
+            _rates(camera) if health.active else f"not subscribed: the node is {health.state}",
             _camera_values(camera),
         )
         for name, camera in snapshot.cameras.items()
@@ -141,15 +141,15 @@ def _node_findings(health: Health, snapshot: Snapshot, thresholds: Thresholds) -
     if health.busy > thresholds.worker_timeout:
         yield (
             ERROR,
-            f"the worker has been at one batch for {health.busy:.1f} s, longer than "
-            f"diagnostics.worker_timeout, {thresholds.worker_timeout:g} s: look at the device; "
+            f"the worker has been busy with one batch for {health.busy:.1f} s, longer than "
+            f"diagnostics.worker_timeout, {thresholds.worker_timeout:g} s: check the device; "
             "if this goes on, restart the node",
         )
     if snapshot.recent_retries:
         yield (
             WARN,
-            f"batches that the engine failed with at first, in the last {WINDOW:g} s: "
-            f"{snapshot.recent_retries}: look at the device's memory and at the last error",
+            f"batches retried in the last {WINDOW:g} s because the engine failed: "
+            f"{snapshot.recent_retries}; check the device's memory and the last error",
         )
     # Latencies of the past say nothing of a node that is not asked for anything now.
     is_answering = any(camera.output_rate for camera in snapshot.cameras.values())
@@ -164,9 +164,9 @@ def _inactivity(health: Health) -> Finding:
     reason = health.last_error.split("\n")[0] or "no image is answered"
     way_back = _WAY_BACK.get(health.state, "")
     if health.next_attempt is not None:
-        way_back = f"; mend this, the node tries again in {health.next_attempt:.0f} s"
+        way_back = f"; fix this, the node tries again in {health.next_attempt:.0f} s"
     elif way_back:
-        way_back = f"; mend this, then {way_back}" if health.last_error else f"; {way_back}"
+        way_back = f"; fix this, then {way_back}" if health.last_error else f"; {way_back}"
     return ERROR if health.last_error else WARN, f"{health.state}: {reason}{way_back}"
 
 
@@ -233,7 +233,7 @@ def _sources(name: str, health: Health) -> tuple[Source, Source]:
 
 def _silence(camera: CameraSnapshot, source: Source) -> str:
     seconds = f"{camera.since_image:.1f} s"
-    said = f"no image for {seconds}" if camera.received else f"no image has come in {seconds}"
+    said = f"no image for {seconds}" if camera.received else f"no image yet after {seconds}"
     return f"{said}: {_why_silent(source, camera.received)}"
 
 
@@ -248,7 +248,7 @@ def _missing_info(camera: CameraSnapshot, source: Source) -> str:
     refused = {cause: n for cause, n in camera.without_scale.items() if cause != "no_camera_info"}
     if refused:
         return f"every CameraInfo is refused, {_counts(refused)}: {missing}; the log says why"
-    return f"no CameraInfo has come: {missing}; {_why_silent(source, camera.infos)}"
+    return f"no CameraInfo yet: {missing}; {_why_silent(source, camera.infos)}"
 
 
 def _why_silent(source: Source, came: int) -> str:
@@ -256,22 +256,23 @@ def _why_silent(source: Source, came: int) -> str:
     matching = ", ".join(source.matching)
     if matching and came:
         return (
-            f"{matching} still publishes on {source.topic}, but sends nothing any more: look at "
-            "the camera, its cable and its driver's log, or whether it is paused"
+            f"{matching} still has a publisher on {source.topic}, but has stopped sending: check "
+            "the camera, its cable and its driver's log, and whether it is paused"
         )
     if matching:
         return (
-            f"there is a publisher of {matching} on {source.topic}, but nothing arrives from it: "
-            "it is paused, or shared memory does not reach across users or containers (run both "
-            "as one user, containers with --ipc=host), or the middleware's profiles differ"
+            f"{matching} has a publisher on {source.topic}, but nothing has arrived from it: it is "
+            "paused, or shared memory does not reach across users or containers (run both as one "
+            "user, containers with --ipc=host), or the middleware profiles differ"
         )
     if source.is_unfit:
         return (
-            f"what publishes on {source.topic} does not fit ours by its quality of service, as "
-            "the node's status says"
+            f"the publisher on {source.topic} has an incompatible quality of service (QoS): see "
+            "the node's status"
         )
     return (
-        f"nobody publishes on {source.topic}: look whether its driver runs, and at the topic's name"
+        f"nobody publishes on {source.topic}: check that the driver is running and that the "
+        "topic's name is right"
     )
 
 
@@ -299,8 +300,7 @@ def _drop_findings(camera: CameraSnapshot) -> Iterator[Finding]:
     if lost:
         yield (
             WARN,
-            f"{lost} images lost on their way {lately}: look at the middleware's profile and at "
-            "the network",
+            f"{lost} images lost by the middleware {lately}: check its profile and the network",
         )
     if dropped:
         # When every image that came fails, nothing comes out at all.

@@ -119,7 +119,7 @@ def check_header(header: Header) -> None:
         raise MessageError(
             "frame_id",
             f"frame_id {_short(header.frame_id)} is {len(header.frame_id)} characters long, "
-            f"expected at most {MAX_FRAME_ID}; mend the camera driver",
+            f"expected at most {MAX_FRAME_ID}; fix the camera driver",
         )
 
 
@@ -211,14 +211,14 @@ def _checked_layout(message: Image, max_pixels: int) -> _Layout:
         raise MessageError(
             "step",
             f"image step is {message.step} bytes, expected at least {row_bytes} for {width} pixels "
-            f"of {message.encoding}; mend step or encoding in the camera driver",
+            f"of {message.encoding}; fix step or encoding in the camera driver",
         )
     expected = message.step * layout.rows(height)
     if len(message.data) != expected:
         raise MessageError(
             "data",
             f"image data is {len(message.data)} bytes, expected {expected} for {height} lines of "
-            f"{message.encoding} with step {message.step}; mend the camera driver",
+            f"{message.encoding} with step {message.step}; fix the camera driver",
         )
     return layout
 
@@ -227,7 +227,7 @@ def _check_size(width: int, height: int, max_pixels: int) -> None:
     if not 0 < width * height <= max_pixels:
         raise MessageError(
             "size",
-            f"image size is {width}x{height}, expected 1 to {max_pixels} pixels; mend the camera "
+            f"image size is {width}x{height}, expected 1 to {max_pixels} pixels; fix the camera "
             "driver or lower its resolution",
         )
     if max(width, height) > MAX_ASPECT * min(width, height):
@@ -313,8 +313,8 @@ def _format(text: str) -> tuple[str, str | None]:
     if "compresseddepth" in (encoding, *rest.split()):
         raise MessageError(
             "encoding",
-            f"compressed image of format {_short(text)} is depth, expected a picture; remap image "
-            "to the camera's pictures",
+            f"compressed image of format {_short(text)} is a depth image, expected colour or grey; "
+            "remap image to the topic of the camera's colour images",
         )
     if encoding not in _COMPRESSED_LAYOUTS:
         if bayer := re.search(r"bayer\w*", text.lower()):
@@ -344,8 +344,9 @@ def _decoded_to_rgb(text: str, encoding: str, target: str | None, channels: int)
         return cv2.COLOR_GRAY2RGB
     raise MessageError(
         "encoding",
-        f"compressed image of format {_short(text)} has one channel, which is no picture by its "
-        f"encoding {_short(encoding)}; let the camera compress one of {', '.join(_LAYOUTS)}",
+        f"compressed image of format {_short(text)} has one channel, which cannot be converted to "
+        f"RGB from encoding {_short(encoding)}; let the camera compress one of "
+        f"{', '.join(_LAYOUTS)}",
     )
 
 

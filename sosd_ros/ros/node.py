@@ -153,7 +153,7 @@ class PerceptionNode(LifecycleNode):
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Give everything up, so that the node can be configured again."""
         self._last_error = self._failure or "a transition failed"
-        self.get_logger().error(f"{self._last_error}; unconfigured, configure again when mended")
+        self.get_logger().error(f"{self._last_error}; unconfigured: fix this, then configure again")
         self._release()
         self._failure = ""
         self._state = "unconfigured"
@@ -286,7 +286,7 @@ class PerceptionNode(LifecycleNode):
                 engine.close()
         except Exception as error:  # as with a CUDA context that is broken
             reason = f"{type(error).__name__}: {error}"
-            self.get_logger().fatal(f"cannot free the device, only a new process can: {reason}")
+            self.get_logger().fatal(f"cannot free the device, a new process is needed: {reason}")
             self._end(1)
 
     def _refuse(self, transition: str, error: Exception) -> None:
@@ -356,8 +356,8 @@ class PerceptionNode(LifecycleNode):
                 camera.name,
                 message,
                 "clock",
-                f"is {back / 1e9:g} s older than the one before it: a bag begins anew, a clock was "
-                "set back, or a second publisher sends on the topic",
+                f"is {back / 1e9:g} s older than the one before it: a bag started over, a clock "
+                "was set back, or the topic has a second publisher",
             )
         assert self._worker is not None
         if self._worker.submit(camera.name, Frame(message, arrived)) is not None:
@@ -456,7 +456,7 @@ class PerceptionNode(LifecycleNode):
 
     def _on_monitor_error(self, error: Exception) -> None:
         self.get_logger().error(
-            f"no diagnostics: {type(error).__name__}: {error}", throttle_duration_sec=WARN_EVERY
+            f"diagnostics failed: {type(error).__name__}: {error}", throttle_duration_sec=WARN_EVERY
         )
 
 

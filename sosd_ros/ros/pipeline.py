@@ -144,7 +144,7 @@ class Pipeline:
         """Convert a frame, if anyone waits for its answers."""
         started, message, settings = time.monotonic(), frame.message, self._settings
         if camera.age.is_exceeded(nanoseconds(message.header.stamp), settings.max_age):
-            reason = f"dropped: it is more than max_age, {settings.max_age:g} s, old"
+            reason = f"dropped: it is older than max_age, {settings.max_age:g} s"
             self._drop(camera, message, "too_old", reason)
             return None
         outputs = camera.due(settings.publish_rate, self._time)
@@ -185,7 +185,7 @@ class Pipeline:
         info, settings = camera.infos.at(message.header.stamp), self._settings
         try:
             if info is None:
-                reason = "no CameraInfo has come; check that the camera publishes it"
+                reason = "no CameraInfo has arrived yet; check that the camera publishes it"
                 raise MessageError("no_camera_info", reason)
             reading = settings.calibration_of, settings.rectified
             fitted, intrinsics = camera_info.for_image(info, message.header, size, *reading)

@@ -347,7 +347,7 @@ class CameraTopics:
         advice = "change it"
         if policy in OVERRIDABLE:
             parameter = f"qos_overrides.{topic}.{kind}.{policy.name.lower()}"
-            advice += f", or ours by the parameter {parameter}"
+            advice += f", or change ours with the parameter {parameter}"
 
         def misfit() -> str:
             _, unfit = self._peers(kind, topic, qos)
@@ -355,8 +355,8 @@ class CameraTopics:
                 return ""
             other = "subscription" if kind == "publisher" else "publisher"
             return (
-                f"{other} of {', '.join(unfit)} on {topic} does not fit ours by "
-                f"its {policy.name}: nothing passes between them; {advice}"
+                f"{other} of {', '.join(unfit)} on {topic} has QoS incompatible with ours "
+                f"({policy.name}): no message passes between them; {advice}"
             )
 
         def report() -> None:
@@ -389,7 +389,7 @@ def _created(topic: str, create: Callable[..., Any], **events: Callable[[Any], N
             return create()
     except RuntimeError as error:
         raise RuntimeError(
-            f"{topic} is refused ({error}); under SROS 2, look whether the policy allows it"
+            f"cannot create {topic} ({error}); under SROS 2, check that the policy allows it"
         ) from error
 
 
