@@ -1,19 +1,19 @@
-"""What a CameraInfo says of an image: the camera that it stands for, and what is doubtful of it.
+"""What a CameraInfo tells about an image: the camera that it describes, and what is doubtful.
 
-By the definition of sensor_msgs/CameraInfo, as image_geometry reads it:
+As sensor_msgs/CameraInfo is defined, and image_geometry reads it:
 
-* K projects into the raw image, P into the rectified one; of a P of zeros, K takes the place.
-* Both are of the full resolution, ``width`` x ``height``. The region of interest is cut out of it
-  first, and binned then; a binning of 0 means 1, a region of zeros all. Binning divides the
-  principal point, so that our points lie where other ROS nodes project this depth.
+* K projects into the raw image, P into the rectified one; if P is all zeros, K replaces it.
+* Both are for the full resolution, ``width`` x ``height``. The region of interest is cut out of it
+  first, and then binned; a binning of 0 means 1, a region of zeros the whole image. Binning divides
+  the principal point, so that our points lie where other ROS nodes project this depth.
   ``roi.do_rectify`` changes nothing, neither here nor in what image_proc's rectify publishes.
-* P takes points of the frame that the CameraInfo names: [u v w]' = P [X Y Z 1]'. For the second
-  camera of a stereo pair that is the first one's, as Tx = -fx * baseline says. So the optical
-  centre lies at (-Tx / fx, -Ty / fy, 0), and every pixel's point counts from there; image_geometry
-  and depth_image_proc's register do the same, its point clouds leave Tx out. What we publish keeps
-  to one rule: the points, projected with the P beside them, are their pixels. Where image and
-  CameraInfo name different frames, points are in the image's, which is the camera's own: there Tx
-  and Ty are 0.
+* P projects points in the frame that the CameraInfo names: [u v w]' = P [X Y Z 1]'. For the second
+  camera of a stereo pair that is the first camera's frame, as Tx = -fx * baseline tells. So the
+  optical centre lies at (-Tx / fx, -Ty / fy, 0), and every pixel's point starts from there;
+  image_geometry and depth_image_proc's register do the same, its point clouds ignore Tx. What we
+  publish follows one rule: points, projected with the P published beside them, fall on their
+  pixels. If image and CameraInfo name different frames, points are in the image's, which is the
+  camera's own: there Tx and Ty are 0.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ from std_msgs.msg import Header
 from ..camera import Intrinsics
 from .messages import MAX_FRAME_ID, MessageError, check_header
 
-CALIBRATED = ("sensor", "image")  # what K and P may be of, see ``for_image``
+CALIBRATED = ("sensor", "image")  # what K and P may describe, see ``for_image``
 RECTIFIED = ("assumed", "true", "false")  # see ``for_image`` and ``doubts``
 
 MAX_COEFFICIENTS = 64  # of a distortion model; the largest of OpenCV has 14
 MAX_NUMBER = 1e6  # of intrinsics, in pixels
-MAX_SKEW = 0.01  # of fx; what is less moves no point by more than a hundredth of its height
+MAX_SKEW = 0.01  # of fx; less moves no point by more than a hundredth of its height
 
-# A calibrated principal point lies within some percent of the middle, and within a quarter of the
-# size if up to a third of the image was cut off at one side, as the sky often is. Farther off it
-# is doubtful, and if both coordinates are off to one side, already from a seventh on: so look the
-# numbers of another resolution, whatever its aspect ratio, and no cut but one that keeps a corner.
+# A calibrated principal point lies within a few percent of the middle, and within a quarter of the
+# size if up to a third of the image was cropped at one side, as the sky often is. Farther off it is
+# doubtful, and if both coordinates are off to the same side, from a seventh on: that is how numbers
+# of another resolution look, whatever its aspect ratio, and only a crop to a corner looks the same.
 FAR = 0.5  # of half the size
 SCALED = (0.85, 1.18)
 # The flat image of a lens ends long before 160 degrees, where a pixel at the edge would cover a
@@ -77,24 +77,23 @@ def for_image(
     calibration_of: str = "sensor",
     rectified: str = "assumed",
 ) -> tuple[CameraInfo, Intrinsics]:
-    """The CameraInfo to publish beside an image's depth, and the camera that it stands for.
+    """The CameraInfo to publish beside an image's depth, and the camera that it describes.
 
-    The first differs from ``info`` in its header and where ``info`` does not say by the definition
-    what it means: of a P of zeros, P is made of K; of ``calibration_of: image``, the size is the
-    image's, without binning and region. Arrays that are not changed are shared with ``info``.
+    The first differs from ``info`` in its header, and where ``info`` does not follow the
+    definition: K replaces a P of zeros; with ``calibration_of: image``, the size is the
+    image's, without binning and region. Unchanged arrays are shared with ``info``.
 
     Args:
         header: of the image.
         size: the image's width and height.
-        calibration_of: ``sensor``: K and P are of the full resolution, as they are defined;
-            ``image``: they are of the image as it comes, and binning and region only tell of how
-            it was made.
-        rectified: ``false``: the image is as the lens made it.
+        calibration_of: ``sensor``: K and P are for the full resolution, as defined; ``image``:
+            they are for the image as published, and binning and region only tell how it was made.
+        rectified: ``false``: the image is raw, with the distortion of the lens.
 
     Raises:
         MessageError: if the camera is uncalibrated (cause ``uncalibrated``), its numbers are
-            unusable (``intrinsics``), they are of another image (``camera_info_size``), or the
-            image would have to be rectified first (``not_rectified``).
+            unusable (``intrinsics``), they are for another image size (``camera_info_size``), or
+            the image would have to be rectified first (``not_rectified``).
     """
     fitted = copy.copy(info)
     fitted.header = header
@@ -162,10 +161,10 @@ def doubts(
     rectified: str,
     topic: str,
 ) -> dict[str, str]:
-    """What makes a CameraInfo, from which metres can be had, likely to be the wrong one.
+    """Why a usable CameraInfo is likely to be wrong.
 
     Args:
-        info: as it came.
+        info: as received.
         fitted: what ``for_image`` made of it, with the same arguments.
         topic: of the images.
 
@@ -187,7 +186,7 @@ def doubts(
 
 
 def _projection(info: CameraInfo) -> np.ndarray:
-    """P, or of a P of zeros what it would be of K, (3, 4) float64 of our own, once it is usable."""
+    """P, or K in the form of P if P is all zeros: a new (3, 4) float64 array, checked."""
     k = np.array(info.k, np.float64).reshape(3, 3)
     p = np.array(info.p, np.float64).reshape(3, 4)
     if k[0, 0] == 0:
@@ -207,7 +206,7 @@ def _projection(info: CameraInfo) -> np.ndarray:
 
 
 def _check_projection(name: str, p: np.ndarray) -> None:
-    """Refuse what is no camera, such as NaN, or numbers beyond all lenses: rays would overflow."""
+    """Refuse numbers that no camera has, such as NaN or huge ones: rays would overflow."""
     (fx, skew, cx, tx), (shear, fy, cy, ty), last = p.tolist()
     numbers = {"fx": fx, "fy": fy, "cx": cx, "cy": cy, "Tx": tx, "Ty": ty}
     for number, value in numbers.items():
@@ -260,7 +259,7 @@ def _is_reduced(info: CameraInfo) -> bool:
 
 
 def _misfit(info: CameraInfo, size: tuple[int, int], calibration_of: str) -> MessageError:
-    """Why ``info`` is not of an image of this size, and what would be."""
+    """Why ``info`` does not fit an image of this size, and what would."""
     full = info.width, info.height
     expected = full if calibration_of == "image" else _defined_size(info)
     said, advice = "", "publish the CameraInfo of the resized image"
@@ -298,7 +297,7 @@ def _doubt_principal_point(
     info: CameraInfo, fitted: CameraInfo, size: tuple[int, int], calibration_of: str
 ) -> str:
     if calibration_of == "image" and _has_part(info):
-        return ""  # of a part of an image, the middle may be anywhere
+        return ""  # the middle of the sensor may be anywhere in a part of its image
     point, full = (fitted.p[2], fitted.p[6]), (fitted.width, fitted.height)
     if _is_near_middle(point, full):
         return ""
@@ -320,7 +319,7 @@ def _doubt_principal_point(
 def _other_reading(
     info: CameraInfo, size: tuple[int, int], calibration_of: str
 ) -> tuple[str, tuple[int, int] | None]:
-    """The other value of ``calibration_of``, and what K and P would be of then; ``None`` if not."""
+    """The other value of ``calibration_of``, and the size that K and P would be for then."""
     if calibration_of == "sensor":
         return "image", size if _is_reduced(info) else None
     is_of_sensor = _is_reduced(info) and size == _defined_size(info)
@@ -339,7 +338,7 @@ def _is_near_middle(point: tuple[float, float], size: tuple[int, int]) -> bool:
 
 
 def _size_with_middle(point: tuple[float, float], size: tuple[int, int]) -> tuple[int, int] | None:
-    """A simple fraction or multiple of ``size`` that has the point about its middle, if any."""
+    """A simple fraction or multiple of ``size`` with the point near its middle, if any."""
     factors = [Fraction(ratio).limit_denominator(8) for ratio in _ratios(point, size)]
     if min(factors) <= 0 or max(factors) > 8:
         return None
@@ -369,7 +368,7 @@ def _doubt_distortion(info: CameraInfo) -> str:
 
 
 def _is_moved(info: CameraInfo) -> bool:
-    """Whether P and R make another image of a raw one, its distortion apart."""
+    """Whether P and R change a raw image, apart from its distortion."""
     k, r = np.reshape(info.k, (3, 3)), np.reshape(info.r, (3, 3))
     p = np.reshape(info.p, (3, 4))[:, :3]
     is_zoomed = p.any() and np.abs(p - k).max() > DIFFERENT * k[0, 0]
@@ -378,13 +377,13 @@ def _is_moved(info: CameraInfo) -> bool:
 
 
 def _corner_shift(info: CameraInfo) -> float:
-    """By how many pixels the lens moves the farthest corner; inf if its model is another."""
+    """By how many pixels the lens moves the farthest corner; inf for other distortion models."""
     if info.distortion_model not in RADIAL:
         return math.inf if any(info.d) else 0.0
     fx, _, cx, _, _, cy, *_ = info.k.tolist()
     reach = math.hypot(max(cx, info.width - cx), max(cy, info.height - cy))
     k1, k2, _, _, k3, k4, k5, k6 = np.array([*info.d, *[0.0] * 8][:8])
-    with np.errstate(all="ignore"):  # senseless numbers give what they will
+    with np.errstate(all="ignore"):  # absurd numbers may give inf or NaN
         r2 = (reach / fx) ** 2
         factor = (1 + r2 * (k1 + r2 * (k2 + r2 * k3))) / (1 + r2 * (k4 + r2 * (k5 + r2 * k6)))
         return float(abs(factor - 1) * reach)

@@ -14,10 +14,10 @@ from .statistics import WINDOW, CameraSnapshot, Snapshot
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 Finding = tuple[bytes, str]
 
-ENOUGH_ANSWERS = 20  # to say how late one in 20 is
-# What the latest-frame slot, the absence of listeners and an orderly stop drop is no fault.
+ENOUGH_ANSWERS = 20  # to tell how late one in 20 is
+# Drops by the latest-frame slot, for lack of subscribers or at an orderly stop are no fault.
 _NORMAL = {"superseded", "unwanted", "stopped"}
-# How a node that is not active is made to answer again.
+# How to make a node that is not active answer again.
 _WAY_BACK = {
     "unconfigured": "configure and activate it",
     "inactive": "activate it",
@@ -28,7 +28,7 @@ _MIB = 2**20
 
 @dataclass(frozen=True)
 class Thresholds:
-    """What is a warning and what an error: seconds, and rates in Hz of which 0 is off."""
+    """Limits for warnings and errors: seconds, and rates in Hz (0: off)."""
 
     input_timeout: float = 1.0
     worker_timeout: float = 1.0
@@ -39,12 +39,12 @@ class Thresholds:
 
 
 class Source(NamedTuple):
-    """Who publishes what a camera is listened to for.
+    """The publishers of one of a camera's topics.
 
     Attributes:
         topic: its name.
-        matching: the nodes with a publisher that the middleware has joined with ours.
-        is_unfit: whether there is one whose quality of service does not fit; the node's status
+        matching: the nodes with a publisher that the middleware has matched with ours.
+        is_unfit: whether there is one with an incompatible quality of service; the node's status
             names it.
     """
 
@@ -63,16 +63,16 @@ class Health:
     Attributes:
         name: of the node, with its namespace, without a leading slash.
         state: of the life cycle.
-        device: that the network runs on; empty if there is none.
+        device: the one that the network runs on; empty if there is none.
         weights: name of the file.
-        memory: used and total bytes of the device; ``None`` if it has none of its own.
-        last_error: why the node is not active, or the engine's last trouble; may be empty.
-        busy: seconds that the worker has been at its batch; 0 when idle.
-        incompatible: what does not fit about the peers' quality of service, in sentences.
+        memory: used and total bytes of the device; ``None`` if it has no memory of its own.
+        last_error: why the node is not active, or the engine's last error; may be empty.
+        busy: seconds that the worker has spent on its batch; 0 when idle.
+        incompatible: sentences about peers with an incompatible quality of service.
         needs_info: whether the network answers depth, and so needs a CameraInfo.
-        latched: cameras whose CameraInfo is kept by its publisher, and need not come again.
+        latched: cameras whose CameraInfo is latched, and need not come again.
         next_attempt: seconds until the node tries to become active again; ``None`` if it does not.
-        sources: of each camera's images and CameraInfos; asked only when something is missing.
+        sources: of each camera's images and CameraInfos; called only when something is missing.
     """
 
     name: str
@@ -123,7 +123,7 @@ def statuses(health: Health, snapshot: Snapshot, thresholds: Thresholds) -> list
 def _status(
     name: str, hardware: str, findings: Iterable[Finding], well: str, values: Mapping[str, str]
 ) -> DiagnosticStatus:
-    """The worst finding gives the level; all are said, the worst first."""
+    """The worst finding gives the level; the message has all, the worst first."""
     findings = sorted(findings, key=lambda finding: finding[0], reverse=True)
     return DiagnosticStatus(
         level=findings[0][0] if findings else OK,
@@ -151,7 +151,7 @@ def _node_findings(health: Health, snapshot: Snapshot, thresholds: Thresholds) -
             f"batches retried in the last {WINDOW:g} s because the engine failed: "
             f"{snapshot.recent_retries}; check the device's memory and the last error",
         )
-    # Latencies of the past say nothing of a node that is not asked for anything now.
+    # Past latencies tell nothing about a node that answers nothing now.
     is_answering = any(camera.output_rate for camera in snapshot.cameras.values())
     if is_answering and snapshot.answers >= ENOUGH_ANSWERS:
         yield from _latency_findings(snapshot, thresholds)
@@ -160,7 +160,7 @@ def _node_findings(health: Health, snapshot: Snapshot, thresholds: Thresholds) -
 
 
 def _inactivity(health: Health) -> Finding:
-    # What torch has to say goes on for lines; the value "last error" has all of them.
+    # torch's errors run over many lines; the value "last error" has all of them.
     reason = health.last_error.split("\n")[0] or "no image is answered"
     way_back = _WAY_BACK.get(health.state, "")
     if health.next_attempt is not None:
@@ -219,14 +219,14 @@ def _camera_findings(
             yield WARN, _missing_info(camera, infos)
         for doubt in camera.doubts:
             yield WARN, doubt
-        # An image that nobody wanted had its turn: the node keeps up with what it is asked for.
+        # An image that nobody wanted had its turn, so the node keeps up with what it is asked for.
         if age >= WINDOW and not camera.recently_dropped.get("unwanted"):
             yield from _rate_findings(camera, thresholds)
     yield from _drop_findings(camera)
 
 
 def _sources(name: str, health: Health) -> tuple[Source, Source]:
-    """Of a camera's images and CameraInfos, as they are now; to ask takes its time."""
+    """Of a camera's images and CameraInfos, as they are now; asking is slow."""
     ask = health.sources.get(name, lambda: None)
     return ask() or (_UNKNOWN, _UNKNOWN)
 
@@ -244,7 +244,7 @@ def _missing_info(camera: CameraSnapshot, source: Source) -> str:
             f"{_why_silent(source, camera.infos)}"
         )
     missing = "labels are published, depth and points are not"
-    # Before there is one, nothing else can be without scale.
+    # Before the first one is kept, every other cause is that of a refused CameraInfo.
     refused = {cause: n for cause, n in camera.without_scale.items() if cause != "no_camera_info"}
     if refused:
         return f"every CameraInfo is refused, {_counts(refused)}: {missing}; the log says why"
@@ -252,7 +252,7 @@ def _missing_info(camera: CameraSnapshot, source: Source) -> str:
 
 
 def _why_silent(source: Source, came: int) -> str:
-    """What there is to look at when nothing comes from a source, from which so many came before."""
+    """What to check when nothing comes from a source; ``came``: how many came before."""
     matching = ", ".join(source.matching)
     if matching and came:
         return (
@@ -290,10 +290,10 @@ def _rate_findings(camera: CameraSnapshot, thresholds: Thresholds) -> Iterator[F
 
 
 def _drop_findings(camera: CameraSnapshot) -> Iterator[Finding]:
-    """What was lost, refused or went wrong lately."""
+    """What was recently lost, refused or failed."""
     dropped = {c: n for c, n in camera.recently_dropped.items() if c not in _NORMAL}
     lost = dropped.pop("transport", 0)
-    # Both of these are said of the CameraInfo, which is where the fault is.
+    # These are reported with the CameraInfo, which is where the fault is.
     dropped.pop("without_scale", None)
     useless = {c: n for c, n in camera.recently_without_scale.items() if c != "no_camera_info"}
     lately = f"in the last {WINDOW:g} s"
@@ -337,10 +337,10 @@ def _camera_values(camera: CameraSnapshot) -> dict[str, str]:
 
 
 class Monitor:
-    """Calls ``report`` every ``period`` seconds, in a thread of its own, until it is stopped.
+    """Calls ``report`` every ``period`` seconds, in its own thread, until it is stopped.
 
     Args:
-        on_error: called with an exception of ``report``, which does not end it.
+        on_error: called with an exception of ``report``; the monitor goes on.
     """
 
     def __init__(
@@ -357,7 +357,7 @@ class Monitor:
         self._thread.start()
 
     def stop(self) -> None:
-        """Let the report at hand end, and make no other."""
+        """Let the current report finish, and make no other."""
         self._stopping.set()
         self._thread.join()
 

@@ -1,4 +1,4 @@
-"""Every parameter of the node, once: name, default, range, description and when it is read."""
+"""All parameters of the node: name, default, range, description and when each is read."""
 
 from __future__ import annotations
 
@@ -63,18 +63,18 @@ class Parameter:
             description=f"{self.description} May be changed {self.change.value}.",
             additional_constraints=self.constraints,
             read_only=self.change is Change.NEVER,
-            # rclpy would end the node over a wrong type or range in a params file, and refuses 20
-            # for 20.0 and says no range; ``checked`` knows better.
+            # rclpy would end the node over a wrong type or range in a params file; it also refuses
+            # 20 for 20.0, and its errors name no range. ``checked`` does better.
             dynamic_typing=True,
         )
 
     def checked(self, value: Any) -> Any:
-        """``value`` in the parameter's type, if it is allowed; else a ValueError that says why."""
+        """``value`` in the parameter's type; raises a ValueError that says why if not allowed."""
         if isinstance(self.default, tuple):
             return _camera_names(self.name, value)
         kind: type[Any] = type(self.default)
         if isinstance(value, bool) and str(value).lower() in self.choices:
-            value = str(value).lower()  # as YAML reads true and false without quotes
+            value = str(value).lower()  # YAML reads true and false without quotes as bool
         if kind is float and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)
         if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
@@ -102,7 +102,7 @@ _HOUR = 3600.0
 
 
 def _topics_by_rate() -> dict[str, list[str]]:
-    """The outputs that share a rate."""
+    """The outputs' topics by the rate that they share."""
     topics: dict[str, list[str]] = {}
     for output in OUTPUTS.values():
         topics.setdefault(output.rate, []).append(output.topic)
@@ -384,7 +384,7 @@ def declare(node: Node) -> None:
 
 
 def read(node: Node, changes: Mapping[str, Any] | None = None) -> Settings:
-    """The parameters' values, with ``changes`` that are not set yet.
+    """The parameters' values, with ``changes`` that are about to be set.
 
     Raises:
         ValueError: naming the parameter, its value and what was expected.
@@ -405,7 +405,7 @@ def read(node: Node, changes: Mapping[str, Any] | None = None) -> Settings:
 
 
 def check_answers(settings: Settings, answers: Set[str]) -> None:
-    """Refuse settings that ask for what the engine's ``answers`` lack.
+    """Refuse settings that need more than the engine's ``answers``.
 
     Raises:
         ValueError: naming the parameter and its value.
