@@ -1,7 +1,7 @@
 """The one-file weights format: write, verify, read.
 
 A weights file is a ``.safetensors`` file. Its metadata holds the manifest (everything that a
-robot has to know about the network) as JSON, and a SHA-256 over the manifest and the tensors.
+robot must know about the network) as JSON, and a SHA-256 over the manifest and the tensors.
 Nothing in it is executed.
 """
 
@@ -24,7 +24,7 @@ from .labels import LabelSet
 from .network import Padding, SOSDNet, check_form
 
 FORMAT_VERSION = 2
-# What was added since has a default, which is what older files mean.
+# Fields added since have defaults, which hold for older files.
 _READ_VERSIONS = (1, 2)
 _EXPORT_HINT = "export one with `python -m training.export CHECKPOINT --out FILE.safetensors`"
 
@@ -40,7 +40,7 @@ class DepthKind:
     Attributes:
         kind: ``metres`` along z, or ``disparity`` in pixels, where z = focal_length * baseline /
             disparity.
-        focal_length: of the stereo camera that gave the disparity, in its pixels.
+        focal_length: of the stereo camera that measured the disparity, in its pixels.
         baseline: of that camera, in metres.
     """
 
@@ -58,7 +58,7 @@ class DepthKind:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What travels with the tensors.
+    """What a robot must know about the network, beside the tensors.
 
     Attributes:
         variant: of the network, one of ``sosd_ros.network.VARIANTS``.
@@ -66,18 +66,18 @@ class Manifest:
         rates: dilations of the context module.
         taps, padding, depth_form, spread: of the network, see ``sosd_ros.network.SOSDNet``; since
             version 2.
-        labels: the classes that the semantic answer speaks of.
+        labels: the classes of the semantic answer.
         depth: what the depth answer means.
         focal_length: sqrt(fx fy) of the training camera, in pixels at ``input_size``.
         input_size: (height, width) that the network was trained at.
-        mean, std: of red, green and blue in 0..1, by which inputs are normalised.
-        temperature: by which the class scores have been divided, so that the confidence is right
-            as often as it says; it is in the tensors already. Since version 2.
-        spread_factor: by which the spread has been multiplied, likewise.
-        metrics: results, with the data that they were measured on; ``first``, those of its first
-            images alone.
+        mean, std: of red, green and blue in 0..1, to normalise inputs with.
+        temperature: divisor of the class scores, which calibrates the confidence; the tensors
+            already include it. Since version 2.
+        spread_factor: factor of the spread, likewise.
+        metrics: results, with the data that they were measured on; ``first``: results on its first
+            images only.
         training: the resolved training configuration.
-        licence: what may be done with the file.
+        licence: the terms of use of the file.
     """
 
     variant: str
@@ -124,7 +124,7 @@ class Manifest:
                 values[name] = tuple(values[name])
         if unknown := values.keys() - {known.name for known in dataclasses.fields(cls)}:
             names = ", ".join(sorted(unknown))
-            raise ValueError(f"it says {names}, which this sosd_ros does not know; update it")
+            raise ValueError(f"it has {names}, which this sosd_ros does not know; update sosd_ros")
         return cls(**values)
 
 
@@ -132,7 +132,7 @@ class Manifest:
 class Weights:
     """A verified weights file: its manifest, its tensors by name, and the SHA-256 over both.
 
-    Two are equal if they are the same object.
+    Compares by identity.
     """
 
     manifest: Manifest
@@ -141,9 +141,9 @@ class Weights:
 
 
 def write(path: Path, manifest: Manifest, state: Mapping[str, torch.Tensor]) -> str:
-    """Write a weights file, whole or not at all.
+    """Write a weights file atomically.
 
-    Convolution weights become half precision, which loses nothing that the answers show. The
+    Convolution weights become half precision, without a visible change in the answers. The
     vectors (biases, batch norm) stay as they are: variances may be too small for half precision.
 
     Returns:
@@ -164,8 +164,8 @@ def read(path: Path) -> Weights:
     """Read and verify a weights file.
 
     Raises:
-        WeightsError: if there is no such file, or it is not a weights file of a version that
-            this code reads, or a single bit of manifest or tensors is not as it was written.
+        WeightsError: if the file does not exist, is not a weights file of a supported version, or
+            a single bit of its manifest or tensors has changed.
     """
     _refuse_what_is_no_safetensors_file(path)
     try:
@@ -194,10 +194,10 @@ def read(path: Path) -> Weights:
 
 
 def create_network(manifest: Manifest) -> SOSDNet:
-    """A network as a manifest describes it, with parameters of no meaning.
+    """The network that a manifest describes, with untrained parameters.
 
     Raises:
-        ValueError: if there can be none.
+        ValueError: if the manifest describes no valid network.
     """
     return SOSDNet(
         manifest.variant,
@@ -215,7 +215,7 @@ def build_network(weights: Weights) -> SOSDNet:
     """The network of a weights file, in float32 on the CPU and in evaluation mode.
 
     Raises:
-        WeightsError: if the tensors are not those of the network that the manifest names.
+        WeightsError: if the tensors do not fit the network that the manifest names.
     """
     manifest = weights.manifest
     try:

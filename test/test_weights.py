@@ -144,7 +144,7 @@ def test_a_field_that_is_not_known_is_refused(tmp_path, version):
     metadata = {"sosd_ros": version, "manifest": text, "sha256": weights._sha256(text, tensors)}
     save_file(tensors, tmp_path / "w.safetensors", metadata=metadata)
     with pytest.raises(
-        weights.WeightsError, match=r"it says depth_bins, which .* update it\); export"
+        weights.WeightsError, match=r"it has depth_bins, which .* update sosd_ros\); export"
     ):
         weights.read(tmp_path / "w.safetensors")
 

@@ -1,1 +1,1 @@
-"""The node and what it stands on: here, and in the tools, ROS is imported, and nowhere else."""
+"""The node and its parts: only this package and the tools import ROS."""

@@ -21,14 +21,14 @@ def pause(failures: int) -> float:
 class Autostart:
     """Brings a node up, and tries again later when that fails: a device may be late at boot.
 
-    Whoever else has the node make a transition meanwhile has it from then on.
+    Once anyone else triggers a transition, there are no further attempts.
 
     Args:
-        node: has the timer, and logs.
-        bring_up: configures and activates the node, as far as that is left to do; whether it is
-            active now.
-        attempts: so many that fail are enough; 0: it tries for ever.
-        give_up: called when they have failed.
+        node: provides the timer and the log.
+        bring_up: takes the remaining steps to configure and activate the node; returns whether it
+            is active now.
+        attempts: how many may fail before it gives up; 0: it tries for ever.
+        give_up: called after the last of them has failed.
     """
 
     def __init__(
@@ -49,12 +49,12 @@ class Autostart:
         self._next = 0.0  # by time.monotonic
 
     def attempt(self) -> None:
-        """Try once, and see to the next attempt if that fails."""
+        """Try once, and schedule the next attempt if that fails."""
         self._cancel()
         self._is_trying, is_up, logger = True, False, self._node.get_logger()
         try:
             is_up = self._bring_up()
-        except Exception as error:  # of rclpy, as what we call ourselves is caught
+        except Exception as error:  # from rclpy; our own callbacks catch theirs
             logger.error(f"{type(error).__name__}: {error}")
         finally:
             self._is_trying = False
@@ -62,22 +62,22 @@ class Autostart:
             return
         self._failures += 1
         if self._failures == self._attempts:
-            logger.fatal(f"gives up after {self._failures} attempts, as autostart_attempts says")
+            logger.fatal(f"giving up after {self._failures} attempts (autostart_attempts)")
             self._give_up()
             return
         seconds = pause(self._failures)
-        logger.warning(f"attempt {self._failures} has failed, the next one is in {seconds:g} s")
+        logger.warning(f"attempt {self._failures} failed, the next one is in {seconds:g} s")
         self._next = time.monotonic() + seconds
         self._timer = self._node.create_timer(seconds, self.attempt, clock=self._clock)
 
     def step_aside(self) -> None:
-        """A transition begins: unless it is one of ours, there will be no more of ours."""
+        """A transition begins: if it is not ours, cancel further attempts."""
         if not self._is_trying:
             self._cancel()
 
     @property
     def next_attempt(self) -> float | None:
-        """In how many seconds it tries again; ``None`` if it does not. For any thread."""
+        """Seconds until the next attempt; ``None`` if there is none. For any thread."""
         return None if self._timer is None else max(0.0, self._next - time.monotonic())
 
     def _cancel(self) -> None:

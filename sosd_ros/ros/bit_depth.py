@@ -1,18 +1,18 @@
-"""Whether a camera's 16-bit images use the bits that they are said to have."""
+"""Whether a camera's 16-bit images use ``significant_bits`` bits."""
 
 from __future__ import annotations
 
-MINUTE = 60.0  # seconds of images that are looked at before they are called dark
-LONGEST_GAP = 10.0  # seconds that count of those between two images, lest a pause be a minute
+MINUTE = 60.0  # seconds of images to look at before calling them dark
+LONGEST_GAP = 10.0  # seconds; a longer pause between two images counts as this
 BIT_DEPTHS = (8, 10, 12, 14, 16)  # of cameras
 
 
 class BitDepth:
-    """What the greatest values of a camera's images say of ``significant_bits``.
+    """Checks ``significant_bits`` against the greatest values in a camera's images.
 
-    A camera of 12 bits fills the lower 12 of ``mono16``: taken as 16, its images are almost black.
-    An image that is too bright is known at once, and too dark ones when a minute of them has been
-    seen, by the time of their arrival: a camera's stamps may stand still.
+    A camera with 12 bits fills the lower 12 of ``mono16``: read as 16 bits, its images are almost
+    black. One image that is too bright is enough; images that are too dark are reported after a
+    minute of them, by their time of arrival, since a camera's stamps may stand still.
     """
 
     def __init__(self) -> None:
@@ -25,12 +25,12 @@ class BitDepth:
         self._last: float | None = None  # arrival
 
     def see(self, peak: int, arrived: float, significant_bits: int) -> str:
-        """Take an image into account; what is doubtful now, in a sentence, or nothing.
+        """Take an image into account; returns a sentence about what is doubtful now, or nothing.
 
         Args:
             peak: its greatest value.
-            arrived: when it did, in seconds of a clock that is never set.
-            significant_bits: by which it was converted; another value begins anew.
+            arrived: its arrival, in seconds of a monotonic clock.
+            significant_bits: those it was converted with; a new value starts over.
         """
         if significant_bits != self._bits:
             self._begin(significant_bits)
@@ -49,18 +49,18 @@ class BitDepth:
         bits, fitting = self._bits, self._fitting
         if fitting > bits:
             return (
-                f"16-bit images have values of {fitting} bits, and what is beyond "
-                f"significant_bits, {bits}, is white: set significant_bits to {fitting}"
+                f"16-bit images use {fitting} bits, but significant_bits is {bits}, so bright "
+                f"pixels are clipped to white: set significant_bits to {fitting}"
             )
         if fitting < bits:
             return (
                 f"16-bit images are dark: for a minute, none has used more than {fitting} of "
                 f"{bits} bits: if the camera has no more, set significant_bits to {fitting}; "
-                "otherwise let it expose longer"
+                "otherwise increase the exposure"
             )
         return ""
 
     def _fit(self) -> int:
-        """The least depth of a camera that holds what was seen; black images say nothing."""
+        """The smallest bit depth that holds the peak; black images tell nothing."""
         depths = sorted({*BIT_DEPTHS, self._bits}) if self._peak else [self._bits]
         return next(depth for depth in depths if not self._peak >> depth)

@@ -1,4 +1,4 @@
-"""The bond with Nav2's lifecycle manager, which ends all that it manages when one bond breaks."""
+"""The bond with Nav2's lifecycle manager, which takes all its nodes down when one bond breaks."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from rclpy.node import Node
 
 try:
     from bondpy.bondpy import Bond
-except ImportError:  # optional: a manager can be told to do without
+except ImportError:  # optional: a manager can do without
     Bond = None
 
-# Seconds, 31 years: as Nav2's own nodes, this one outlasts a manager that falls silent. The
-# parameter by which they say so would be declared by bondpy a second time, which rclpy refuses.
+# Seconds, 31 years: like Nav2's own nodes, this one outlasts a manager that falls silent. Their
+# parameter for it would be declared a second time by bondpy, which rclpy refuses.
 NEVER = 1e9
 MISSING = (
-    "the package bondpy is not installed, so that there is no bond: Nav2's lifecycle manager needs "
-    "bond_timeout: 0.0"
+    "the package bondpy is not installed, so there is no bond: install it, or set bond_timeout: "
+    "0.0 for Nav2's lifecycle manager"
 )
 
 
 class ManagerBond:
     """Tells a lifecycle manager that ``node`` lives, on the topic ``bond`` under the node's name.
 
-    Heartbeats come from a thread of their own, whatever the executor and the network are at.
+    Heartbeats have their own thread, so a busy executor or network does not delay them.
     """
 
     def __init__(self, node: Node) -> None:
@@ -32,7 +32,7 @@ class ManagerBond:
         self._is_missed = Bond is None
 
     def form(self, period: float) -> None:
-        """Begin with heartbeats every ``period`` seconds; 0 or less: none."""
+        """Start heartbeats every ``period`` seconds; 0 or less: none."""
         if period <= 0:
             return
         if Bond is None:

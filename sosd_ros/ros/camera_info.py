@@ -1,19 +1,19 @@
-"""What a CameraInfo says of an image: the camera that it stands for, and what is doubtful of it.
+"""What a CameraInfo tells about an image: the camera that it describes, and what is doubtful.
 
-By the definition of sensor_msgs/CameraInfo, as image_geometry reads it:
+As sensor_msgs/CameraInfo is defined, and image_geometry reads it:
 
-* K projects into the raw image, P into the rectified one; of a P of zeros, K takes the place.
-* Both are of the full resolution, ``width`` x ``height``. The region of interest is cut out of it
-  first, and binned then; a binning of 0 means 1, a region of zeros all. Binning divides the
-  principal point, so that our points lie where other ROS nodes project this depth.
+* K projects into the raw image, P into the rectified one; if P is all zeros, K replaces it.
+* Both are for the full resolution, ``width`` x ``height``. The region of interest is cut out of it
+  first, and then binned; a binning of 0 means 1, a region of zeros the whole image. Binning divides
+  the principal point, so that our points lie where other ROS nodes project this depth.
   ``roi.do_rectify`` changes nothing, neither here nor in what image_proc's rectify publishes.
-* P takes points of the frame that the CameraInfo names: [u v w]' = P [X Y Z 1]'. For the second
-  camera of a stereo pair that is the first one's, as Tx = -fx * baseline says. So the optical
-  centre lies at (-Tx / fx, -Ty / fy, 0), and every pixel's point counts from there; image_geometry
-  and depth_image_proc's register do the same, its point clouds leave Tx out. What we publish keeps
-  to one rule: the points, projected with the P beside them, are their pixels. Where image and
-  CameraInfo name different frames, points are in the image's, which is the camera's own: there Tx
-  and Ty are 0.
+* P projects points in the frame that the CameraInfo names: [u v w]' = P [X Y Z 1]'. For the second
+  camera of a stereo pair that is the first camera's frame, as Tx = -fx * baseline tells. So the
+  optical centre lies at (-Tx / fx, -Ty / fy, 0), and every pixel's point starts from there;
+  image_geometry and depth_image_proc's register do the same, its point clouds ignore Tx. What we
+  publish follows one rule: points, projected with the P published beside them, fall on their
+  pixels. If image and CameraInfo name different frames, points are in the image's, which is the
+  camera's own: there Tx and Ty are 0.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ from std_msgs.msg import Header
 from ..camera import Intrinsics
 from .messages import MAX_FRAME_ID, MessageError, check_header
 
-CALIBRATED = ("sensor", "image")  # what K and P may be of, see ``for_image``
+CALIBRATED = ("sensor", "image")  # what K and P may describe, see ``for_image``
 RECTIFIED = ("assumed", "true", "false")  # see ``for_image`` and ``doubts``
 
 MAX_COEFFICIENTS = 64  # of a distortion model; the largest of OpenCV has 14
 MAX_NUMBER = 1e6  # of intrinsics, in pixels
-MAX_SKEW = 0.01  # of fx; what is less moves no point by more than a hundredth of its height
+MAX_SKEW = 0.01  # of fx; less moves no point by more than a hundredth of its height
 
-# A calibrated principal point lies within some percent of the middle, and within a quarter of the
-# size if up to a third of the image was cut off at one side, as the sky often is. Farther off it
-# is doubtful, and if both coordinates are off to one side, already from a seventh on: so look the
-# numbers of another resolution, whatever its aspect ratio, and no cut but one that keeps a corner.
+# A calibrated principal point lies within a few percent of the middle, and within a quarter of the
+# size if up to a third of the image was cropped at one side, as the sky often is. Farther off it is
+# doubtful, and if both coordinates are off to the same side, from a seventh on: that is how numbers
+# of another resolution look, whatever its aspect ratio, and only a crop to a corner looks the same.
 FAR = 0.5  # of half the size
 SCALED = (0.85, 1.18)
 # The flat image of a lens ends long before 160 degrees, where a pixel at the edge would cover a
@@ -65,7 +65,7 @@ def check_info(info: CameraInfo) -> None:
         raise MessageError(
             "intrinsics",
             f"CameraInfo has {len(info.d)} distortion coefficients of the model "
-            f"{info.distortion_model[:40]!r}, expected at most {MAX_COEFFICIENTS}; mend the "
+            f"{info.distortion_model[:40]!r}, expected at most {MAX_COEFFICIENTS}; fix the "
             "camera driver",
         )
 
@@ -77,24 +77,23 @@ def for_image(
     calibration_of: str = "sensor",
     rectified: str = "assumed",
 ) -> tuple[CameraInfo, Intrinsics]:
-    """The CameraInfo to publish beside an image's depth, and the camera that it stands for.
+    """The CameraInfo to publish beside an image's depth, and the camera that it describes.
 
-    The first differs from ``info`` in its header and where ``info`` does not say by the definition
-    what it means: of a P of zeros, P is made of K; of ``calibration_of: image``, the size is the
-    image's, without binning and region. Arrays that are not changed are shared with ``info``.
+    The first differs from ``info`` in its header, and where ``info`` does not follow the
+    definition: K replaces a P of zeros; with ``calibration_of: image``, the size is the
+    image's, without binning and region. Unchanged arrays are shared with ``info``.
 
     Args:
         header: of the image.
         size: the image's width and height.
-        calibration_of: ``sensor``: K and P are of the full resolution, as they are defined;
-            ``image``: they are of the image as it comes, and binning and region only tell of how
-            it was made.
-        rectified: ``false``: the image is as the lens made it.
+        calibration_of: ``sensor``: K and P are for the full resolution, as defined; ``image``:
+            they are for the image as published, and binning and region only tell how it was made.
+        rectified: ``false``: the image is raw, with the distortion of the lens.
 
     Raises:
         MessageError: if the camera is uncalibrated (cause ``uncalibrated``), its numbers are
-            unusable (``intrinsics``), they are of another image (``camera_info_size``), or the
-            image would have to be rectified first (``not_rectified``).
+            unusable (``intrinsics``), they are for another image size (``camera_info_size``), or
+            the image would have to be rectified first (``not_rectified``).
     """
     fitted = copy.copy(info)
     fitted.header = header
@@ -114,10 +113,9 @@ def for_image(
     if rectified == "false" and (any(info.d) or _is_moved(info)):
         raise MessageError(
             "not_rectified",
-            "the image is not rectified, as the parameter rectified says, and its lens distorts, "
-            "or P and R make another image of it, by its CameraInfo, which this version cannot "
-            "make up for; let image_proc rectify it, subscribe to image_rect and set rectified to "
-            "true",
+            "the image is not rectified (the parameter rectified is false), and its CameraInfo has "
+            "a distortion D, a P other than K or a rotation R, which this version cannot correct; "
+            "let image_proc rectify it, subscribe to image_rect and set rectified to true",
         )
     return fitted, intrinsics
 
@@ -135,8 +133,8 @@ def intrinsics_of(info: CameraInfo) -> Intrinsics:
         raise MessageError(
             "camera_info_size",
             f"CameraInfo is for {info.width}x{info.height}, but its region of interest (roi) ends "
-            f"at {right}x{bottom}; width, height and roi are of the full resolution: mend the "
-            "camera driver or, if K and P are of the image as it comes, set the parameter "
+            f"at {right}x{bottom}; width, height and roi refer to the full resolution: fix the "
+            "camera driver or, if K and P describe the image as published, set the parameter "
             "calibration_of to image",
         )
     across, down = info.binning_x or 1, info.binning_y or 1
@@ -163,10 +161,10 @@ def doubts(
     rectified: str,
     topic: str,
 ) -> dict[str, str]:
-    """What makes a CameraInfo, from which metres can be had, likely to be the wrong one.
+    """Why a usable CameraInfo is likely to be wrong.
 
     Args:
-        info: as it came.
+        info: as received.
         fitted: what ``for_image`` made of it, with the same arguments.
         topic: of the images.
 
@@ -188,7 +186,7 @@ def doubts(
 
 
 def _projection(info: CameraInfo) -> np.ndarray:
-    """P, or of a P of zeros what it would be of K, (3, 4) float64 of our own, once it is usable."""
+    """P, or K in the form of P if P is all zeros: a new (3, 4) float64 array, checked."""
     k = np.array(info.k, np.float64).reshape(3, 3)
     p = np.array(info.p, np.float64).reshape(3, 4)
     if k[0, 0] == 0:
@@ -208,7 +206,7 @@ def _projection(info: CameraInfo) -> np.ndarray:
 
 
 def _check_projection(name: str, p: np.ndarray) -> None:
-    """Refuse what is no camera, such as NaN, or numbers beyond all lenses: rays would overflow."""
+    """Refuse numbers that no camera has, such as NaN or huge ones: rays would overflow."""
     (fx, skew, cx, tx), (shear, fy, cy, ty), last = p.tolist()
     numbers = {"fx": fx, "fy": fy, "cx": cx, "cy": cy, "Tx": tx, "Ty": ty}
     for number, value in numbers.items():
@@ -217,7 +215,7 @@ def _check_projection(name: str, p: np.ndarray) -> None:
             raise _broken(name, f"{number} = {value:g}", f"{least:g} to {MAX_NUMBER:g} pixels")
     for value in (skew, shear):
         if not abs(value) <= MAX_SKEW * fx:
-            raise _broken(name, f"a skew of {value:g}", "0, as it is defined")
+            raise _broken(name, f"a skew of {value:g}", "0 by definition")
     if last != [0, 0, 1, 0]:
         expected = "0 0 1 0" if name == "P" else "0 0 1"
         shown = last if name == "P" else last[:3]
@@ -261,7 +259,7 @@ def _is_reduced(info: CameraInfo) -> bool:
 
 
 def _misfit(info: CameraInfo, size: tuple[int, int], calibration_of: str) -> MessageError:
-    """Why ``info`` is not of an image of this size, and what would be."""
+    """Why ``info`` does not fit an image of this size, and what would."""
     full = info.width, info.height
     expected = full if calibration_of == "image" else _defined_size(info)
     said, advice = "", "publish the CameraInfo of the resized image"
@@ -271,17 +269,17 @@ def _misfit(info: CameraInfo, size: tuple[int, int], calibration_of: str) -> Mes
             f" ({_by(full)} with binning {info.binning_x or 1}x{info.binning_y or 1} and roi "
             f"{roi.width or full[0]}x{roi.height or full[1]} at {roi.x_offset}, {roi.y_offset})"
         )
-        advice = "mend binning, roi or size in the camera driver"
+        advice = "fix binning, roi or size in the camera driver"
         if calibration_of == "image":
             said += ", as the parameter calibration_of says"
         elif size == full:
             advice = (
-                f"its {_by(full)} fits if K and P are of the image as it comes: then set the "
-                "parameter calibration_of to image, or mend binning and roi in the camera driver"
+                f"its {_by(full)} fits if K and P describe the image as published: then set the "
+                "parameter calibration_of to image, or fix binning and roi in the camera driver"
             )
     elif full[0] > size[0] and full[0] % size[0] == 0 == full[1] % size[1]:
         times = full[0] // size[0], full[1] // size[1]
-        advice += f"; if the driver bins {_by(times)}, let it say so by binning_x and binning_y"
+        advice += f"; if the driver bins {_by(times)}, let it set binning_x and binning_y"
     return MessageError(
         "camera_info_size",
         f"CameraInfo is for {_by(expected)}{said}, but the image is {_by(size)}; {advice}",
@@ -299,7 +297,7 @@ def _doubt_principal_point(
     info: CameraInfo, fitted: CameraInfo, size: tuple[int, int], calibration_of: str
 ) -> str:
     if calibration_of == "image" and _has_part(info):
-        return ""  # of a part of an image, the middle may be anywhere
+        return ""  # the middle of the sensor may be anywhere in a part of its image
     point, full = (fitted.p[2], fitted.p[6]), (fitted.width, fitted.height)
     if _is_near_middle(point, full):
         return ""
@@ -308,10 +306,10 @@ def _doubt_principal_point(
     )
     if of := _size_with_middle(point, full):
         sentence += (
-            f" and fits {_by(of)}: if K and P are of another resolution, depth is wrong by its "
+            f" and fits {_by(of)}: if K and P are for that resolution, depth is wrong by the same "
             "factor"
         )
-    sentence += f"; publish the CameraInfo of {_by(full)}, or set its roi if the image was cut"
+    sentence += f"; publish the CameraInfo of {_by(full)}, or set its roi if the image was cropped"
     other, of = _other_reading(info, size, calibration_of)
     if of and _is_near_middle(point, of):
         sentence += f"; if K and P are of the {other}, set the parameter calibration_of to {other}"
@@ -321,7 +319,7 @@ def _doubt_principal_point(
 def _other_reading(
     info: CameraInfo, size: tuple[int, int], calibration_of: str
 ) -> tuple[str, tuple[int, int] | None]:
-    """The other value of ``calibration_of``, and what K and P would be of then; ``None`` if not."""
+    """The other value of ``calibration_of``, and the size that K and P would be for then."""
     if calibration_of == "sensor":
         return "image", size if _is_reduced(info) else None
     is_of_sensor = _is_reduced(info) and size == _defined_size(info)
@@ -340,7 +338,7 @@ def _is_near_middle(point: tuple[float, float], size: tuple[int, int]) -> bool:
 
 
 def _size_with_middle(point: tuple[float, float], size: tuple[int, int]) -> tuple[int, int] | None:
-    """A simple fraction or multiple of ``size`` that has the point about its middle, if any."""
+    """A simple fraction or multiple of ``size`` with the point near its middle, if any."""
     factors = [Fraction(ratio).limit_denominator(8) for ratio in _ratios(point, size)]
     if min(factors) <= 0 or max(factors) > 8:
         return None
@@ -355,7 +353,7 @@ def _doubt_field_of_view(fitted: CameraInfo) -> str:
         return ""
     return (
         f"the focal length fx = {focals[0]:g}, fy = {focals[1]:g} gives {_by(full)} a field of "
-        f"view of {angle:.3g} degrees; it is to be in pixels, neither in millimetres nor in parts "
+        f"view of {angle:.3g} degrees; it must be in pixels, not in millimetres or in fractions "
         "of the width: calibrate the camera and give the file to its driver"
     )
 
@@ -364,13 +362,13 @@ def _doubt_distortion(info: CameraInfo) -> str:
     if all(map(math.isfinite, info.d)):
         return ""
     return (
-        "the distortion D is not finite, as of a calibration that failed, so K and P may be wrong: "
+        "the distortion D is not finite, as after a failed calibration, so K and P may be wrong: "
         "calibrate the camera and give the file to its driver"
     )
 
 
 def _is_moved(info: CameraInfo) -> bool:
-    """Whether P and R make another image of a raw one, its distortion apart."""
+    """Whether P and R change a raw image, apart from its distortion."""
     k, r = np.reshape(info.k, (3, 3)), np.reshape(info.r, (3, 3))
     p = np.reshape(info.p, (3, 4))[:, :3]
     is_zoomed = p.any() and np.abs(p - k).max() > DIFFERENT * k[0, 0]
@@ -379,13 +377,13 @@ def _is_moved(info: CameraInfo) -> bool:
 
 
 def _corner_shift(info: CameraInfo) -> float:
-    """By how many pixels the lens moves the farthest corner; inf if its model is another."""
+    """By how many pixels the lens moves the farthest corner; inf for other distortion models."""
     if info.distortion_model not in RADIAL:
         return math.inf if any(info.d) else 0.0
     fx, _, cx, _, _, cy, *_ = info.k.tolist()
     reach = math.hypot(max(cx, info.width - cx), max(cy, info.height - cy))
     k1, k2, _, _, k3, k4, k5, k6 = np.array([*info.d, *[0.0] * 8][:8])
-    with np.errstate(all="ignore"):  # senseless numbers give what they will
+    with np.errstate(all="ignore"):  # absurd numbers may give inf or NaN
         r2 = (reach / fx) ** 2
         factor = (1 + r2 * (k1 + r2 * (k2 + r2 * k3))) / (1 + r2 * (k4 + r2 * (k5 + r2 * k6)))
         return float(abs(factor - 1) * reach)
@@ -398,18 +396,18 @@ def _doubt_rectified(fitted: CameraInfo, topic: str) -> str:
     is_raw, size = "raw" in topic.lower(), (fitted.width, fitted.height)
     if _is_moved(fitted):
         reason = (
-            f"P (fx = {fitted.p[0]:g}) and R of its CameraInfo make another one of it than K "
-            f"(fx = {fitted.k[0]:g}) and D"
+            f"in its CameraInfo, P (fx = {fitted.p[0]:g}) differs from K (fx = {fitted.k[0]:g}) "
+            "or R is a rotation"
         )
     elif is_raw and (shift := _corner_shift(fitted)) > BENT * math.hypot(*size):
-        moved = f"moves a corner by {shift:.0f} pixels" if math.isfinite(shift) else "bends it"
-        reason = f"D ({fitted.distortion_model!r}) of its CameraInfo {moved}"
+        moved = f"moves a corner by {shift:.0f} pixels" if math.isfinite(shift) else "distorts it"
+        reason = f"D ({fitted.distortion_model!r}) in its CameraInfo {moved}"
     else:
         return ""
-    named = "is named as raw" if is_raw else "is not named as image_rect"
+    named = "has raw in its name" if is_raw else "has no rect in its name"
     return (
-        f"the image may not be rectified: {reason}, and its topic {topic} {named}. Of "
-        "a raw image, depth and points are wrong: subscribe to image_rect, or set the parameter "
+        f"the image may not be rectified: {reason}, and its topic {topic} {named}. "
+        "Depth and points of a raw image are wrong: subscribe to image_rect, or set the parameter "
         "rectified to false; if it is rectified, set it to true"
     )
 
@@ -420,13 +418,14 @@ def _doubt_baseline(fitted: CameraInfo) -> str:
     if math.hypot(x, y) > MAX_BASELINE:
         return (
             f"Tx = {fitted.p[3]:g} and Ty = {fitted.p[7]:g} in P put this camera at x = {x:.3g} m, "
-            f"y = {y:.3g} m of frame {frame!r}, and so are the points; Tx is -fx times the "
-            "baseline in metres, not in millimetres: mend the calibration"
+            f"y = {y:.3g} m of frame {frame!r}, and the points with it; Tx is -fx times the "
+            "baseline in metres, not in millimetres: fix the calibration"
         )
     if math.hypot(x, y) < MIN_BASELINE or not any(name in frame.lower() for name in SECOND):
         return ""
     return (
         f"Tx = {fitted.p[3]:g} and Ty = {fitted.p[7]:g} in P put this camera at x = {x:.3g} m, "
-        f"y = {y:.3g} m of frame {frame!r}, which is right if that is the pair's first camera, and "
-        "points follow; if it is this camera's own frame, let its driver set Tx and Ty to 0"
+        f"y = {y:.3g} m of frame {frame!r}, which is right if that is the frame of the pair's "
+        "first camera; if it is this camera's own frame, the points are off by that much: let its "
+        "driver set Tx and Ty to 0"
     )

@@ -16,18 +16,18 @@ from .stamps import nanoseconds
 class CameraInfoBuffer:
     """The last few CameraInfos, shared by the executor's thread and the worker's.
 
-    Drivers publish one CameraInfo with each image, with the same stamp, but not always before it.
-    A zoom lens makes that matter. When none came in time, none is waited for again until one is
-    seen that waiting would have found: a driver that stamps them otherwise, or publishes them too
-    late, costs one wait, and one that got lost costs the next image its own, and no more.
+    Drivers publish one CameraInfo with each image, with the same stamp, but not always before it;
+    with a zoom lens that matters. After a wait in vain, images no longer wait until a CameraInfo
+    arrives that a wait would have found. So a driver that stamps them differently, or publishes
+    them too late, costs a single wait. When one gets lost, only the next image may miss its own.
 
-    Of those with one stamp, the newest counts: a bag that is played in a loop repeats its stamps,
-    and one that its publisher keeps comes by two subscriptions.
+    Of several with the same stamp, the newest counts: a bag in a loop repeats its stamps, and a
+    latched CameraInfo comes through two subscriptions.
 
     Args:
         length: how many are kept.
-        patience: seconds to wait for the one with the stamp of an image.
-        clock: seconds of a clock that is never set.
+        patience: seconds to wait for the one with an image's stamp.
+        clock: seconds of a monotonic clock.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class CameraInfoBuffer:
         self._patience = patience
         self._stamps_agree = True
         self._clock = clock
-        self._missed = (Time(), -math.inf)  # what was last asked for in vain, and when
+        self._missed = (Time(), -math.inf)  # the last stamp asked for in vain, and when
         self._changed = threading.Condition()
 
     def add(self, info: CameraInfo) -> None:
@@ -62,7 +62,7 @@ class CameraInfoBuffer:
             self._stamps_agree = True
 
     def at(self, stamp: Time) -> CameraInfo | None:
-        """The one of that very stamp, or else the newest; ``None`` before the first has come."""
+        """The one with exactly that stamp, or else the newest; ``None`` if there is none yet."""
         with self._changed:
             asked = self._clock()
             patience = self._patience if self._stamps_agree else 0

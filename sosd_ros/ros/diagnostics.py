@@ -14,10 +14,10 @@ from .statistics import WINDOW, CameraSnapshot, Snapshot
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 Finding = tuple[bytes, str]
 
-ENOUGH_ANSWERS = 20  # to say how late one in 20 is
-# What the latest-frame slot, the absence of listeners and an orderly stop drop is no fault.
+ENOUGH_ANSWERS = 20  # to tell how late one in 20 is
+# Drops by the latest-frame slot, for lack of subscribers or at an orderly stop are no fault.
 _NORMAL = {"superseded", "unwanted", "stopped"}
-# How a node that is not active is made to answer again.
+# How to make a node that is not active answer again.
 _WAY_BACK = {
     "unconfigured": "configure and activate it",
     "inactive": "activate it",
@@ -28,7 +28,7 @@ _MIB = 2**20
 
 @dataclass(frozen=True)
 class Thresholds:
-    """What is a warning and what an error: seconds, and rates in Hz of which 0 is off."""
+    """Limits for warnings and errors: seconds, and rates in Hz (0: off)."""
 
     input_timeout: float = 1.0
     worker_timeout: float = 1.0
@@ -39,12 +39,12 @@ class Thresholds:
 
 
 class Source(NamedTuple):
-    """Who publishes what a camera is listened to for.
+    """The publishers of one of a camera's topics.
 
     Attributes:
         topic: its name.
-        matching: the nodes with a publisher that the middleware has joined with ours.
-        is_unfit: whether there is one whose quality of service does not fit; the node's status
+        matching: the nodes with a publisher that the middleware has matched with ours.
+        is_unfit: whether there is one with an incompatible quality of service; the node's status
             names it.
     """
 
@@ -63,16 +63,16 @@ class Health:
     Attributes:
         name: of the node, with its namespace, without a leading slash.
         state: of the life cycle.
-        device: that the network runs on; empty if there is none.
+        device: the one that the network runs on; empty if there is none.
         weights: name of the file.
-        memory: used and total bytes of the device; ``None`` if it has none of its own.
-        last_error: why the node is not active, or the engine's last trouble; may be empty.
-        busy: seconds that the worker has been at its batch; 0 when idle.
-        incompatible: what does not fit about the peers' quality of service, in sentences.
+        memory: used and total bytes of the device; ``None`` if it has no memory of its own.
+        last_error: why the node is not active, or the engine's last error; may be empty.
+        busy: seconds that the worker has spent on its batch; 0 when idle.
+        incompatible: sentences about peers with an incompatible quality of service.
         needs_info: whether the network answers depth, and so needs a CameraInfo.
-        latched: cameras whose CameraInfo is kept by its publisher, and need not come again.
+        latched: cameras whose CameraInfo is latched, and need not come again.
         next_attempt: seconds until the node tries to become active again; ``None`` if it does not.
-        sources: of each camera's images and CameraInfos; asked only when something is missing.
+        sources: of each camera's images and CameraInfos; called only when something is missing.
     """
 
     name: str
@@ -112,7 +112,7 @@ def statuses(health: Health, snapshot: Snapshot, thresholds: Thresholds) -> list
             _camera_findings(name, camera, snapshot.age, health, thresholds)
             if health.active
             else (),
-            _rates(camera) if health.active else f"not listened to: the node is {health.state}",
+            _rates(camera) if health.active else f"not subscribed: the node is {health.state}",
             _camera_values(camera),
         )
         for name, camera in snapshot.cameras.items()
@@ -123,7 +123,7 @@ def statuses(health: Health, snapshot: Snapshot, thresholds: Thresholds) -> list
 def _status(
     name: str, hardware: str, findings: Iterable[Finding], well: str, values: Mapping[str, str]
 ) -> DiagnosticStatus:
-    """The worst finding gives the level; all are said, the worst first."""
+    """The worst finding gives the level; the message has all, the worst first."""
     findings = sorted(findings, key=lambda finding: finding[0], reverse=True)
     return DiagnosticStatus(
         level=findings[0][0] if findings else OK,
@@ -141,17 +141,17 @@ def _node_findings(health: Health, snapshot: Snapshot, thresholds: Thresholds) -
     if health.busy > thresholds.worker_timeout:
         yield (
             ERROR,
-            f"the worker has been at one batch for {health.busy:.1f} s, longer than "
-            f"diagnostics.worker_timeout, {thresholds.worker_timeout:g} s: look at the device; "
+            f"the worker has been busy with one batch for {health.busy:.1f} s, longer than "
+            f"diagnostics.worker_timeout, {thresholds.worker_timeout:g} s: check the device; "
             "if this goes on, restart the node",
         )
     if snapshot.recent_retries:
         yield (
             WARN,
-            f"batches that the engine failed with at first, in the last {WINDOW:g} s: "
-            f"{snapshot.recent_retries}: look at the device's memory and at the last error",
+            f"batches retried in the last {WINDOW:g} s because the engine failed: "
+            f"{snapshot.recent_retries}; check the device's memory and the last error",
         )
-    # Latencies of the past say nothing of a node that is not asked for anything now.
+    # Past latencies tell nothing about a node that answers nothing now.
     is_answering = any(camera.output_rate for camera in snapshot.cameras.values())
     if is_answering and snapshot.answers >= ENOUGH_ANSWERS:
         yield from _latency_findings(snapshot, thresholds)
@@ -160,13 +160,13 @@ def _node_findings(health: Health, snapshot: Snapshot, thresholds: Thresholds) -
 
 
 def _inactivity(health: Health) -> Finding:
-    # What torch has to say goes on for lines; the value "last error" has all of them.
+    # torch's errors run over many lines; the value "last error" has all of them.
     reason = health.last_error.split("\n")[0] or "no image is answered"
     way_back = _WAY_BACK.get(health.state, "")
     if health.next_attempt is not None:
-        way_back = f"; mend this, the node tries again in {health.next_attempt:.0f} s"
+        way_back = f"; fix this, the node tries again in {health.next_attempt:.0f} s"
     elif way_back:
-        way_back = f"; mend this, then {way_back}" if health.last_error else f"; {way_back}"
+        way_back = f"; fix this, then {way_back}" if health.last_error else f"; {way_back}"
     return ERROR if health.last_error else WARN, f"{health.state}: {reason}{way_back}"
 
 
@@ -219,21 +219,21 @@ def _camera_findings(
             yield WARN, _missing_info(camera, infos)
         for doubt in camera.doubts:
             yield WARN, doubt
-        # An image that nobody wanted had its turn: the node keeps up with what it is asked for.
+        # An image that nobody wanted had its turn, so the node keeps up with what it is asked for.
         if age >= WINDOW and not camera.recently_dropped.get("unwanted"):
             yield from _rate_findings(camera, thresholds)
     yield from _drop_findings(camera)
 
 
 def _sources(name: str, health: Health) -> tuple[Source, Source]:
-    """Of a camera's images and CameraInfos, as they are now; to ask takes its time."""
+    """Of a camera's images and CameraInfos, as they are now; asking is slow."""
     ask = health.sources.get(name, lambda: None)
     return ask() or (_UNKNOWN, _UNKNOWN)
 
 
 def _silence(camera: CameraSnapshot, source: Source) -> str:
     seconds = f"{camera.since_image:.1f} s"
-    said = f"no image for {seconds}" if camera.received else f"no image has come in {seconds}"
+    said = f"no image for {seconds}" if camera.received else f"no image yet after {seconds}"
     return f"{said}: {_why_silent(source, camera.received)}"
 
 
@@ -244,34 +244,35 @@ def _missing_info(camera: CameraSnapshot, source: Source) -> str:
             f"{_why_silent(source, camera.infos)}"
         )
     missing = "labels are published, depth and points are not"
-    # Before there is one, nothing else can be without scale.
+    # Before the first one is kept, every other cause is that of a refused CameraInfo.
     refused = {cause: n for cause, n in camera.without_scale.items() if cause != "no_camera_info"}
     if refused:
         return f"every CameraInfo is refused, {_counts(refused)}: {missing}; the log says why"
-    return f"no CameraInfo has come: {missing}; {_why_silent(source, camera.infos)}"
+    return f"no CameraInfo yet: {missing}; {_why_silent(source, camera.infos)}"
 
 
 def _why_silent(source: Source, came: int) -> str:
-    """What there is to look at when nothing comes from a source, from which so many came before."""
+    """What to check when nothing comes from a source; ``came``: how many came before."""
     matching = ", ".join(source.matching)
     if matching and came:
         return (
-            f"{matching} still publishes on {source.topic}, but sends nothing any more: look at "
-            "the camera, its cable and its driver's log, or whether it is paused"
+            f"{matching} still has a publisher on {source.topic}, but has stopped sending: check "
+            "the camera, its cable and its driver's log, and whether it is paused"
         )
     if matching:
         return (
-            f"there is a publisher of {matching} on {source.topic}, but nothing arrives from it: "
-            "it is paused, or shared memory does not reach across users or containers (run both "
-            "as one user, containers with --ipc=host), or the middleware's profiles differ"
+            f"{matching} has a publisher on {source.topic}, but nothing has arrived from it: it is "
+            "paused, or shared memory does not reach across users or containers (run both as one "
+            "user, containers with --ipc=host), or the middleware profiles differ"
         )
     if source.is_unfit:
         return (
-            f"what publishes on {source.topic} does not fit ours by its quality of service, as "
-            "the node's status says"
+            f"the publisher on {source.topic} has an incompatible quality of service (QoS): see "
+            "the node's status"
         )
     return (
-        f"nobody publishes on {source.topic}: look whether its driver runs, and at the topic's name"
+        f"nobody publishes on {source.topic}: check that the driver is running and that the "
+        "topic's name is right"
     )
 
 
@@ -289,18 +290,17 @@ def _rate_findings(camera: CameraSnapshot, thresholds: Thresholds) -> Iterator[F
 
 
 def _drop_findings(camera: CameraSnapshot) -> Iterator[Finding]:
-    """What was lost, refused or went wrong lately."""
+    """What was recently lost, refused or failed."""
     dropped = {c: n for c, n in camera.recently_dropped.items() if c not in _NORMAL}
     lost = dropped.pop("transport", 0)
-    # Both of these are said of the CameraInfo, which is where the fault is.
+    # These are reported with the CameraInfo, which is where the fault is.
     dropped.pop("without_scale", None)
     useless = {c: n for c, n in camera.recently_without_scale.items() if c != "no_camera_info"}
     lately = f"in the last {WINDOW:g} s"
     if lost:
         yield (
             WARN,
-            f"{lost} images lost on their way {lately}: look at the middleware's profile and at "
-            "the network",
+            f"{lost} images lost by the middleware {lately}: check its profile and the network",
         )
     if dropped:
         # When every image that came fails, nothing comes out at all.
@@ -337,10 +337,10 @@ def _camera_values(camera: CameraSnapshot) -> dict[str, str]:
 
 
 class Monitor:
-    """Calls ``report`` every ``period`` seconds, in a thread of its own, until it is stopped.
+    """Calls ``report`` every ``period`` seconds, in its own thread, until it is stopped.
 
     Args:
-        on_error: called with an exception of ``report``, which does not end it.
+        on_error: called with an exception of ``report``; the monitor goes on.
     """
 
     def __init__(
@@ -357,7 +357,7 @@ class Monitor:
         self._thread.start()
 
     def stop(self) -> None:
-        """Let the report at hand end, and make no other."""
+        """Let the current report finish, and make no other."""
         self._stopping.set()
         self._thread.join()
 

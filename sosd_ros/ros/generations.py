@@ -1,4 +1,4 @@
-"""What rclpy names differently in Humble than in all that came after it, up to Lyrical."""
+"""Names of rclpy that differ between Humble and the later distributions, up to Lyrical."""
 
 from __future__ import annotations
 
@@ -31,5 +31,5 @@ __all__ = [
 
 
 def steady_clock() -> Clock:
-    """For timers: a simulation's clock may stand still, and this one does not."""
+    """For timers: it keeps running where a simulation's clock may stand still."""
     return Clock(clock_type=ClockType.STEADY_TIME)

@@ -11,10 +11,10 @@ _MIB = 2**20
 def keep_freed_memory() -> None:
     """Make glibc reuse freed blocks of megabytes.
 
-    By default each image or cloud is mapped anew and its pages are cleared on first touch, which
-    takes longer than filling them. And by default threads have arenas of 64 MiB each, of which a
-    process takes another one whenever a large block fits into none: its memory grows in steps, long
-    after its start. Does nothing under another C library.
+    By default, glibc maps new memory for each image or cloud, and the kernel clears its pages on
+    first touch, which takes longer than filling them. Also, each thread has an arena of 64 MiB, and
+    the process adds another whenever a large block fits into none: its memory grows in steps, long
+    after its start. Does nothing with another C library.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

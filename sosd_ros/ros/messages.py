@@ -1,7 +1,7 @@
 """ROS messages to and from NumPy arrays, without needless copies.
 
-Reading never copies what it can look at; writing fills a message's ``data`` by buffer, as
-assigning an array, bytes or a list makes rclpy look at every single byte.
+Reading uses views where it can; writing fills a message's ``data`` through its buffer, because
+rclpy checks every single byte of an assigned array, bytes or list.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .. import kernels
 from ..labels import UNLABELLED
 
 MAX_PIXELS = 2**24  # 4096 x 4096: as rgba16, with all outputs, 2.8 GB in the node
-MAX_ASPECT = 64  # a line camera's strip; the network sees it in as many pixels as a square image
+MAX_ASPECT = 64  # a line camera's strip; the network scales it to as many pixels as a square
 MAX_FRAME_ID = 255  # characters, as every output carries it
 MAX_DEPTH_16UC1 = 65.535  # metres, as many millimetres as 16 bits hold
 
@@ -30,7 +30,7 @@ class MessageError(ValueError):
     """A message that cannot be used.
 
     Attributes:
-        cause: the kind of fault, in a word, to count it by.
+        cause: the kind of fault, in a word; faults are counted by it.
     """
 
     def __init__(self, cause: str, reason: str) -> None:
@@ -39,10 +39,10 @@ class MessageError(ValueError):
 
 
 class _Layout(NamedTuple):
-    """How an encoding lies in memory, and OpenCV's way from there to RGB."""
+    """The memory layout of an encoding, and OpenCV's conversion from it to RGB."""
 
     channels: int  # interleaved values a pixel
-    to_rgb: int | None  # the conversion code; None where it is RGB already
+    to_rgb: int | None  # the conversion code; None if it is RGB already
     value_bytes: int = 1
     subsampling: tuple[int, int] = (1, 1)  # pixels (across, down) that share their colour
 
@@ -50,7 +50,7 @@ class _Layout(NamedTuple):
         return width * self.channels * self.value_bytes
 
     def rows(self, height: int) -> int:
-        # 4:2:0 keeps colour in a plane of its own below the luma, half as high, of the same step.
+        # 4:2:0 keeps colour in a plane below the luma, half as high, with the same step.
         return height * 3 // 2 if self.subsampling[1] == 2 else height
 
 
@@ -67,7 +67,7 @@ _LAYOUTS = {
     "bgr16": _Layout(3, cv2.COLOR_BGR2RGB, 2),
     "bgra16": _Layout(4, cv2.COLOR_BGRA2RGB, 2),
     "mono16": _Layout(1, cv2.COLOR_GRAY2RGB, 2),
-    # These name no colours. What publishes them are OpenCV arrays, and RViz shows them as such.
+    # These name no colours. Their publishers send OpenCV arrays, and RViz shows them as such.
     "8UC1": _Layout(1, cv2.COLOR_GRAY2RGB),
     "8UC3": _Layout(3, cv2.COLOR_BGR2RGB),
     "8UC4": _Layout(4, cv2.COLOR_BGRA2RGB),
@@ -110,7 +110,7 @@ _JPEG_FRAMES = {bytes([marker]) for marker in range(0xC0, 0xD0)} - {b"\xc4", b"\
 
 
 def check_header(header: Header) -> None:
-    """Refuse a header that no output should carry.
+    """Refuse a header that outputs should not carry.
 
     Raises:
         MessageError: if ``frame_id`` is longer than ``MAX_FRAME_ID``.
@@ -119,7 +119,7 @@ def check_header(header: Header) -> None:
         raise MessageError(
             "frame_id",
             f"frame_id {_short(header.frame_id)} is {len(header.frame_id)} characters long, "
-            f"expected at most {MAX_FRAME_ID}; mend the camera driver",
+            f"expected at most {MAX_FRAME_ID}; fix the camera driver",
         )
 
 
@@ -133,7 +133,7 @@ def to_rgb(
 
     Args:
         message: raw or compressed.
-        max_pixels: that a picture may have.
+        max_pixels: how many a picture may have.
         significant_bits: 8 to 16, how many of the lower bits of 16-bit values the camera uses.
         on_peak: called with the greatest value of a 16-bit picture, its alpha left out.
 
@@ -150,15 +150,15 @@ def _image_to_rgb(
     """The picture in a message, as (H, W, 3) uint8 RGB.
 
     For ``rgb8`` this is a view of the message's memory, strided where rows are padded: do not
-    write to it. All other encodings are converted into memory of their own. Of 16-bit values the
-    upper eight of the significant bits are kept; YUV is taken as BT.601 with luma 16..235, as V4L2
-    cameras send it; ``8UC1``, ``8UC3`` and ``8UC4`` are taken as mono8, bgr8 and bgra8. The
-    arguments are those of ``to_rgb``.
+    write to it. All other encodings are converted into new memory. 16-bit values keep the upper
+    eight of the significant bits; YUV is read as BT.601 with luma 16..235, as V4L2 cameras send it;
+    ``8UC1``, ``8UC3`` and ``8UC4`` are read as mono8, bgr8 and bgra8. The arguments are those of
+    ``to_rgb``.
 
     Raises:
-        MessageError: if the encoding is not supported, or its sizes do not fit together. As the
-            definition of sensor_msgs/Image has it, ``data`` is exactly ``step`` times the number
-            of rows, the last row's padding included; cv_bridge is as strict. The cause is
+        MessageError: if the encoding is not supported, or its sizes do not fit together. As
+            sensor_msgs/Image defines it, ``data`` must be exactly ``step`` times the number
+            of rows, with the last row's padding; cv_bridge is as strict. The cause is
             ``encoding``, ``size``, ``step`` or ``data``.
     """
     layout = _checked_layout(message, max_pixels)
@@ -179,7 +179,7 @@ def _image_to_rgb(
 def _narrowed(
     values: np.ndarray, significant_bits: int, on_peak: Callable[[int], None]
 ) -> np.ndarray:
-    """(H, W, channels) uint16 as uint8; what is beyond the significant bits is white."""
+    """(H, W, channels) uint16 as uint8; values beyond the significant bits become white."""
     peak = int(values.max())
     on_peak(peak)
     values = values >> (significant_bits - 8)
@@ -189,7 +189,7 @@ def _narrowed(
 
 
 def _checked_layout(message: Image, max_pixels: int) -> _Layout:
-    """The layout of a message's encoding, once width, height, step and data are known to fit it."""
+    """The layout of a message's encoding; checks that width, height, step and data fit it."""
     if message.encoding not in _LAYOUTS:
         raise MessageError(
             "encoding",
@@ -211,14 +211,14 @@ def _checked_layout(message: Image, max_pixels: int) -> _Layout:
         raise MessageError(
             "step",
             f"image step is {message.step} bytes, expected at least {row_bytes} for {width} pixels "
-            f"of {message.encoding}; mend step or encoding in the camera driver",
+            f"of {message.encoding}; fix step or encoding in the camera driver",
         )
     expected = message.step * layout.rows(height)
     if len(message.data) != expected:
         raise MessageError(
             "data",
             f"image data is {len(message.data)} bytes, expected {expected} for {height} lines of "
-            f"{message.encoding} with step {message.step}; mend the camera driver",
+            f"{message.encoding} with step {message.step}; fix the camera driver",
         )
     return layout
 
@@ -227,7 +227,7 @@ def _check_size(width: int, height: int, max_pixels: int) -> None:
     if not 0 < width * height <= max_pixels:
         raise MessageError(
             "size",
-            f"image size is {width}x{height}, expected 1 to {max_pixels} pixels; mend the camera "
+            f"image size is {width}x{height}, expected 1 to {max_pixels} pixels; fix the camera "
             "driver or lower its resolution",
         )
     if max(width, height) > MAX_ASPECT * min(width, height):
@@ -242,14 +242,14 @@ def _in_memory(data: Any) -> array | bytes:
     """The bytes of a message's ``data``, in the CPU's memory.
 
     From Lyrical on they may be a ``rosidl_buffer.Buffer`` in a device's memory, which NumPy cannot
-    read. A subscription gets one only if it asks for it by ``acceptable_buffer_backends``, which
-    ours do not: they get an ``array``, as in every generation.
+    read. A subscription gets one only if it asks with ``acceptable_buffer_backends``. Ours do not,
+    so they get an ``array``, as in every distribution.
     """
     return data if isinstance(data, array) else bytes(data.to_bytes())
 
 
 def _short(text: str) -> str:
-    """A message's own text for a sentence: strings on the wire may be of any length."""
+    """A message's text, quoted for a sentence: strings on the wire may have any length."""
     return repr(text if len(text) <= 40 else f"{text[:40]}...")
 
 
@@ -258,16 +258,16 @@ def _compressed_to_rgb(
 ) -> np.ndarray:
     """The picture in a JPEG or PNG message, as (H, W, 3) uint8 RGB.
 
-    An EXIF orientation is ignored: CameraInfo describes the pixels as they lie. Grey becomes RGB,
-    alpha is dropped. How many channels and bits there are, the picture itself says, as drivers
-    disagree on how to write ``format``; what that says in the words of image_transport is heeded:
-    a mosaic under the name of a Bayer pattern is debayered, colours that were compressed in the
-    order RGB are read as such, and 8 bits under the name of a 16-bit encoding are its upper ones.
-    The arguments are those of ``to_rgb``.
+    EXIF orientation is ignored: CameraInfo describes the stored pixels. Grey becomes RGB, alpha is
+    dropped. The number of channels and bits comes from the JPEG or PNG itself, since drivers
+    disagree on how to write ``format``. What ``format`` says in image_transport's notation counts:
+    a mosaic named as a Bayer pattern is debayered, colours that were compressed in RGB order are
+    read as such, and 8 bits named as a 16-bit encoding are its upper ones. The arguments are those
+    of ``to_rgb``.
 
     Raises:
         MessageError: if ``data`` is not a whole JPEG or PNG (cause ``compressed``), its picture
-            is too large (cause ``size``), or is none to look at by its ``format``, such as depth
+            is too large (cause ``size``), or its ``format`` is that of no picture, such as depth
             (cause ``encoding``).
     """
     encoding, target = _format(message.format)
@@ -287,7 +287,7 @@ def _compressed_to_rgb(
         )
     pixels = pixels.reshape(*pixels.shape[:2], -1)
     if encoding.startswith("bayer") and (pixels == pixels[..., :1]).all():
-        pixels = np.ascontiguousarray(pixels[..., :1])  # a mosaic, though it may be kept as colour
+        pixels = np.ascontiguousarray(pixels[..., :1])  # a mosaic, even if stored as colour
     to_rgb = _decoded_to_rgb(message.format, encoding, target, pixels.shape[2])
     if encoding.endswith("16") and pixels.dtype == np.uint8:
         pixels = np.multiply(pixels, 257, dtype=np.uint16)  # 255 becomes 65535
@@ -299,22 +299,22 @@ def _compressed_to_rgb(
 
 
 def _format(text: str) -> tuple[str, str | None]:
-    """What was compressed, and what it was converted to before, from a CompressedImage's format.
+    """The image's encoding, and the one it was compressed in, from a CompressedImage's format.
 
-    image_transport writes ``rgb8; jpeg compressed bgr8``: the encoding of the image, and that of
-    what was handed to the encoder, which is empty if nothing had to be done. Encodings are in
-    lower case; empty if none is told, and the second ``None`` if the text is of another form. A
-    Bayer pattern is found wherever the text has it: not knowing of one makes a grey checkerboard.
+    image_transport writes ``rgb8; jpeg compressed bgr8``: the encoding of the image, and the one
+    that it was converted to for the encoder, empty if it was not converted. Both are returned in
+    lower case: the first is empty if unknown, the second ``None`` if the text has another form. A
+    Bayer pattern is found anywhere in the text: a missed one makes a grey checkerboard.
 
     Raises:
-        MessageError: if it is that of a depth image.
+        MessageError: if the format is that of a depth image.
     """
     encoding, semicolon, rest = (part.strip() for part in text.lower().partition(";"))
     if "compresseddepth" in (encoding, *rest.split()):
         raise MessageError(
             "encoding",
-            f"compressed image of format {_short(text)} is depth, expected a picture; remap image "
-            "to the camera's pictures",
+            f"compressed image of format {_short(text)} is a depth image, expected colour or grey; "
+            "remap image to the topic of the camera's colour images",
         )
     if encoding not in _COMPRESSED_LAYOUTS:
         if bayer := re.search(r"bayer\w*", text.lower()):
@@ -326,13 +326,13 @@ def _format(text: str) -> tuple[str, str | None]:
 
 
 def _decoded_to_rgb(text: str, encoding: str, target: str | None, channels: int) -> int | None:
-    """OpenCV's way to RGB from what its decoder returns; ``None`` where it is RGB already.
+    """OpenCV's code to convert what its decoder returns to RGB; ``None`` if it is RGB already.
 
     Raises:
-        MessageError: if one channel is no picture by its encoding.
+        MessageError: if there is one channel, but its encoding is no picture of one channel.
     """
     if channels == 3:
-        # What the encoder, which takes BGR, was given as RGB, the decoder returns as RGB.
+        # The encoder expects BGR. If it was given RGB, the decoder returns RGB.
         was_given_rgb = target is not None and not target.startswith("bgr")
         return None if was_given_rgb and encoding in _COLOURS else cv2.COLOR_BGR2RGB
     if target and target.startswith("mono"):
@@ -344,15 +344,16 @@ def _decoded_to_rgb(text: str, encoding: str, target: str | None, channels: int)
         return cv2.COLOR_GRAY2RGB
     raise MessageError(
         "encoding",
-        f"compressed image of format {_short(text)} has one channel, which is no picture by its "
-        f"encoding {_short(encoding)}; let the camera compress one of {', '.join(_LAYOUTS)}",
+        f"compressed image of format {_short(text)} has one channel, which cannot be converted to "
+        f"RGB from encoding {_short(encoding)}; let the camera compress one of "
+        f"{', '.join(_LAYOUTS)}",
     )
 
 
 def _declared_size(data: bytes) -> tuple[int, int] | None:
     """Width and height in the header of a JPEG (ITU-T T.81, B.2.2) or PNG; ``None`` otherwise.
 
-    A JPEG that lacks its end counts as none, as OpenCV 4 would fill it up with grey.
+    A JPEG without its end counts as neither, since OpenCV 4 would fill it up with grey.
     """
     if data.startswith(b"\x89PNG\r\n\x1a\n") and len(data) >= 24:
         return int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
@@ -365,7 +366,7 @@ def _declared_size(data: bytes) -> tuple[int, int] | None:
     return None
 
 
-# Arrays to messages. A message shares the header that it is given.
+# Arrays to messages. A message shares the header passed in.
 
 
 def depth_message(header: Header, depth: np.ndarray) -> Image:
@@ -376,19 +377,19 @@ def depth_message(header: Header, depth: np.ndarray) -> Image:
         depth: (H, W) float32 metres along z; NaN invalid, +inf beyond the range (REP 117).
 
     Raises:
-        ValueError: for another type or shape, as do all functions that follow.
+        ValueError: for another type or shape; so do all functions below.
     """
     _check_array("depth", depth, np.float32, ("H", "W"))
     return _image_message(header, "32FC1", depth)
 
 
 def depth_message_mm(header: Header, depth: np.ndarray) -> Image:
-    """A depth image as REP 118 also allows, ``16UC1`` in millimetres, rounded to the nearest.
+    """A depth image as REP 118 also allows, ``16UC1`` in millimetres, rounded.
 
     Args:
         header: stamp and optical frame of the camera's image.
-        depth: (H, W) float32 metres along z. What is NaN, infinite, negative or beyond 65.535 m
-            becomes 0, which means invalid.
+        depth: (H, W) float32 metres along z. NaN, infinite and negative depth, and depth beyond
+            65.535 m, becomes 0, which means invalid.
     """
     _check_array("depth", depth, np.float32, ("H", "W"))
     fits = (depth > 0) & (depth <= MAX_DEPTH_16UC1)  # false for NaN
@@ -422,12 +423,12 @@ def cloud_message(
     centre: tuple[float, float] = (0.0, 0.0),
     uncertainty: np.ndarray | None = None,
 ) -> PointCloud2:
-    """An organised cloud: one point a pixel, or for every ``step``-th row and column.
+    """An organised cloud: one point per pixel, or for every ``step``-th row and column.
 
-    Fields are x, y, z, the colour as 0x00RRGGBB in the bits of a float32, which is how PCL and
-    RViz expect it, and the label as uint32, the type of PCL's PointXYZRGBL; alignment to four
-    bytes would make a uint8 as big. 16 bytes a point, 20 with labels, and 4 more with uncertainty,
-    without padding.
+    Fields are x, y, z, the colour as 0x00RRGGBB in the bits of a float32, as PCL and RViz expect
+    it, and the label as uint32, the type of PCL's PointXYZRGBL; alignment to four bytes would make
+    a uint8 as big. A point has 16 bytes, 20 with labels, and 4 more with uncertainty, without
+    padding.
 
     Args:
         header: stamp and optical frame of the camera's image.
@@ -435,9 +436,9 @@ def cloud_message(
         rays: x/z of each column, (W,), and y/z of each row, (H,), float32.
         rgb: (H, W, 3) uint8.
         labels: (H, W) uint8 class ids; ``None`` leaves the field out.
-        beyond: metres along z at which depth of +inf has its point. What is seen there is not at
-            that place, so it keeps its colour and is unlabelled. NaN: there is no such point.
-        into: an older message, whose memory is used again if it is of the same size and fields.
+        beyond: metres along z at which to put points of +inf depth. Nothing was measured there, so
+            they keep their colour but are unlabelled. NaN: there are no such points.
+        into: an older message, whose memory is reused if it has the same size and fields.
         centre: x and y of the camera's optical centre in the frame, in metres.
         uncertainty: (H, W) float32, one standard deviation of depth in metres, which becomes a
             field of that name; ``None`` leaves it out.
@@ -471,7 +472,7 @@ def cloud_message(
 
 
 def warm_up() -> None:
-    """Write a cloud, so that the first real one does not wait until that is compiled."""
+    """Write a cloud, so that the first real one does not wait for compilation."""
     depth, labels = np.zeros((1, 1), np.float32), np.zeros((1, 1), np.uint8)
     cloud_message(Header(), depth, (depth[0], depth[0]), np.zeros((1, 1, 3), np.uint8), labels)
 
@@ -479,7 +480,7 @@ def warm_up() -> None:
 def _empty_cloud(
     height: int, width: int, fields: list[tuple[str, int]], into: PointCloud2 | None
 ) -> PointCloud2:
-    """A cloud whose points are still to be written; ``into`` itself if it is like that."""
+    """A cloud without its points; ``into`` itself if it has that size and these fields."""
     if into is not None and (height, width, fields) == (
         into.height,
         into.width,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-if __name__ == "__main__":  # before what takes seconds to import
+if __name__ == "__main__":  # before the imports, which take seconds
     from sosd_ros.ros.start import end_at_once_on_signals
 
     end_at_once_on_signals()
@@ -52,19 +52,19 @@ except ImportError:  # optional: the JSON on label_info/json says the same
 
 WARN_EVERY = 5.0  # seconds, by camera and cause; at level debug, every problem is logged
 DIAGNOSTICS_PERIOD = 0.5  # seconds; with timeouts of 1 s, every fault shows within 2 s
-STOP_TIMEOUT = 1.0  # seconds that the batch at hand may take when the node is to stop
-TRANSITION_TIMEOUT = 0.7  # seconds that the transition at hand may take then
+STOP_TIMEOUT = 1.0  # seconds that the current batch may take when the node stops
+TRANSITION_TIMEOUT = 0.7  # seconds that the current transition may take then
 EXIT_TIMEOUT = 1.5  # seconds from a signal to the end of the process, whatever hangs
 
 
 class PerceptionNode(LifecycleNode):
-    """Depth, semantic masks and points for every camera image that there is time for.
+    """Answers camera images, as many as there is time for, with depth, masks and points.
 
     Args:
         end: called with an exit status when the process should end.
 
     Attributes:
-        has_abandoned: whether a thread was left inside of the engine.
+        has_abandoned: whether a thread was left inside the engine.
     """
 
     def __init__(self, end: Callable[[int], None] = lambda status: None, **kwargs: Any) -> None:
@@ -153,14 +153,14 @@ class PerceptionNode(LifecycleNode):
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Give everything up, so that the node can be configured again."""
         self._last_error = self._failure or "a transition failed"
-        self.get_logger().error(f"{self._last_error}; unconfigured, configure again when mended")
+        self.get_logger().error(f"{self._last_error}; unconfigured: fix this, then configure again")
         self._release()
         self._failure = ""
         self._state = "unconfigured"
         return super().on_error(state)
 
     def autostart(self) -> None:
-        """Configure and activate, if the parameter ``autostart`` says so."""
+        """Configure and activate, if the parameter ``autostart`` is true."""
         if self.get_parameter("autostart").value:
             self._autostart.attempt()
 
@@ -172,7 +172,7 @@ class PerceptionNode(LifecycleNode):
         return self._state == "active"
 
     def leave(self) -> None:
-        """Give the middleware back, though another thread is in the middle of a transition."""
+        """Release the middleware while another thread is still in a transition."""
         self.abandon()
         self._monitor.stop()
         self._destroy()
@@ -184,7 +184,7 @@ class PerceptionNode(LifecycleNode):
 
     def _destroy(self) -> None:
         super().destroy_node()
-        # rclpy leaves this, which keeps the participant and its segment of shared memory.
+        # rclpy does not destroy this, which keeps the participant and its shared memory segment.
         self._state_machine.destroy_when_not_in_use()
 
     def _configure(self) -> None:
@@ -252,7 +252,7 @@ class PerceptionNode(LifecycleNode):
             self._bond.form(settings.bond_heartbeat_period)
 
     def _stop(self) -> bool:
-        """End the worker and unsubscribe; whether it ended, or hangs and was left to itself."""
+        """Stop the worker and unsubscribe; false if the worker hangs and was abandoned."""
         self._bond.dissolve()
         ended = True
         if self._worker is not None:
@@ -263,11 +263,11 @@ class PerceptionNode(LifecycleNode):
                 self._statistics.dropped(name, "stopped")
         self._worker = self._pipeline = None
         for camera in self._cameras.values():
-            camera.unsubscribe()  # after the worker, which still looks at its CameraInfos
+            camera.unsubscribe()  # after the worker, which still reads its CameraInfos
         return ended
 
     def abandon(self) -> None:
-        """Leave a worker that hangs to itself, with the message that it is publishing whole."""
+        """Abandon a hanging worker; a message that it is publishing goes out whole."""
         if self._pipeline is not None:
             self.has_abandoned = True
             self._pipeline.abandon()
@@ -286,18 +286,18 @@ class PerceptionNode(LifecycleNode):
                 engine.close()
         except Exception as error:  # as with a CUDA context that is broken
             reason = f"{type(error).__name__}: {error}"
-            self.get_logger().fatal(f"cannot free the device, only a new process can: {reason}")
+            self.get_logger().fatal(f"cannot free the device, a new process is needed: {reason}")
             self._end(1)
 
     def _refuse(self, transition: str, error: Exception) -> None:
-        """Say why a transition fails; what has no sentence of its own gets its type named."""
+        """Say why a transition fails; unexpected errors are named with their type."""
         known = isinstance(error, ValueError | EngineError)
         reason = str(error) if known else f"{type(error).__name__}: {error}"
         self._last_error = f"cannot {transition}: {reason}"
         self.get_logger().error(self._last_error)
 
     def _on_engine_failure(self, reason: str) -> None:
-        """In the worker's thread; the life cycle belongs to the executor's."""
+        """Runs in the worker's thread; only the executor's may change the life cycle."""
         self._failure = reason
         self._failed.trigger()
 
@@ -356,8 +356,8 @@ class PerceptionNode(LifecycleNode):
                 camera.name,
                 message,
                 "clock",
-                f"is {back / 1e9:g} s older than the one before it: a bag begins anew, a clock was "
-                "set back, or a second publisher sends on the topic",
+                f"is {back / 1e9:g} s older than the one before it: a bag started over, a clock "
+                "was set back, or the topic has a second publisher",
             )
         assert self._worker is not None
         if self._worker.submit(camera.name, Frame(message, arrived)) is not None:
@@ -377,7 +377,7 @@ class PerceptionNode(LifecycleNode):
         self._statistics.dropped(camera.name, "transport", count)
 
     def _on_incompatible(self, topic: str, misfit: Callable[[], str]) -> None:
-        self._misfits = {**self._misfits, topic: misfit}  # while the monitor goes through it
+        self._misfits = {**self._misfits, topic: misfit}  # the monitor may be iterating
         if problem := misfit():
             self.get_logger().warning(problem)
 
@@ -430,7 +430,7 @@ class PerceptionNode(LifecycleNode):
             self._label_publishers[LabelInfo].publish(info)
 
     def _publish_health(self) -> None:
-        """In the monitor's thread: it goes on when the worker or the executor does not."""
+        """Runs in the monitor's thread, which goes on when the worker or the executor hangs."""
         engine, worker, settings = self._engine, self._worker, self._settings
         health = diagnostics.Health(
             name=self.get_fully_qualified_name().lstrip("/"),
@@ -456,16 +456,16 @@ class PerceptionNode(LifecycleNode):
 
     def _on_monitor_error(self, error: Exception) -> None:
         self.get_logger().error(
-            f"no diagnostics: {type(error).__name__}: {error}", throttle_duration_sec=WARN_EVERY
+            f"diagnostics failed: {type(error).__name__}: {error}", throttle_duration_sec=WARN_EVERY
         )
 
 
 def main(args: list[str] | None = None) -> None:
     """Run the node until SIGINT or SIGTERM, and end in order: the last message goes out whole.
 
-    rclpy's own handlers would pull the context away from under the threads that use it.
+    rclpy's own handlers would shut the context down while threads still use it.
     """
-    # Exit statuses; unlike an Event, a handler may put one while this thread waits for it.
+    # Exit statuses. Unlike with an Event, a handler may put one while this thread waits for it.
     ends: SimpleQueue[int] = SimpleQueue()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ends.put(0))
@@ -486,17 +486,17 @@ def main(args: list[str] | None = None) -> None:
     last_resort.daemon = True
     last_resort.start()
     if spinning.is_alive():
-        # In its own thread: from another one, it would take away what the executor waits with.
+        # In its own thread: another one would destroy what the executor is waiting on.
         executor.create_task(executor.shutdown)
         spinning.join(TRANSITION_TIMEOUT)
-    is_stuck = spinning.is_alive()  # configure takes seconds, and waits for files and devices
+    is_stuck = spinning.is_alive()  # configure takes seconds, and may wait for files and devices
     if is_stuck:
         node.leave()
     else:
         node.destroy_node()
     rclpy.shutdown()
     if is_stuck or node.has_abandoned:
-        # Python cannot end while another thread is inside of torch: it would crash.
+        # Python would crash if it ended while another thread is inside torch.
         os._exit(status)
     sys.exit(status)
 
@@ -504,8 +504,8 @@ def main(args: list[str] | None = None) -> None:
 def _first(ends: SimpleQueue[int]) -> int:
     """Wait for an exit status.
 
-    A signal that comes between Python's last look at signals and the wait itself interrupts
-    nothing, and its handler runs when the wait is over: hence a new wait every second.
+    A signal that arrives between Python's last check for signals and the wait itself does not
+    interrupt the wait, and its handler runs only afterwards: hence a new wait every second.
     """
     while True:
         try:
@@ -515,7 +515,7 @@ def _first(ends: SimpleQueue[int]) -> int:
 
 
 def _exit(node: PerceptionNode, status: int) -> None:
-    """End now, though something hangs."""
+    """End now, even if something hangs."""
     node.abandon()
     os._exit(status)
 
@@ -531,7 +531,7 @@ def _run(
                 break
             except ExternalShutdownException:
                 break
-            except Exception as error:  # of a callback: one bad call must not end a robot's eyes
+            except Exception as error:  # of a callback: one bad call must not end the node
                 if not ending.is_set():
                     reason = f"{type(error).__name__}: {error}"
                     node.get_logger().error(f"a callback failed with {reason}")

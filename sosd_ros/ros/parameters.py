@@ -1,4 +1,4 @@
-"""Every parameter of the node, once: name, default, range, description and when it is read."""
+"""All parameters of the node: name, default, range, description and when each is read."""
 
 from __future__ import annotations
 
@@ -63,18 +63,18 @@ class Parameter:
             description=f"{self.description} May be changed {self.change.value}.",
             additional_constraints=self.constraints,
             read_only=self.change is Change.NEVER,
-            # rclpy would end the node over a wrong type or range in a params file, and refuses 20
-            # for 20.0 and says no range; ``checked`` knows better.
+            # rclpy would end the node over a wrong type or range in a params file; it also refuses
+            # 20 for 20.0, and its errors name no range. ``checked`` does better.
             dynamic_typing=True,
         )
 
     def checked(self, value: Any) -> Any:
-        """``value`` in the parameter's type, if it is allowed; else a ValueError that says why."""
+        """``value`` in the parameter's type; raises a ValueError that says why if not allowed."""
         if isinstance(self.default, tuple):
             return _camera_names(self.name, value)
         kind: type[Any] = type(self.default)
         if isinstance(value, bool) and str(value).lower() in self.choices:
-            value = str(value).lower()  # as YAML reads true and false without quotes
+            value = str(value).lower()  # YAML reads true and false without quotes as bool
         if kind is float and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)
         if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
@@ -92,7 +92,7 @@ def _camera_names(parameter: str, value: Any) -> tuple[str, ...]:
     fits = all(isinstance(name, str) and _CAMERA_NAME.fullmatch(name) for name in names)
     if not names or not fits or len(set(names)) != len(names):
         raise ValueError(
-            f"parameter {parameter} is {value!r}, expected a list of different names out of "
+            f"parameter {parameter} is {value!r}, expected a list of different names made of "
             "letters, digits and _, such as ['front', 'rear'], or [''] for one without a name"
         )
     return names
@@ -102,7 +102,7 @@ _HOUR = 3600.0
 
 
 def _topics_by_rate() -> dict[str, list[str]]:
-    """The outputs that share a rate."""
+    """The outputs' topics by the rate that they share."""
     topics: dict[str, list[str]] = {}
     for output in OUTPUTS.values():
         topics.setdefault(output.rate, []).append(output.topic)
@@ -131,13 +131,13 @@ PARAMETERS = (
     Parameter(
         "precision",
         AUTO,
-        "Of the network's arithmetic. auto: the fastest that agrees with float32.",
+        "Precision of the network's arithmetic. auto: the fastest that agrees with float32.",
         choices=(AUTO, "fp32", "bf16", "fp16"),
     ),
     Parameter(
         "engine_cache",
         "",
-        "Folder of built engines. Empty: $SOSD_CACHE, or ~/.cache/sosd_ros.",
+        "Folder with built engines. Empty: $SOSD_CACHE, or ~/.cache/sosd_ros.",
     ),
     Parameter(
         "cameras",
@@ -167,7 +167,8 @@ PARAMETERS = (
     Parameter(
         "depth_encoding",
         "32FC1",
-        "Of the depth image. 32FC1: metres, NaN is invalid. 16UC1: millimetres, 0 is invalid.",
+        "Encoding of the depth image. 32FC1: metres, NaN is invalid. 16UC1: millimetres, 0 is "
+        "invalid.",
         choices=("32FC1", "16UC1"),
     ),
     Parameter(
@@ -195,7 +196,7 @@ PARAMETERS = (
         "calibration_of",
         "sensor",
         "What K and P of CameraInfo describe. sensor: the full resolution, from which binning and "
-        "roi make the image, as sensor_msgs defines it. image: the image as it comes.",
+        "roi make the image, as sensor_msgs defines it. image: the image as published.",
         choices=CALIBRATED,
         change=Change.RUNNING,
     ),
@@ -203,8 +204,8 @@ PARAMETERS = (
         "rectified",
         "assumed",
         "Whether images are rectified. true: they are. false: they are not, and there is no depth "
-        "if the lens distorts them, or P and R make another image of them. assumed: as true, with "
-        "a warning where it is doubtful.",
+        "if the CameraInfo has a distortion D, a P other than K or a rotation R. assumed: as true, "
+        "with a warning where it is doubtful.",
         choices=RECTIFIED,
         change=Change.RUNNING,
     ),
@@ -226,15 +227,15 @@ PARAMETERS = (
         "max_relative_uncertainty",
         0.0,
         "Share of the depth, such as 0.2. Where one standard deviation is more, depth is "
-        "published as invalid, in the cloud as well. 0: it is published everywhere. Needs weights "
-        "that say how unsure depth is.",
+        "published as invalid, in the cloud as well. 0: no limit. Needs weights that predict depth "
+        "uncertainty.",
         range=(0.0, 100.0),
         change=Change.RUNNING,
     ),
     Parameter(
         "max_age",
         0.0,
-        "Seconds. Images whose stamp is older by the node's clock are dropped. 0: none are.",
+        "Seconds. Images whose stamp is older by the node's clock are dropped. 0: no limit.",
         range=(0.0, _HOUR),
         change=Change.RUNNING,
     ),
@@ -256,7 +257,7 @@ PARAMETERS = (
     Parameter(
         "overlay_opacity",
         0.5,
-        "Of the labels' colours over the image. 0: only the image. 1: only the colours.",
+        "Opacity of the labels' colours over the image. 0: only the image. 1: only the colours.",
         range=(0.0, 1.0),
         change=Change.RUNNING,
     ),
@@ -272,7 +273,7 @@ PARAMETERS = (
         "cloud_clearing_margin",
         0.0,
         "Metres beyond max_depth at which the cloud has unlabelled points for everything farther, "
-        "so that costmaps are cleared along their rays. 0: such points are NaN.",
+        "so that costmaps are cleared along their rays. 0: those points are NaN.",
         range=(0.0, 1000.0),
         change=Change.RUNNING,
     ),
@@ -280,14 +281,14 @@ PARAMETERS = (
         "cloud_uncertainty",
         False,
         "Whether the cloud has a field uncertainty: one standard deviation of z in metres, "
-        "float32. Needs weights that say how unsure depth is.",
+        "float32. Needs weights that predict depth uncertainty.",
         change=Change.RUNNING,
     ),
     *(
         Parameter(
             f"publish_rate.{rate}",
             0.0,
-            f"Hz at most of {', '.join(topics)}. 0: an answer for every image that is worked on.",
+            f"Maximum rate in Hz of {', '.join(topics)}. 0: every image that is processed.",
             range=(0.0, 1000.0),
             change=Change.RUNNING,
         )
@@ -383,7 +384,7 @@ def declare(node: Node) -> None:
 
 
 def read(node: Node, changes: Mapping[str, Any] | None = None) -> Settings:
-    """The parameters' values, with ``changes`` that are not set yet.
+    """The parameters' values, with ``changes`` that are about to be set.
 
     Raises:
         ValueError: naming the parameter, its value and what was expected.
@@ -404,7 +405,7 @@ def read(node: Node, changes: Mapping[str, Any] | None = None) -> Settings:
 
 
 def check_answers(settings: Settings, answers: Set[str]) -> None:
-    """Refuse settings that ask for what the engine's ``answers`` lack.
+    """Refuse settings that need more than the engine's ``answers``.
 
     Raises:
         ValueError: naming the parameter and its value.
@@ -414,8 +415,8 @@ def check_answers(settings: Settings, answers: Set[str]) -> None:
         if value and "uncertainty" not in answers:
             default = str(BY_NAME[name].default).lower()
             raise ValueError(
-                f"parameter {name} is {str(value).lower()}, but these weights do not say how "
-                f"unsure depth is; set it to {default}, or load weights that have a spread"
+                f"parameter {name} is {str(value).lower()}, but these weights predict no "
+                f"depth uncertainty; set it to {default}, or load weights with a spread"
             )
 
 

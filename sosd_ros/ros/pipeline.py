@@ -25,7 +25,7 @@ from .stamps import nanoseconds
 from .statistics import Statistics
 from .topics import OUTPUTS, CameraTopics
 
-PUBLISH_TIMEOUT = 0.4  # seconds that a message may take to go out when the node is to end
+PUBLISH_TIMEOUT = 0.4  # seconds that a message may take to go out when the node ends
 
 
 class Frame(NamedTuple):
@@ -37,7 +37,7 @@ class Frame(NamedTuple):
 
 @dataclass
 class _Work:
-    """A frame that is to be answered."""
+    """A frame to answer."""
 
     camera: CameraTopics
     frame: Frame
@@ -53,12 +53,12 @@ class Pipeline:
     Args:
         engine: answers images.
         cameras: by name.
-        statistics: is told what becomes of each frame.
-        settings: the settings of this moment.
+        statistics: counts what happens to each frame.
+        settings: returns the current settings.
         on_problem: called with a camera's name, a message, the cause, what happened to it, and
-            whether that is the fault of this program.
-        on_failure: called with a reason when the engine has failed twice; nothing is answered
-            from then on.
+            whether this program is at fault.
+        on_failure: called with a reason when the engine has failed twice; from then on, nothing
+            is answered.
     """
 
     def __init__(
@@ -79,14 +79,14 @@ class Pipeline:
         self._started = time.monotonic_ns()
         self._failed = False
         self._abandoned = False
-        self._open: set[str] = set()  # cameras whose frame of this batch is not accounted for
+        self._open: set[str] = set()  # cameras whose frame of this batch is not counted yet
         self._publishing = threading.Lock()
         self._clouds: dict[str, PointCloud2] = {}  # the last of each camera
         self._bit_depths = {name: BitDepth() for name in cameras}
-        self._doubts: dict[tuple[str, str], dict[str, str]] = {}  # by camera and subject, and cause
+        self._doubts: dict[tuple[str, str], dict[str, str]] = {}  # by camera, subject; cause
 
     def abandon(self) -> None:
-        """Have nothing more come of the batch at hand; its frames count as stopped.
+        """Publish nothing more of the current batch; its frames count as stopped.
 
         A message that is being published goes out whole first.
         """
@@ -98,7 +98,7 @@ class Pipeline:
     def __call__(self, batch: Mapping[str, Frame]) -> None:
         """Answer the frames of a batch, by camera."""
         self._settings = self._current_settings()
-        self._time = time.monotonic_ns() - self._started  # one for all, so that cameras are in step
+        self._time = time.monotonic_ns() - self._started  # one for all, to keep cameras in step
         self._open = set(batch)
         by_size: dict[tuple[int, ...], list[_Work]] = defaultdict(list)
         for name, frame in batch.items():
@@ -118,7 +118,7 @@ class Pipeline:
                 self._safely(work.camera, work.frame.message, self._publish, work, answer)
 
     def _safely(self, camera: CameraTopics, message: Any, step: Callable, *arguments: Any) -> Any:
-        """Take a step with a frame; one bad frame must not be the last one."""
+        """Run a step on a frame; one bad frame must not stop the rest."""
         try:
             return step(*arguments)
         except MessageError as error:
@@ -141,10 +141,10 @@ class Pipeline:
             self._statistics.dropped(camera, cause)
 
     def _prepare(self, camera: CameraTopics, frame: Frame) -> _Work | None:
-        """Convert a frame, if anyone waits for its answers."""
+        """Convert a frame, if anyone subscribes to its outputs."""
         started, message, settings = time.monotonic(), frame.message, self._settings
         if camera.age.is_exceeded(nanoseconds(message.header.stamp), settings.max_age):
-            reason = f"dropped: it is more than max_age, {settings.max_age:g} s, old"
+            reason = f"dropped: it is older than max_age, {settings.max_age:g} s"
             self._drop(camera, message, "too_old", reason)
             return None
         outputs = camera.due(settings.publish_rate, self._time)
@@ -185,7 +185,7 @@ class Pipeline:
         info, settings = camera.infos.at(message.header.stamp), self._settings
         try:
             if info is None:
-                reason = "no CameraInfo has come; check that the camera publishes it"
+                reason = "no CameraInfo has arrived yet; check that the camera publishes it"
                 raise MessageError("no_camera_info", reason)
             reading = settings.calibration_of, settings.rectified
             fitted, intrinsics = camera_info.for_image(info, message.header, size, *reading)
@@ -202,7 +202,7 @@ class Pipeline:
     def _doubt(
         self, camera: CameraTopics, message: Any, subject: str, doubts: dict[str, str]
     ) -> None:
-        """Note what is doubtful of an image's CameraInfo or brightness; what is new is logged."""
+        """Record doubts about an image's CameraInfo or brightness, and log new ones."""
         before = self._doubts.get((camera.name, subject), {})
         self._doubts[camera.name, subject] = doubts
         self._statistics.doubted(camera.name, subject, tuple(doubts.values()))
@@ -214,7 +214,7 @@ class Pipeline:
     def _perceive(self, works: list[_Work]) -> Perception | None:
         """The engine's answers for frames of one size; ``None`` if it has failed for good.
 
-        What fails once, such as an allocation, may succeed when memory has been freed.
+        A failure, such as that of an allocation, may not repeat once memory has been freed.
         """
         reason = ""
         for attempt in range(0 if self._failed else 2):
@@ -224,7 +224,7 @@ class Pipeline:
                 return self._ask_engine(works)
             except Exception as error:
                 reason = f"{type(error).__name__}: {error}"
-            # Outside of the handler, whose traceback holds on to the network's intermediate maps.
+            # Outside the handler, whose traceback keeps the network's intermediate maps alive.
             if self._abandoned:
                 return None
             camera, message = works[0].camera.name, works[0].frame.message
@@ -263,13 +263,13 @@ class Pipeline:
         published = time.monotonic()
         latencies["publish"] = published - started
         total = published - work.frame.arrived
-        # For its turn: until the worker was free, and for the other cameras of its batch.
+        # Waiting until the worker was free, and for the other cameras of its batch.
         wait = total - sum(latencies.values())
         self._open.discard(work.camera.name)
         self._statistics.answered(work.camera.name, {"wait": wait, **latencies, "total": total})
 
     def _answers(self, work: _Work, answer: Perception) -> Iterator[tuple[str, Any]]:
-        """The messages of a frame by output, each made when the one before is on its way."""
+        """The messages of a frame by output, each made after the one before has been published."""
         header, settings = work.frame.message.header, self._settings
         depth, labels, confidence, uncertainty = answer
         if labels is not None and confidence is not None and settings.confidence_threshold > 0:
@@ -307,7 +307,7 @@ class Pipeline:
         labels: np.ndarray | None,
         uncertainty: np.ndarray | None,
     ) -> PointCloud2:
-        """The cloud of a frame, in the memory of the camera's last one, which has been sent."""
+        """The cloud of a frame, reusing the memory of the camera's last cloud, already sent."""
         assert work.info is not None
         camera, settings = work.camera, self._settings
         margin = settings.cloud_clearing_margin

@@ -8,11 +8,11 @@ from builtin_interfaces.msg import Time
 
 
 class StampOrder:
-    """Notices stamps that go back.
+    """Detects stamps that go back.
 
-    Their frames are answered like all others. The middleware keeps the order of what one publisher
-    sends, so that a stamp goes back where a bag begins anew, a clock was set back, or a second
-    publisher sends. Each camera has an order of its own, as the clocks of two need not agree.
+    Their frames are answered like all others. The middleware keeps one publisher's messages in
+    order, so a stamp goes back when a bag starts over, a clock is set back, or a second publisher
+    sends. Each camera has its own order, since the clocks of two need not agree.
     """
 
     def __init__(self) -> None:
@@ -25,11 +25,10 @@ class StampOrder:
 
 
 class AgeLimit:
-    """Tells a camera's frames that are too old by a clock.
+    """Detects a camera's frames that are too old by a clock.
 
-    A simulation's clock stands still between two ticks. When a bag begins anew, its first frames
-    may come before the tick that sets the clock back: they are not compared with what it says till
-    then.
+    A simulation's clock stands still between two ticks. When a bag starts over, its first frames
+    may come before the tick that sets the clock back: until then they are not compared with it.
 
     Args:
         now: of the clock, in nanoseconds.
@@ -40,7 +39,7 @@ class AgeLimit:
         self._now = now
         self._is_simulated = is_simulated
         self._order = StampOrder()
-        self._outdated: int | None = None  # what the clock said when the stamps went back
+        self._outdated: int | None = None  # the clock's time when the stamps went back
 
     def is_exceeded(self, stamp: int, max_age: float) -> bool:
         """Whether a stamp in nanoseconds is more than ``max_age`` s old; 0 allows every age."""

@@ -1,4 +1,4 @@
-"""The program ``perception_node``, which signals end in order from its first moment on."""
+"""The program ``perception_node``, which signals end in order from the very start."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import signal
 
 
 def end_at_once_on_signals() -> None:
-    """Have SIGINT and SIGTERM end the process with status 0, until the node sees to them.
+    """Make SIGINT and SIGTERM end the process with status 0, until the node handles them.
 
-    For while it imports torch and rclpy, which takes seconds: it has made nothing yet that it would
-    have to put away, and an exception could be swallowed by what is being imported.
+    This is for the seconds in which it imports torch and rclpy: there is nothing to clean up yet,
+    and the modules being imported could swallow an exception.
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: os._exit(0))

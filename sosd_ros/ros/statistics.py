@@ -1,4 +1,4 @@
-"""What becomes of every frame: counts, rates and latencies."""
+"""What happens to every frame: counts, rates and latencies."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-WINDOW = 5.0  # seconds over which rates are taken and drops count as recent
-SLICES = 10  # that the window is counted in
-KEPT_ANSWERS = 300  # of the last so many answers, latencies are kept
-KEPT_SECONDS = 60.0  # and no longer than that
+WINDOW = 5.0  # seconds over which rates are computed and drops count as recent
+SLICES = 10  # of the window
+KEPT_ANSWERS = 300  # how many answers' latencies are kept
+KEPT_SECONDS = 60.0  # and for how long
 
 _SLICE = WINDOW / SLICES
 
 
 class Percentiles(NamedTuple):
-    """Of a stage's latency, in seconds."""
+    """Percentiles of a stage's latency, in seconds."""
 
     p50: float
     p95: float
@@ -30,17 +30,17 @@ class CameraSnapshot(NamedTuple):
 
     Attributes:
         received: images that came.
-        infos: CameraInfos that came and were kept.
+        infos: CameraInfos that came and were usable.
         answered: images whose answers went out.
         dropped: images that were not answered, by cause.
-        without_scale: images without depth and points, or CameraInfos of no use, by cause.
+        without_scale: images without depth and points, and unusable CameraInfos, by cause.
         recently_dropped: of ``dropped``, those of the last ``WINDOW`` seconds.
         recently_without_scale: of ``without_scale``, those of the last ``WINDOW`` seconds.
         input_rate: images/s over the last ``WINDOW``.
         output_rate: answered images/s over the last ``WINDOW``.
         since_image: seconds since the last image; since the start, if none has come.
-        since_info: the same of the last CameraInfo.
-        doubts: of the last image and of its CameraInfo, in sentences.
+        since_info: the same for the last CameraInfo.
+        doubts: sentences about the last image and its CameraInfo.
     """
 
     received: int
@@ -61,12 +61,12 @@ class Snapshot(NamedTuple):
     """All figures at one moment.
 
     Attributes:
-        age: seconds that have been counted; rates are of this time until it is ``WINDOW``.
-        retries: batches with which the engine failed and was tried again.
-        recent_retries: of these, those of the last ``WINDOW`` seconds.
-        latencies: of the answers of the last ``KEPT_SECONDS``, and at most ``KEPT_ANSWERS``, of all
-            cameras, by stage.
-        answers: how many these are.
+        age: seconds since counting began; rates are over this time until it reaches ``WINDOW``.
+        retries: batches on which the engine failed and that were retried.
+        recent_retries: those of the last ``WINDOW`` seconds.
+        latencies: by stage, over all cameras' answers of the last ``KEPT_SECONDS``, at most
+            ``KEPT_ANSWERS``.
+        answers: how many answers these are.
         cameras: by name.
     """
 
@@ -79,7 +79,7 @@ class Snapshot(NamedTuple):
 
 
 class _Event(NamedTuple):
-    """What is counted; drops have a cause."""
+    """A kind of event to count; drops have a cause."""
 
     kind: str
     cause: str = ""
@@ -90,10 +90,10 @@ _RETRIED = _Event("retried")
 
 
 class _Counts:
-    """Counts of events: of all time, and of the last ``WINDOW`` seconds.
+    """Counts of events: in total, and over the last ``WINDOW`` seconds.
 
     The latter are kept in slices, so that a flood of messages takes no more memory than a few. The
-    oldest slice goes as a whole: up to a slice less than the window is looked at.
+    oldest slice is dropped whole, so the counts may cover up to one slice less than the window.
     """
 
     def __init__(self, start: float) -> None:
@@ -123,9 +123,9 @@ class _Counts:
         return recent
 
     def snapshot(self, now: float) -> CameraSnapshot:
-        """Of a camera's events."""
+        """The figures of a camera's events."""
         recent = self.recent(now)
-        # At the very start there is too little time to speak of a rate.
+        # Right after the start, too little time has passed for a rate.
         seconds = max(now - max(self._start, _oldest_slice(now) * _SLICE), _SLICE)
         return CameraSnapshot(
             received=self._total[_RECEIVED],
@@ -153,13 +153,13 @@ def _by_cause(counts: Counter[_Event], kind: str) -> dict[str, int]:
 
 
 class Statistics:
-    """Counts of all cameras since its making; may be used by several threads.
+    """Counts for all cameras since its creation; thread-safe.
 
-    Its memory does not grow with time nor with the rate of messages.
+    Its memory does not grow with time or with the rate of messages.
 
     Args:
         cameras: their names.
-        clock: seconds of a clock that is never set.
+        clock: seconds of a monotonic clock.
     """
 
     def __init__(self, cameras: Sequence[str], clock: Callable[[], float]) -> None:
@@ -183,14 +183,11 @@ class Statistics:
         self._count(camera, _Event("dropped", cause), count)
 
     def without_scale(self, camera: str, cause: str) -> None:
-        """An image has no metric depth for want of a CameraInfo, or a CameraInfo is of no use."""
+        """An image has no metric depth for lack of a CameraInfo, or a CameraInfo is unusable."""
         self._count(camera, _Event("without_scale", cause))
 
     def doubted(self, camera: str, subject: str, doubts: Sequence[str]) -> None:
-        """What is doubtful of a camera's CameraInfo, or of another subject, from now on.
-
-        In sentences; may be nothing.
-        """
+        """Set the doubts about a camera's CameraInfo, or another subject: sentences, maybe none."""
         with self._lock:
             self._cameras[camera].doubts[subject] = doubts
 
@@ -201,12 +198,12 @@ class Statistics:
         self._count(camera, _ANSWERED)
 
     def retried(self) -> None:
-        """The engine failed with a batch and is tried again."""
+        """The engine failed on a batch, which is retried."""
         with self._lock:
             self._engine.count(_RETRIED, self._clock(), 1)
 
     def snapshot(self) -> Snapshot:
-        """The figures of this moment."""
+        """The current figures."""
         with self._lock:
             now = self._clock()
             cameras = {name: camera.snapshot(now) for name, camera in self._cameras.items()}

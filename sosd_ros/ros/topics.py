@@ -32,14 +32,14 @@ from .generations import (
 from .stamps import AgeLimit, StampOrder
 
 OUTPUT_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
-NAMES_KNOWN = 0.5  # seconds: the middleware hears of a peer's topics before its name
+NAMES_KNOWN = 0.5  # seconds: the middleware learns a peer's topics before its name
 INPUT_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 LATCHED_QOS = QoSProfile(
     depth=1,
     reliability=ReliabilityPolicy.RELIABLE,
     durability=DurabilityPolicy.TRANSIENT_LOCAL,
 )
-LATCHED_PERIOD = 0.5  # seconds between two looks for a publisher that keeps its CameraInfo
+LATCHED_PERIOD = 0.5  # seconds between two looks for a latched CameraInfo
 OVERRIDABLE = (
     QoSPolicyKind.HISTORY,
     QoSPolicyKind.DEPTH,
@@ -54,10 +54,10 @@ class Output(NamedTuple):
 
     Attributes:
         topic: below the camera's name.
-        needs: the engine's answers that it is made of.
-        metric: whether it takes a CameraInfo that fits, and a network that answers depth.
+        needs: the engine's answers that it is made from.
+        metric: whether it needs a CameraInfo that fits, and a network that answers depth.
         rate: the output whose rate it follows.
-        carries: answers that it has as well, if there are any.
+        carries: further answers that it includes if they are available.
     """
 
     topic: str
@@ -68,7 +68,7 @@ class Output(NamedTuple):
     carries: frozenset[str] = frozenset()
 
     def is_offered(self, answers: Set[str]) -> bool:
-        """Whether an engine of these answers can make it."""
+        """Whether an engine with these answers can make it."""
         return (self.needs | _DEPTH if self.metric else self.needs) <= answers
 
 
@@ -88,15 +88,15 @@ OUTPUTS = {
 
 
 class Turns:
-    """Chooses frames of a camera for rates, so that what is published at several is in step.
+    """Chooses a camera's frames for rates, so that outputs with different rates stay in step.
 
-    Time is cut into slots of 1 / rate seconds, and slots of all rates begin together: every slot of
-    5 Hz begins with one of 10 Hz. The first frame of a slot is chosen. So a rate's frames are the
-    same for all who ask for it, and those of 5 Hz are among those of 10. One slot that passed
-    without a frame is made up for: a camera of 10 Hz whose frames come now early, now late, is let
-    through at 10 Hz, though two of them may fall into one slot. A rate of 0 lets all through.
+    Time is cut into slots of 1 / rate seconds, and the slots of all rates begin together: every
+    slot of 5 Hz begins with one of 10 Hz. The first frame of a slot is chosen. So all outputs with
+    the same rate get the same frames, and those of 5 Hz are among those of 10 Hz. One slot without
+    a frame is made up for: a 10 Hz camera whose frames jitter keeps 10 Hz, even if two of them fall
+    into one slot. A rate of 0 chooses every frame.
 
-    Times are in nanoseconds since what is the same moment for all cameras.
+    Times are in nanoseconds since a moment that is the same for all cameras.
     """
 
     def __init__(self) -> None:
@@ -105,36 +105,35 @@ class Turns:
         self._owed: set[float] = set()  # rates that have a slot to make up for
 
     def due(self, rates: Iterable[float], now: int) -> set[float]:
-        """Those of ``rates`` for which a frame of ``now`` is chosen, if it is taken."""
+        """Those of ``rates`` for which a frame at ``now`` is chosen, if it is taken."""
         if self._rates != (rates := set(rates)):
-            self._rates, self._owed = rates, set()  # or a new rate would lack what others are owed
+            self._rates, self._owed = rates, set()  # or the old rates would be ahead of a new one
         return {rate for rate in rates if rate == 0 or self._slots(rate, now) > 0}
 
     def take(self, now: int) -> None:
-        """The frame of ``now`` is answered: it uses the slots of all rates that were due."""
+        """The frame at ``now`` is answered: it uses the slots of all rates that were due."""
         self._owed = {rate for rate in self._rates if self._slots(rate, now) > 1}
         self._last = now
 
     def _slots(self, rate: float, now: int) -> int:
-        """How many have begun and have had no frame."""
+        """How many slots have begun without a frame."""
         if self._last is None:
             return 1
-        # Whole numbers, or rounding would let a slot of 10 Hz begin before that of 30 Hz.
+        # Integers: rounding could let a slot of 10 Hz begin before that of 30 Hz.
         microhertz = round(rate * 1e6)
         begun = now * microhertz // 10**15 - self._last * microhertz // 10**15
         return begun + (rate in self._owed)
 
 
 class CameraTopics:
-    """Subscriptions and publishers of one camera, and what belongs to its stream of images.
+    """Subscriptions and publishers of one camera, and the state of its image stream.
 
     Args:
         node: the node that has the topics.
         name: of the camera; may be empty.
         answers: of the engine; outputs that need others are not offered.
-        on_incompatible: called with a topic, when a peer's quality of service does not fit, and
-            with what says so: a function that is to be asked for a sentence, which is empty when
-            that peer is gone.
+        on_incompatible: called when a peer's quality of service is incompatible, with the topic
+            and a function that returns a sentence about it, empty once that peer is gone.
     """
 
     def __init__(
@@ -146,14 +145,14 @@ class CameraTopics:
     ) -> None:
         self.name = name
         self.infos = CameraInfoBuffer()
-        # One: of a zoom lens, none comes again, and those of a large image are large.
+        # One: those of a zoom lens never repeat, and those of a large image are large.
         self.rays = lru_cache(maxsize=1)(Intrinsics.rays)
         self._node = node
         self._on_incompatible = on_incompatible
         self._subscriptions: list[Any] = []
-        self._latched: Any = None  # a subscription, while there is a publisher for it
+        self._latched: Any = None  # a subscription, while there is a latched publisher
         self._looking: Any = None  # the timer
-        self._listened: list[tuple[str, QoSProfile]] = []  # what these are of: CameraInfos, images
+        self._listened: list[tuple[str, QoSProfile]] = []  # topics and QoS: CameraInfos, images
         self.publishers: dict[str, Any] = {}
         self._await_stream()
         try:
@@ -171,9 +170,9 @@ class CameraTopics:
         on_info: Callable[[CameraInfo], None],
         on_lost: Callable[[int], None],
     ) -> None:
-        """Begin to listen; ``on_lost`` is told how many images the middleware has lost.
+        """Subscribe; ``on_lost`` is called with how many images the middleware has lost.
 
-        As image_transport has it, a transport's topic lies below that of the raw images, with
+        As in image_transport, a transport's topic is below the topic of the raw images, with
         whatever name that is remapped to.
         """
         self._subscribe(CameraInfo, _below(self.name, "camera_info"), on_info, lambda lost: None)
@@ -201,7 +200,7 @@ class CameraTopics:
         self._await_stream()
 
     def _await_stream(self) -> None:
-        """Know nothing of images and CameraInfos that came before."""
+        """Forget the images and CameraInfos that came before."""
         clock = cast(ROSClock, self._node.get_clock())
         self.infos.clear()
         self.order = StampOrder()
@@ -215,11 +214,11 @@ class CameraTopics:
         self.publishers = {}
 
     def due(self, rates: Mapping[str, float], now: int) -> set[str]:
-        """The outputs that have a subscriber and whose rate chooses a frame of ``now``.
+        """The outputs that have a subscriber and whose rate chooses a frame at ``now``.
 
         Args:
             rates: of the outputs, in Hz.
-            now: nanoseconds since the same moment for all cameras.
+            now: nanoseconds since a moment that is the same for all cameras.
         """
         chosen = self._turns.due(rates.values(), now)
         return {
@@ -229,11 +228,11 @@ class CameraTopics:
         }
 
     def take_turn(self, now: int) -> None:
-        """The frame of ``now`` is answered."""
+        """The frame at ``now`` is answered."""
         self._turns.take(now)
 
     def sources(self) -> tuple[Source, Source] | None:
-        """Of images and of CameraInfos, while it is listened; may be called by any thread."""
+        """Of images and of CameraInfos, while subscribed; may be called by any thread."""
         if len(listened := self._listened) < 2:
             return None
         infos, images = (self._source(topic, qos) for topic, qos in listened)
@@ -244,7 +243,7 @@ class CameraTopics:
         return Source(topic, matching, bool(unfit))
 
     def _peers(self, kind: str, topic: str, qos: QoSProfile) -> tuple[list[str], list[str]]:
-        """The nodes at the other end of a publisher or subscription of ours: who fits, who not."""
+        """The nodes at the other end of our publisher or subscription: compatible ones, others."""
         if kind == "publisher":
             peers = self._node.get_subscriptions_info_by_topic(topic)
             unfit = [peer for peer in peers if _misfit(qos, peer.qos_profile)]
@@ -255,12 +254,12 @@ class CameraTopics:
 
     @property
     def has_latched_info(self) -> bool:
-        """Whether a publisher keeps its CameraInfo, so that it need not be heard again."""
+        """Whether the CameraInfo is latched, so that it need not come again."""
         return self._latched is not None
 
     @property
     def image_topic(self) -> str:
-        """The topic on which images are awaited."""
+        """The topic on which images come."""
         return str(self._subscriptions[-1].topic_name)
 
     def _create_publisher(self, output: Output) -> Any:
@@ -311,10 +310,11 @@ class CameraTopics:
         self._listened = [*self._listened, (subscription.topic_name, subscription.qos_profile)]
 
     def _follow_latched(self, on_info: Callable[[CameraInfo], None]) -> None:
-        """Ask for the CameraInfo that was published before we came, where a publisher keeps it.
+        """Ask for a CameraInfo that was published before we subscribed, if it is latched.
 
-        By a subscription of its own, as a volatile publisher does not pass anything to a transient
-        local one; and only while there is who keeps it, or every other driver would warn of us.
+        This takes a second subscription, since a volatile publisher sends nothing to a transient
+        local one. It exists only while there is a latched publisher, or all others would warn of
+        incompatible QoS.
         """
         topic = self._subscriptions[0].topic_name
         publishers = self._node.get_publishers_info_by_topic(topic)
@@ -334,20 +334,20 @@ class CameraTopics:
                     event_callbacks=SubscriptionEventCallbacks(**events),
                 )
 
-            # What does not fit this one is heard by the other.
+            # The other subscription receives from publishers that are incompatible with this one.
             self._latched = _created(topic, create, incompatible_qos=lambda event: None)
         elif self._latched is not None and not is_kept:
             self._node.destroy_subscription(self._latched)
             self._latched = None
 
     def _report(self, ours: Any, event: Any, kind: str) -> None:
-        """Say whose quality of service does not fit, once the names of its nodes have come."""
+        """Report an incompatible quality of service, once the names of the nodes are known."""
         topic, qos = ours.topic_name, ours.qos_profile  # ours may be gone by then
         policy = QoSPolicyKind(event.last_policy_kind)
         advice = "change it"
         if policy in OVERRIDABLE:
             parameter = f"qos_overrides.{topic}.{kind}.{policy.name.lower()}"
-            advice += f", or ours by the parameter {parameter}"
+            advice += f", or change ours with the parameter {parameter}"
 
         def misfit() -> str:
             _, unfit = self._peers(kind, topic, qos)
@@ -355,8 +355,8 @@ class CameraTopics:
                 return ""
             other = "subscription" if kind == "publisher" else "publisher"
             return (
-                f"{other} of {', '.join(unfit)} on {topic} does not fit ours by "
-                f"its {policy.name}: nothing passes between them; {advice}"
+                f"{other} of {', '.join(unfit)} on {topic} has QoS incompatible with ours "
+                f"({policy.name}): no message passes between them; {advice}"
             )
 
         def report() -> None:
@@ -367,7 +367,7 @@ class CameraTopics:
 
 
 def _names(peers: Iterable[Any]) -> list[str]:
-    """Of the nodes that have these publishers or subscriptions."""
+    """Names of the nodes that have these publishers or subscriptions."""
     names = {peer.node_name for peer in peers}
     return sorted("another node" if name == "_NODE_NAME_UNKNOWN_" else name for name in names)
 
@@ -377,10 +377,10 @@ def _misfit(publisher: QoSProfile, subscription: QoSProfile) -> bool:
 
 
 def _created(topic: str, create: Callable[..., Any], **events: Callable[[Any], None]) -> Any:
-    """A publisher or a subscription, with those ``events`` that the middleware has.
+    """A publisher or a subscription, with ``events`` if the middleware supports them.
 
     Raises:
-        RuntimeError: naming the topic, if the middleware refuses it.
+        RuntimeError: with the topic's name, if the middleware refuses it.
     """
     try:
         try:
@@ -389,7 +389,7 @@ def _created(topic: str, create: Callable[..., Any], **events: Callable[[Any], N
             return create()
     except RuntimeError as error:
         raise RuntimeError(
-            f"{topic} is refused ({error}); under SROS 2, look whether the policy allows it"
+            f"cannot create {topic} ({error}); under SROS 2, check that the policy allows it"
         ) from error
 
 

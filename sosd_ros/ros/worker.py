@@ -11,17 +11,17 @@ Item = TypeVar("Item")
 
 
 class BatchWorker(Generic[Item]):
-    """Handles the newest items of all cameras together, in a thread of its own; never queues.
+    """Handles the newest items of all cameras together, in its own thread; never queues.
 
-    An item that comes while one of the same camera waits takes its place: latency is bounded by
-    one ``handle``, one ``window`` and one item. What has come when the window closes is handled. A
-    camera that was waited for in vain is not waited for again until it has sent something, so that
-    one that is dead or slow does not hold up the others.
+    Of each camera, only the newest waiting item is kept: latency is bounded by one ``handle``, one
+    ``window`` and one item. When the window closes, the items that have come are handled. A camera
+    that missed a window is not waited for again until it has sent something, so that a dead or slow
+    one does not hold up the others.
 
     Args:
         handle: called with the items by camera; must not raise.
         cameras: their names.
-        window: seconds after the first item of a batch in which those of the others may come.
+        window: seconds that the first item of a batch waits for those of other cameras.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class BatchWorker(Generic[Item]):
         self._thread.start()
 
     def submit(self, camera: str, item: Item) -> Item | None:
-        """Hand over an item; returns at once, with the older item whose place it took."""
+        """Hand over an item; returns at once, with the older waiting item that it replaced."""
         with self._changed:
             if not self._waiting:
                 self._window_ends = time.monotonic() + self._window
@@ -52,15 +52,15 @@ class BatchWorker(Generic[Item]):
 
     @property
     def busy(self) -> float:
-        """Seconds since the batch at hand was begun; 0 between two batches."""
+        """Seconds since the current batch began; 0 between batches."""
         since = self._busy_since
         return 0.0 if since is None else time.monotonic() - since
 
     def stop(self, timeout: float) -> tuple[bool, dict[str, Item]]:
-        """Finish the batch at hand and end the thread.
+        """Finish the current batch and end the thread.
 
         Returns:
-            Whether that was done within ``timeout`` seconds, and the items that are forgotten.
+            Whether it ended within ``timeout`` seconds, and the waiting items, which are dropped.
         """
         with self._changed:
             self._stopping = True
@@ -77,7 +77,7 @@ class BatchWorker(Generic[Item]):
             del batch  # a camera's buffer should not live on until the next frame
 
     def _next_batch(self) -> dict[str, Item]:
-        """The items of the next batch; none when stopping."""
+        """The items of the next batch; empty when stopping."""
         with self._changed:
             self._changed.wait_for(lambda: self._stopping or self._waiting)
             rest = self._window_ends - time.monotonic()

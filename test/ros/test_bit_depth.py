@@ -105,7 +105,7 @@ def test_too_few_significant_bits_are_known_at_once():
     depth = BitDepth()
     doubts = play(depth, [1000, 1500, 1600], bits=10)
     assert not doubts[0] and doubts[1] == doubts[2]
-    assert doubts[1].endswith("is white: set significant_bits to 12")
+    assert doubts[1].endswith("clipped to white: set significant_bits to 12")
     assert all(play(depth, [1000] * 60, bits=10, start=3))
     assert not play(depth, [1000] * 60, bits=10, start=63)[-1]
 

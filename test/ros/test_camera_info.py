@@ -141,21 +141,21 @@ def test_a_skew_that_moves_nothing_is_let_pass():
 
 
 SIZES = [
-    ({}, (320, 240), "is for 640x480, but the image is 320x240; .* bins 2x2, let it say so by bin"),
+    ({}, (320, 240), "is for 640x480, but the image is 320x240; .* bins 2x2, let it set bin"),
     ({}, (639, 480), "is for 640x480, but the image is 639x480; publish the CameraInfo of the res"),
     ({}, (1280, 960), "is for 640x480, but the image is 1280x960; publish the CameraInfo of the"),
     (
         {"binning_x": 2, "binning_y": 2},
         (640, 480),
         r"is for 320x240 \(640x480 with binning 2x2 and roi 640x480 at 0, 0\), but the image is "
-        "640x480; its 640x480 fits if K and P are of the image as it comes: then set the "
+        "640x480; its 640x480 fits if K and P describe the image as published: then set the "
         "parameter calibration_of to image",
     ),
-    ({"binning_x": 2}, (320, 240), r"is for 320x480 \(640x480 with binning 2x1 .*; mend binning"),
+    ({"binning_x": 2}, (320, 240), r"is for 320x480 \(640x480 with binning 2x1 .*; fix binning"),
     (
         {"roi": roi(100, 50, 320, 200)},
         (640, 480),
-        r"is for 320x200 \(640x480 with binning 1x1 and roi 320x200 at 100, 50\), .* of the image",
+        r"is for 320x200 \(640x480 with binning 1x1 and roi 320x200 at 100, 50\), .* as published",
     ),
     (
         {"width": 320, "height": 200, "roi": roi(100, 50, 320, 200)},
@@ -282,10 +282,12 @@ def test_an_image_that_would_have_to_be_rectified_is_refused(changes):
     """If the parameter says that it is not; a camera without distortion needs no rectifying."""
     info = rectified_info(**changes)
     fitted(info, rectified="true")
-    with pytest.raises(messages.MessageError, match="the image is not rectified, as") as refusal:
+    with pytest.raises(
+        messages.MessageError, match=r"the image is not rectified \(the parameter"
+    ) as refusal:
         fitted(info, rectified="false")
     assert refusal.value.cause == "not_rectified"
-    assert "its lens distorts, or P and R make another image of it, by its" in str(refusal.value)
+    assert "has a distortion D, a P other than K or a rotation R, which" in str(refusal.value)
     plain = rectified_info(d=[0.0] * 5, p=p_of(500.0, 510.0, 320.0, 240.0), r=np.eye(3).ravel())
     assert fitted(plain, rectified="false") == fitted(plain, rectified="true")
 
@@ -424,10 +426,10 @@ def test_a_topic_that_is_named_as_rectified_is_believed(topic):
 @pytest.mark.parametrize(
     ("topic", "evidence"),
     [
-        ("/camera/image_raw", "/camera/image_raw is named as raw"),
-        ("/camera/image_raw/compressed", "/camera/image_raw/compressed is named as raw"),
-        ("/camera/color/image", "/camera/color/image is not named as image_rect"),
-        ("/direct/image", "/direct/image is not named as image_rect"),
+        ("/camera/image_raw", "/camera/image_raw has raw in its name"),
+        ("/camera/image_raw/compressed", "/camera/image_raw/compressed has raw in its name"),
+        ("/camera/color/image", "/camera/color/image has no rect in its name"),
+        ("/direct/image", "/direct/image has no rect in its name"),
     ],
 )
 def test_an_image_that_looks_raw_is_doubtful(topic, evidence):
@@ -465,8 +467,8 @@ def test_of_a_p_like_k_a_raw_image_is_doubtful_if_its_edges_are_bent(changes):
     found = doubts_of(info, rectified="assumed", topic="/camera/image_raw")
     assert list(found) == ["rectified"]
     # The corner is 400 pixels off, r = 0.8: 400 * (-0.35 r² + 0.12 r⁴) = -70
-    assert "D ('plumb_bob') of its CameraInfo moves a corner by 70 pixels" in found["rectified"]
-    assert "/camera/image_raw is named as raw" in found["rectified"]
+    assert "D ('plumb_bob') in its CameraInfo moves a corner by 70 pixels" in found["rectified"]
+    assert "/camera/image_raw has raw in its name" in found["rectified"]
     for topic in ("/camera/image_rect_raw", "/camera/image"):
         assert doubts_of(info, rectified="assumed", topic=topic) == {}
     assert doubts_of(info, rectified="true", topic="/camera/image_raw") == {}
@@ -476,7 +478,7 @@ def test_an_image_of_another_lens_model_is_doubtful_if_it_is_raw():
     """A fisheye's D counts from no pinhole; without D, nothing is bent."""
     info = rectified_info(p=[0.0] * 12, d=[0.001, 0.0, 0.0, 0.0], distortion_model="equidistant")
     found = doubts_of(info, rectified="assumed", topic="/image_raw")
-    assert "D ('equidistant') of its CameraInfo bends it" in found["rectified"]
+    assert "D ('equidistant') in its CameraInfo distorts it" in found["rectified"]
     info.d = [0.0] * 4
     assert doubts_of(info, rectified="assumed", topic="/image_raw") == {}
 
@@ -506,8 +508,8 @@ def test_a_rotation_is_doubtful_too():
         (0.015, "camera_color", ""),
         (-48.0, "cam", ""),
         (-48.0, "camera_infra2_optical_frame", "x = 0.12 m, y = 0 m of frame 'camera_infra2"),
-        (-48000.0, "left_optical", "x = 120 m, y = 0 m of frame 'left_optical', and so are the"),
-        (-48000.0, "cam", "x = 120 m, y = 0 m of frame 'cam', and so are the"),
+        (-48000.0, "left_optical", "x = 120 m, y = 0 m of frame 'left_optical', and the points"),
+        (-48000.0, "cam", "x = 120 m, y = 0 m of frame 'cam', and the points"),
     ],
 )
 def test_a_frame_that_may_be_the_cameras_own_is_doubtful(tx, frame, words):

@@ -72,9 +72,7 @@ def test_an_engine_that_had_to_try_again_is_a_warning():
     """While it is recent; afterwards the count and the last error are left."""
     status = node(SNAPSHOT._replace(retries=5, recent_retries=3), last_error="out of memory")
     assert status.level == WARN
-    assert status.message.startswith(
-        "batches that the engine failed with at first, in the last 5 s: 3"
-    )
+    assert status.message.startswith("batches retried in the last 5 s because the engine failed: 3")
     assert values(status)["engine retries"] == "5"
     assert values(status)["last error"] == "out of memory"
     assert node(SNAPSHOT._replace(retries=5), last_error="out of memory").level == OK
@@ -178,13 +176,13 @@ def test_what_is_wrong_with_the_node(changes, level, words):
         (CONFIGURING, "configuring: no image is answered"),
         (
             UNCONFIGURED | {"last_error": TORCH_SAYS},
-            "unconfigured: CUDA error: an illegal memory access; mend this, then configure and "
+            "unconfigured: CUDA error: an illegal memory access; fix this, then configure and "
             "activate it",
         ),
         (CONFIGURING | {"last_error": "it failed"}, "configuring: it failed"),
         (
             UNCONFIGURED | {"last_error": "it failed", "next_attempt": 3.8},
-            "unconfigured: it failed; mend this, the node tries again in 4 s",
+            "unconfigured: it failed; fix this, the node tries again in 4 s",
         ),
         ({"incompatible": ["it does not fit"]}, "it does not fit"),
     ],
@@ -233,14 +231,18 @@ def test_latencies_of_the_past_are_not_judged():
 
 CAMERA_FAULTS = [
     ({"since_image": 1.5}, ERROR, "no image for"),
-    ({"since_image": 1.5, "received": 0}, ERROR, "no image has come in"),
+    ({"since_image": 1.5, "received": 0}, ERROR, "no image yet after"),
     ({"since_info": 1.5}, WARN, "depth and points rely on the last one"),
     (
         {"since_info": 1.5, "infos": 0},
         WARN,
-        "no CameraInfo has come: labels are published, depth and points are not",
+        "no CameraInfo yet: labels are published, depth and points are not",
     ),
-    ({"recently_dropped": {"transport": 3}}, WARN, "3 images lost on their way in the last 5 s"),
+    (
+        {"recently_dropped": {"transport": 3}},
+        WARN,
+        "3 images lost by the middleware in the last 5 s",
+    ),
     (
         {"recently_dropped": {"encoding": 12}},
         WARN,
@@ -288,7 +290,7 @@ def test_a_camera_info_that_is_kept_need_not_come_again():
     ("significant_bits", "words"),
     [
         (16, "16-bit images are dark: for a minute, none has used more than 12 of 16 bits"),
-        (10, "16-bit images have values of 12 bits"),
+        (10, "16-bit images use 12 bits"),
     ],
 )
 def test_what_is_doubtful_about_a_camera(significant_bits, words):
@@ -309,13 +311,13 @@ def test_what_is_wrong_with_a_camera(changes, level, words):
     assert words in PAGE
 
 
-ONCE = "driver still publishes on /image, but sends nothing any more: look at the camera"
+ONCE = "driver still has a publisher on /image, but has stopped sending: check the camera"
 NEVER = (
-    "there is a publisher of driver on /image, but nothing arrives from it: it is paused, or "
+    "driver has a publisher on /image, but nothing has arrived from it: it is paused, or "
     "shared memory does not reach across users or containers"
 )
-NOBODY = "nobody publishes on /image: look whether its driver runs"
-UNFIT = "what publishes on /image does not fit ours by its quality of service"
+NOBODY = "nobody publishes on /image: check that the driver is running"
+UNFIT = "the publisher on /image has an incompatible quality of service (QoS)"
 # Who publishes; and what is said if nothing has ever come from there, and if something has.
 SOURCES = [
     (Source("/image"), NOBODY, NOBODY),
@@ -364,7 +366,9 @@ def test_what_is_lost_on_the_way_explains_silence():
     """Both are said, the error first."""
     status = camera(since_image=3.0, since_info=3.0, recently_dropped={"transport": 90})
     assert status.level == ERROR
-    assert re.fullmatch(r"no image for 3\.0 s.*; 90 images lost on their way.*", status.message)
+    assert re.fullmatch(
+        r"no image for 3\.0 s.*; 90 images lost by the middleware.*", status.message
+    )
 
 
 def test_a_network_without_depth_needs_no_camera_info():
@@ -399,7 +403,7 @@ def test_cameras_are_not_judged_while_the_node_is_not_active():
     """Nobody listens to them."""
     health = dataclasses.replace(HEALTH, state="inactive")
     status = camera(health=health, since_image=100.0, recently_dropped={"encoding": 1})
-    assert (status.level, status.message) == (OK, "not listened to: the node is inactive")
+    assert (status.level, status.message) == (OK, "not subscribed: the node is inactive")
     assert status.message in PAGE
 
 

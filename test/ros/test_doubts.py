@@ -51,7 +51,7 @@ def test_what_may_be_raw_is_doubted_until_the_parameter_decides(connected, share
     """Distorted, of another focal length in P, on a topic that is not named as rectified."""
     info = camera_info()
     info.d, info.p[0] = [0.1, 0.0, 0.0, 0.0, 0.0], 80.0
-    is_doubted_once(connected, shared_node, info, "its topic /image is not named as image_rect")
+    is_doubted_once(connected, shared_node, info, "its topic /image has no rect in its name")
     assert connected.set_parameters(rectified=True).successful
     connected.answers(send(connected, info), *OUTPUTS)
     connected.fresh_values("camera")

@@ -98,7 +98,7 @@ def test_a_single_task_network_publishes_what_it_has(start_node, camera, tmp_pat
         ({"min_depth": 5.0, "max_depth": 4.0}, "min_depth is 5 m, expected less than max_depth"),
         ({"max_depth": 2000.0}, "max_depth is 2000.0, expected 0 to 1000"),
         ({"depth_encoding": "8UC1"}, "depth_encoding is '8UC1', expected one of 32FC1, 16UC1"),
-        ({"cloud_uncertainty": True}, "cloud_uncertainty is true, but these weights do not say"),
+        ({"cloud_uncertainty": True}, "cloud_uncertainty is true, but these weights predict no"),
     ],
 )
 def test_what_cannot_work_is_refused_at_configure(start_node, camera, parameters, sentence):

@@ -156,8 +156,8 @@ def test_weights_without_a_spread_cannot_leave_out_what_is_uncertain(running):
     refused = running.set_parameters(max_relative_uncertainty=0.2)
     assert not refused.successful
     assert refused.reason == (
-        "parameter max_relative_uncertainty is 0.2, but these weights do not say how unsure depth "
-        "is; set it to 0.0, or load weights that have a spread"
+        "parameter max_relative_uncertainty is 0.2, but these weights predict no depth "
+        "uncertainty; set it to 0.0, or load weights with a spread"
     )
     assert not running.set_parameters(cloud_uncertainty=True).successful
     assert running.node.count_publishers("/sosd/depth_uncertainty") == 0

@@ -60,9 +60,9 @@ def test_what_is_late_is_waited_for(start_node, camera, tmp_path):
     node = start_node(weights=path)
     camera.wait_for_state(State.PRIMARY_STATE_UNCONFIGURED)
     camera.listen_diagnostics()
-    said = camera.wait_for_status("node", ERROR, "mend this, the node tries again in")
+    said = camera.wait_for_status("node", ERROR, "fix this, the node tries again in")
     assert said.startswith("unconfigured: cannot configure: weights file")
-    assert "attempt 1 has failed, the next one is in 1 s" in node.log
+    assert "attempt 1 failed, the next one is in 1 s" in node.log
     write_small_weights(tmp_path / "new").rename(path)
     camera.wait_until_active()
     camera.listen("depth")
@@ -74,7 +74,7 @@ def test_a_client_that_acts_has_the_node(start_node, camera, tmp_path):
     start_node(weights=path)
     camera.listen_diagnostics()
     assert not camera.change_state(Transition.TRANSITION_CONFIGURE)
-    camera.wait_for_status("node", ERROR, "mend this, then configure and activate it")
+    camera.wait_for_status("node", ERROR, "fix this, then configure and activate it")
     write_small_weights(tmp_path / "new").rename(path)
     assert camera.change_state(Transition.TRANSITION_CONFIGURE)
     assert camera.state() == State.PRIMARY_STATE_INACTIVE
@@ -85,7 +85,7 @@ def test_it_ends_when_enough_attempts_have_failed(start_node):
     node = start_node(weights="/nowhere/w.safetensors", autostart_attempts=2)
     assert node.process.wait(TIMEOUT) == 1
     assert node.log.count("cannot configure: weights file /nowhere/w.safetensors") == 2
-    assert "gives up after 2 attempts, as autostart_attempts says" in node.log
+    assert "giving up after 2 attempts (autostart_attempts)" in node.log
 
 
 @pytest.mark.parametrize(

@@ -223,10 +223,10 @@ def test_an_uncalibrated_camera_gives_labels_alone(connected):
 def test_a_publisher_from_which_nothing_comes_is_told_from_none(connected):
     """Matched, but silent, for images and for CameraInfos; since ever or no more; and gone."""
     connected.listen_diagnostics()
-    stopped = "test_camera still publishes on /image, but sends nothing any more"
+    stopped = "test_camera still has a publisher on /image, but has stopped sending"
     connected.wait_for_status("camera", ERROR, stopped)
     change(connected, Transition.TRANSITION_DEACTIVATE, Transition.TRANSITION_ACTIVATE)
-    silent = "there is a publisher of test_camera on {}, but nothing arrives from it"
+    silent = "test_camera has a publisher on {}, but nothing has arrived from it"
     connected.wait_for_status("camera", ERROR, silent.format("/image"))
 
     def is_missed():
