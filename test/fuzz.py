@@ -228,7 +228,7 @@ def _good_jpeg(header):
 
 
 def _compressed_camera():
-    return Camera(CompressedImage, "image/compressed", _good_jpeg)
+    return Camera(CompressedImage, _good_jpeg)
 
 
 # By the node's image_transport, a camera and what it sends.
