@@ -13,7 +13,6 @@ from pathlib import Path
 
 import rclpy
 from rclpy.context import Context
-from rclpy.executors import ExternalShutdownException
 from rclpy.signals import SignalHandlerOptions
 
 from ..ros.malloc import keep_freed_memory
@@ -85,8 +84,10 @@ def middleware() -> Iterator[Context]:
     rclpy.init(context=context, signal_handler_options=SignalHandlerOptions.ALL)
     try:
         yield context
-    except ExternalShutdownException as stop:
-        raise KeyboardInterrupt from stop
+    except Exception as stop:
+        if context.ok():
+            raise
+        raise KeyboardInterrupt from stop  # a signal has shut it down, whatever came of it
     finally:
         rclpy.try_shutdown(context=context, uninstall_handlers=True)
 
