@@ -2,7 +2,7 @@
 
 It answers every image of a queue of ten in its callback: eager float32, class scores upsampled to
 the image's size before the arg-max, a cloud by meshgrid, and everything published whether anyone
-listens or not. It has the same network and the same answers as ``sosd_ros.node``, and none of its
+listens or not. It has the same network and the same answers as ``sosd_ros.ros.node``, and none of its
 care: no life cycle, no diagnostics, no checks. Do not put it on a robot.
 """
 
