@@ -40,7 +40,6 @@ GROWTH = 0.02  # seconds of latency a second of play, at most, where a rate is h
 TIMEOUT = 90.0  # seconds for the first answer; not a speed limit
 RETRY = 1.0  # seconds until a first frame that discovery may have missed is sent again
 QUIET = 3.0  # seconds without an answer, after which none is waited for
-TEXTBOOK_PARAMETERS = ("weights", "device", "min_depth", "max_depth")
 
 
 @dataclass(frozen=True)
@@ -175,8 +174,6 @@ class Robot:
         Raises:
             NodeError: if the node ends, or answers none of the frames.
         """
-        if not 0 < rate_hz < math.inf or not 0 < seconds < math.inf:
-            raise ValueError(f"rate {rate_hz} Hz for {seconds} s, expected numbers above 0")
         self.begin()
         count, last = max(1, round(rate_hz * seconds)), 0
         for number in self.camera.ticks(rate_hz):
@@ -247,8 +244,8 @@ def robot(
 
     Args:
         node: ``sosd`` or ``textbook``.
-        parameters: of the node, over its defaults; the textbook node takes ``weights``, ``device``,
-            ``min_depth`` and ``max_depth`` of them, and needs the first.
+        parameters: of the node, over its defaults; the textbook node takes ``weights`` and
+            ``device`` of them, which have to be there.
         answers: types of the topics that a frame is answered on, see ``answers_of``.
         size: (height, width) of the frames.
 
@@ -271,16 +268,10 @@ def robot(
         yield robot
 
 
-@contextmanager
-def textbook_node(parameters: Mapping[str, object]) -> Iterator[Popen]:
+def textbook_node(parameters: Mapping[str, object]) -> AbstractContextManager[Popen]:
     """The textbook node with those of ``parameters`` that it knows, until the block ends."""
-    options = [
-        f"--{name.replace('_', '-')}={parameters[name]}"
-        for name in TEXTBOOK_PARAMETERS
-        if name in parameters
-    ]
-    with running([sys.executable, "-m", "sosd_ros.benchmark.textbook", *options]) as process:
-        yield process
+    options = [f"--{name}={parameters[name]}" for name in ("weights", "device")]
+    return running([sys.executable, "-m", "sosd_ros.benchmark.textbook", *options])
 
 
 NODES: dict[str, Callable[[Mapping[str, object]], AbstractContextManager[Popen]]] = {

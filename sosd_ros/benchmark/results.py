@@ -50,20 +50,14 @@ class Results:
     """The sections of a run; empty or ``None`` is what it has not measured, or not yet.
 
     Attributes:
-        machine: what it is and what runs on it, by name.
         rates: FLOP/s of matrix products by precision.
-        engines: all that are installed, for one image.
-        surroundings: what is around the network.
-        in_full: image to answer with confidence, by the best engine.
-        in_full_at_rate: the same at ``timing.LOW_RATE``.
+        in_full: image to answer with confidence, by the best engine; also at ``LOW_RATE``.
         memory: of a process with one engine, by its name.
         growth: memory after many frames over that after a few.
         scaling: by the network's input and by batch.
-        xception65: engines for the paper's own size of network, and the share of the
-            matrix-product rate that the best of them reaches.
-        rivals: image to answer by other networks, by name, and by the best engine.
+        xception65_share: of the matrix-product rate, that the best engine reaches with it.
+        rivals: image to answer by other networks and by the best engine, by name.
         ros: nodes over DDS, by name.
-        targets: what is asked for, and what came of it.
     """
 
     machine: dict[str, str] = field(default_factory=dict)

@@ -12,30 +12,20 @@ def targets(results: Results) -> list[Target]:
 
 def _engine_rows(results: Results) -> list[Target]:
     eager = next(engine for engine in results.engines if engine.name == "torch fp32")
-    best, around = results.best_engine(), results.surroundings
+    best = results.best_engine()
+    gain = eager.total.median / best.total.median
+    fusion = memory = cloud = None
+    if around := results.surroundings:
+        fusion = around.plain.median / around.fused.median
+        memory = around.fused_memory / around.plain_memory
+        cloud = around.cloud.median
     return [
         Target("image-to-answer over bare forward", best.overhead, 1.10, True, best.name),
-        Target(
-            "best engine against eager float32, times as fast",
-            eager.total.median / best.total.median,
-            3,
-            False,
-            best.name,
-        ),
+        Target("best engine against eager float32, times as fast", gain, 3, False, best.name),
         Target("frames a second, best engine", best.frames_per_second, 15, False, "aim 25"),
-        Target(
-            "fused upsample, arg-max and confidence, times as fast",
-            around.plain.median / around.fused.median if around else None,
-            5,
-            False,
-        ),
-        Target(
-            "its memory over that of the plain way",
-            around.fused_memory / around.plain_memory if around else None,
-            1 / 8,
-            True,
-        ),
-        Target("cloud into its message [ms]", around.cloud.median if around else None, 4, True),
+        Target("fused upsample, arg-max and confidence, times as fast", fusion, 5, False),
+        Target("its memory over that of the plain way", memory, 1 / 8, True),
+        Target("cloud into its message [ms]", cloud, 4, True),
     ]
 
 

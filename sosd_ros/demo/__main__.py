@@ -22,7 +22,6 @@ from .player import Player
 from .verdict import cpu_time, reasons, verdict
 
 _CONNECT_TIMEOUT = 20.0  # seconds
-_ANSWER_TIMEOUT = 20.0
 _SHEET_PICTURES = 12
 
 
@@ -123,7 +122,7 @@ def run(arguments: argparse.Namespace) -> None:
             raise DemoError(f"the node's topics were not found within {_CONNECT_TIMEOUT:g} s")
         print(f"playing {source.name} at {arguments.rate:g} Hz", flush=True)
         before = cpu_time(node.pid)
-        player.play(arguments.rate, count, _ANSWER_TIMEOUT)
+        player.play(arguments.rate, count)
         others = cpu_time(node.pid).others_since(before)
 
     print(f"\n{report(camera)}\n")

@@ -16,6 +16,7 @@ from ..testbed.camera import FRAME_ID, Camera
 from ..testbed.frames import Source, SourceError
 from .contact_sheet import Answer, tile
 
+ANSWER_TIMEOUT = 20.0  # seconds
 OUTPUTS = {"depth": Image, "camera_info": CameraInfo, "semantic": Image, "points": PointCloud2}
 
 
@@ -45,13 +46,8 @@ class Player:
         """Whether the perception node hears both inputs, and we hear all outputs and its health."""
         return self.camera.is_connected() and self.camera.values("node").get("state") == "active"
 
-    def play(self, rate: float, frames: int, patience: float) -> None:
-        """Play at a steady rate, as far as there are frames.
-
-        Args:
-            rate: frames a second.
-            frames: how many at most.
-            patience: seconds to wait for the answers to the last one.
+    def play(self, rate: float, frames: int) -> None:
+        """Play so many frames at most, at a rate in Hz, and wait for the last one's answers.
 
         Raises:
             NodeError: if the node ends.
@@ -66,7 +62,7 @@ class Player:
                 bar.set_postfix(answered=len(camera.arrived["depth"]), refresh=False)
         if not camera.sent:
             raise SourceError("the source gave no frame")
-        camera.spin_until(self.last_is_answered, patience)
+        camera.spin_until(self.last_is_answered, ANSWER_TIMEOUT)
 
     def last_is_answered(self) -> bool:
         return next(reversed(self.camera.sent)) in self.camera.answered
