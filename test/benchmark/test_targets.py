@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytest.importorskip("rclpy", reason="no ROS 2: install the extra 'ros', or source a ROS 2")
+
 from sosd_ros.benchmark.engines import EngineResult
 from sosd_ros.benchmark.nodes import HighestRate, NodeReport, RosResult
 from sosd_ros.benchmark.results import Results, Target
