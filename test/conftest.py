@@ -1,4 +1,4 @@
-"""Fixtures for all tests: small weights, a generator whose seed is printed, and real data.
+"""Fixtures for all tests: small weights, a generator whose seed is printed, real data, DDS.
 
 No test sees a data set that lies on this machine but those that ask for ``real_nyuv2``. So the
 suite shows on every machine that it passes on one that has none.
@@ -6,7 +6,10 @@ suite shows on every machine that it passes on one that has none.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -90,3 +93,34 @@ def random(request):
     seed = 20240607
     print(f"seed {seed}")
     return np.random.default_rng(seed)
+
+
+@pytest.fixture(scope="session")
+def middleware():
+    """A domain of this run's own, on this machine only, with room for images."""
+    rclpy = pytest.importorskip("rclpy")
+    from sosd_ros.testbed.process import use_local_middleware
+
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    run = os.getppid() if "PYTEST_XDIST_WORKER" in os.environ else os.getpid()
+    os.environ["ROS_DOMAIN_ID"] = str(1 + (2 * run + worker) % 100)
+    os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+    use_local_middleware()
+    rclpy.init()
+    yield
+    rclpy.shutdown()
+    free_what_the_killed_left()
+
+
+def free_what_the_killed_left():
+    """Remove segments of Fast DDS whose owner has ended, 70 MB each, as ``fastdds shm clean`` does.
+
+    The owner of a segment holds a lock on the file beside it.
+    """
+    for lock in Path("/dev/shm").glob("fast*_el"):
+        if "_port" in lock.name:
+            continue
+        with contextlib.suppress(OSError), lock.open("r+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock.with_name(lock.name.removesuffix("_el")).unlink(missing_ok=True)
+            lock.unlink()

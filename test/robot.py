@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import operator
 import os
 import signal
 import subprocess
@@ -12,22 +11,25 @@ import time
 from pathlib import Path
 
 import numpy as np
-import rclpy
-import rclpy.time
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+import pytest
+
+pytest.importorskip("rclpy", reason="no ROS 2: install the extra 'ros', or source a ROS 2")
+
+from diagnostic_msgs.msg import DiagnosticStatus
 from lifecycle_msgs.msg import State
-from lifecycle_msgs.srv import ChangeState, GetState
+from lifecycle_msgs.srv import ChangeState
 from processes import ROOT, ForkedProcess
 from rcl_interfaces.srv import SetParametersAtomically
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_msgs.msg import Header
 
+from sosd_ros.camera import Intrinsics
 from sosd_ros.ros import messages
+from sosd_ros.ros.camera_info import info_of
+from sosd_ros.testbed import camera
 
-FRAME = "camera_optical_frame"
 TIMEOUT = 90.0  # seconds, for a machine that is busy with something else; not a speed limit
 OUTPUTS = {"depth": Image, "camera_info": CameraInfo, "semantic": Image, "points": PointCloud2}
 FOR_PEOPLE = {"confidence": Image, "overlay": Image, "depth/colored": Image}
@@ -76,39 +78,27 @@ class NodeProcess:
             self.process.kill()
 
 
-class Camera:
-    """Publishes images and hears the answers; waits for events and never for a duration.
+class Camera(camera.Camera):
+    """Waits for events and never for a duration, and keeps the answers.
 
     Args:
-        image_type: Image or CompressedImage.
-        image_topic: where images go, below the camera's name.
+        kind: of the images, Image or CompressedImage.
         make_image: makes the image message of a header.
         name: of the camera, whose topics lie below it.
     """
 
     _seconds = itertools.count(1000)  # for all cameras, so that no two messages share a stamp
 
-    def __init__(self, image_type=Image, image_topic="image", make_image=None, name=""):
-        self.below = f"{name}/" if name else ""
+    def __init__(self, kind=Image, make_image=None, name=""):
+        super().__init__("test_camera", below=f"{name}/" if name else "", kind=kind, queue=50)
         self.make_image = make_image or (lambda header: rgb(header, picture()))
-        self.node = rclpy.create_node("test_camera")
-        self.executor = SingleThreadedExecutor()
-        self.executor.add_node(self.node)
-        self.images = self.node.create_publisher(image_type, f"{self.below}{image_topic}", 10)
-        self.infos = self.node.create_publisher(CameraInfo, f"{self.below}camera_info", 10)
         self.heard = {}
-        self.health = {}
-
-    def close(self):
-        self.executor.shutdown()
-        self.node.destroy_node()
+        self.on_answer = lambda topic, message: self.heard.setdefault(topic, []).append(message)
 
     def wait(self, condition, what):
         """Spin until ``condition()`` is true; its value."""
-        deadline = time.monotonic() + TIMEOUT
-        while not (value := condition()):
-            assert time.monotonic() < deadline, f"timed out waiting for {what}"
-            self.executor.spin_once(timeout_sec=0.1)
+        value = self.spin_until(condition, TIMEOUT)
+        assert value, f"timed out waiting for {what}"
         return value
 
     def listen(self, *topics):
@@ -117,13 +107,8 @@ class Camera:
         Discovery has two sides, and only an answer proves that the node knows of us.
         """
         for topic in topics:
-            heard = self.heard.setdefault(topic, [])
-            self.node.create_subscription(
-                (OUTPUTS | FOR_PEOPLE | OF_SPREAD)[topic],
-                f"/sosd/{self.below}{topic}",
-                heard.append,
-                QoSProfile(depth=50),
-            )
+            self.heard.setdefault(topic, [])
+            self.subscribe(topic, (OUTPUTS | FOR_PEOPLE | OF_SPREAD)[topic])
         self.wait(self._is_heard(topics), "a first answer")
 
     def listen_latched(self, kind, topic):
@@ -135,26 +120,16 @@ class Camera:
 
     def listen_diagnostics(self):
         """Note the latest diagnostics, until the first have come."""
-
-        def note(array):
-            self.health |= {status.name: status for status in array.status}
-            self.health_time = rclpy.time.Time.from_msg(array.header.stamp)
-
-        self.node.create_subscription(DiagnosticArray, "/diagnostics", note, 10)
+        super().listen_diagnostics()
         self.wait(lambda: self.health, "diagnostics")
 
     def status(self, name) -> DiagnosticStatus | None:
         """The latest status of ``node``, ``camera`` or ``camera front``."""
         return self.health.get(f"sosd: {name}")
 
-    def values(self, name) -> dict[str, str]:
-        """The key-value pairs of a status; none before it has come."""
-        status = self.status(name)
-        return {pair.key: pair.value for pair in status.values} if status else {}
-
     def fresh_values(self, name) -> dict[str, str]:
         """The same, from diagnostics that were made after this call."""
-        now = self.node.get_clock().now()
+        now = self.node.get_clock().now().nanoseconds
         self.wait(lambda: self.health_time > now, "fresh diagnostics")
         return self.values(name)
 
@@ -199,7 +174,7 @@ class Camera:
         # The node hears of our clients in the order in which they were made: once it has
         # answered a later one, it knows this one too, and its answer will not be lost.
         self.state()
-        answer = self._answer(client, request, TIMEOUT)
+        answer = self.ask(client, request, TIMEOUT)
         assert answer is not None, f"{name} has not answered"
         return answer
 
@@ -213,40 +188,20 @@ class Camera:
         return self.call(SetParametersAtomically, "/sosd/set_parameters_atomically", request).result
 
     def state(self, node="/sosd"):
-        """A node's life-cycle state.
-
-        A service throws away the answer to a client that it has not heard of yet, although the
-        client may know the service: discovery has two sides. So this asks until it is answered.
-        """
-        client = self.node.create_client(GetState, f"{node}/get_state")
-        self.wait(client.service_is_ready, client.srv_name)
-        patience = itertools.accumulate(itertools.repeat(2), operator.mul, initial=0.1)
-        answer = self.wait(
-            lambda: self._answer(client, GetState.Request(), next(patience)), client.srv_name
-        )
-        self.node.destroy_client(client)
-        return answer.current_state.id
-
-    def _answer(self, client, request, patience):
-        """The answer to a request, or None if none came in ``patience`` seconds."""
-        future = client.call_async(request)
-        deadline = time.monotonic() + patience
-        while not future.done() and time.monotonic() < deadline:
-            self.executor.spin_once(timeout_sec=0.1)
-        return future.result() if future.done() else None
+        """A node's life-cycle state."""
+        state = self.state_of(node, TIMEOUT)
+        assert state is not None, f"timed out waiting for the state of {node}"
+        return state
 
     def header(self):
         """A stamp that no other message has."""
-        header = Header(frame_id=FRAME)
+        header = Header(frame_id=camera.FRAME_ID)
         header.stamp.sec, header.stamp.nanosec = next(self._seconds), 123456789
         return header
 
     def send(self, message, info=None):
-        """Publish an image message, after its CameraInfo if there is one."""
-        if info is not None:
-            info.header = message.header
-            self.infos.publish(info)
-        self.images.publish(message)
+        """Publish an image message, after its CameraInfo if there is one; its stamp."""
+        super().send(message, info)
         return message.header.stamp
 
     def answers(self, stamp, *topics):
@@ -259,11 +214,7 @@ class Camera:
 
 
 def camera_info(width=96, height=64, focal=100.0):
-    cx, cy = (width - 1) / 2, (height - 1) / 2
-    info = CameraInfo(width=width, height=height)
-    info.k = [focal, 0.0, cx, 0.0, focal, cy, 0.0, 0.0, 1.0]
-    info.p = [focal, 0.0, cx, 0.0, 0.0, focal, cy, 0.0, 0.0, 0.0, 1.0, 0.0]
-    return info
+    return info_of(Intrinsics(focal, focal, (width - 1) / 2, (height - 1) / 2, width, height))
 
 
 def picture(height=64, width=96):

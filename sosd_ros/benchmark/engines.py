@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -69,6 +69,16 @@ class EngineResult:
     @property
     def frames_per_second(self) -> float:
         return 1000 * self.shape[0] / self.total.median
+
+    def share_of_peak(self, work: int, rates: Mapping[str, float]) -> float:
+        """FLOP/s over what matrix products reach at its precision.
+
+        Args:
+            work: FLOP of an image.
+            rates: FLOP/s of matrix products by precision.
+        """
+        alone = self.forward or self.total
+        return self.shape[0] * work / (alone.median / 1000) / rates[self.name.split()[1]]
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,8 @@
 
 It answers every image of a queue of ten in its callback: eager float32, class scores upsampled to
 the image's size before the arg-max, a cloud by meshgrid, and everything published whether anyone
-listens or not. It has the same network and the same answers as ``sosd_ros.node``, and none of its
-care: no life cycle, no diagnostics, no checks. Do not put it on a robot.
+listens or not. It has the same network and the same answers as ``sosd_ros.ros.node``, and none of
+its care: no life cycle, no diagnostics, no checks. Do not put it on a robot.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ except ImportError:  # not on PyPI: its steps are written out below
     CvBridge = None
 
 QUEUE = 10
+DEPTH_RANGE = (0.1, 10.0)  # metres; nearer is NaN, farther +inf, as the perception node has it
 POINT = np.dtype([("x", "<f4"), ("y", "<f4"), ("z", "<f4"), ("rgb", "<u4"), ("label", "<u4")])
 TYPES = {  # of the message's fields; the colour's bits pass for a float
     **dict.fromkeys(("x", "y", "z", "rgb"), PointField.FLOAT32),
@@ -46,14 +47,12 @@ class Network:
     Args:
         path: of a weights file.
         device: ``cpu`` or a CUDA device.
-        depth_range: (least, most) metres; nearer is NaN, farther +inf.
     """
 
-    def __init__(self, path: Path, device: str, depth_range: tuple[float, float]) -> None:
+    def __init__(self, path: Path, device: str) -> None:
         weights = read(path)
         self._manifest = weights.manifest
         self._device = device
-        self._depth_range = depth_range
         self._network = build_network(weights).to(device)
         self.has_spread = weights.manifest.spread
 
@@ -93,7 +92,7 @@ class Network:
         return depth, labels, confidence, uncertainty
 
     def _metres(self, answer: np.ndarray, focal: float) -> np.ndarray:
-        kind, (least, most) = self._manifest.depth, self._depth_range
+        kind, (least, most) = self._manifest.depth, DEPTH_RANGE
         if kind.focal_length is not None and kind.baseline is not None:  # it answers disparity
             with np.errstate(divide="ignore"):
                 answer = kind.focal_length * kind.baseline / answer.clip(min=0)
@@ -186,10 +185,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--weights", type=Path, required=True)
     parser.add_argument("--device", default="cpu", help="cpu or a CUDA device (%(default)s)")
-    parser.add_argument("--min-depth", type=float, default=0.1, help="metres (%(default)g)")
-    parser.add_argument("--max-depth", type=float, default=10.0, help="metres (%(default)g)")
     options = parser.parse_args(arguments)
-    network = Network(options.weights, options.device, (options.min_depth, options.max_depth))
+    network = Network(options.weights, options.device)
     rclpy.init()
     node = TextbookNode(network)
     try:

@@ -23,34 +23,25 @@ import signal
 import sys
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 from subprocess import Popen
 from typing import Any
 
 import numpy as np
-import rclpy
-from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.executors import Executor, ExternalShutdownException, SingleThreadedExecutor
-from rclpy.node import Node
-from sensor_msgs.msg import CameraInfo, Image, PointCloud2
-from std_msgs.msg import Header
+from sensor_msgs.msg import Image, PointCloud2
 
 from .. import commands
 from ..progress import progress_bar
 from ..ros import messages
+from ..ros.camera_info import info_of
 from ..ros.generations import SubscriptionEventCallbacks
-from ..ros.malloc import keep_freed_memory
-from ..ros.stamps import nanoseconds
-from ..testbed.process import (
-    NodeError,
-    check_running,
-    own_memory,
-    perception_node,
-    use_local_middleware,
-    wait_until_active,
-)
+from ..testbed.camera import Camera
+from ..testbed.frames import assumed_intrinsics
+from ..testbed.process import NodeError, middleware, own_memory, perception_node
 
 WARM_UP = 0.25  # of the time
 WINDOWS = 20  # of the rest
@@ -225,113 +216,94 @@ def report(record: Record) -> str:
     return "\n".join(lines)
 
 
-class Recorder(Node):
-    """A camera, ears on the outputs and the diagnostics, and an eye on the node's memory."""
+class Recorder:
+    """A camera that plays noise, with ears on the outputs and an eye on the node's memory."""
 
-    def __init__(self, pid: int, size: tuple[int, int]) -> None:
-        super().__init__("sosd_soak")
-        self.record = Record()
-        self._pid = pid
+    def __init__(self, camera: Camera, process: Popen, size: tuple[int, int]) -> None:
+        self.camera = camera
+        self.process = process
         height, width = size
         self._pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
-        self._images = self.create_publisher(Image, "image", DEPTH)
-        self._infos = self.create_publisher(CameraInfo, "camera_info", DEPTH)
+        self._info = info_of(assumed_intrinsics(width, height))
         for output, kind in OUTPUTS.items():
-            self.create_subscription(
-                kind,
-                f"/sosd/{output}",
-                self._listener(output),
-                DEPTH,
-                event_callbacks=SubscriptionEventCallbacks(message_lost=self._loser(output)),
-            )
-        self.create_subscription(DiagnosticArray, "/diagnostics", self._note, 10)
-        self._counts: dict[str, int] = {}
-        self._counts_before: dict[str, int] = {}
-        self._heard = self._noted = 0  # when, in nanoseconds
+            lost = SubscriptionEventCallbacks(message_lost=partial(self._lose, output))
+            camera.subscribe(output, kind, event_callbacks=lost)
+        camera.listen_diagnostics()
+        self.begin()
 
     def begin(self) -> None:
         """Forget what has been so far."""
-        self.record = Record()
-        self._counts_before = self._counts
+        self.camera.forget()
+        self._memory: defaultdict[str, Samples] = defaultdict(list)
+        self._lost: Counter[str] = Counter()
+        self._counts_before = self._counts()
 
     def send(self) -> None:
         """Publish a frame of the present time, and take a sample of the node's memory."""
-        header = Header(frame_id="soak", stamp=self.get_clock().now().to_msg())
-        height, width = self._pixels.shape[:2]
-        info = CameraInfo(header=header, width=width, height=height)
-        info.k = [float(width), 0.0, width / 2, 0.0, float(width), height / 2, 0.0, 0.0, 1.0]
-        self._infos.publish(info)
-        image = messages.rgb_message(header, self._pixels)
-        self.record.sent[nanoseconds(header.stamp)] = time.monotonic()
-        self._images.publish(image)
-        self.record.memory["memory"].append((time.monotonic(), own_memory(self._pid)))
-
-    def is_settled(self) -> bool:
-        """Whether the last frame is answered, and the node has given account since."""
-        last = next(reversed(self.record.sent))
-        is_answered = all(a and a[-1][0] == last for a in self.record.answers.values())
-        received, answered, dropped, _ = _account(self.record.counts)
-        return is_answered and self._noted > self._heard and received == answered + dropped
-
-    def _note(self, array: DiagnosticArray) -> None:
-        values = {status.name: {v.key: v.value for v in status.values} for status in array.status}
-        used = values.get("sosd: node", {}).get("device memory used [MiB]")
+        self.camera.send(messages.rgb_message(self.camera.header(), self._pixels), self._info)
+        now = time.monotonic()
+        self._memory["memory"].append((now, own_memory(self.process.pid)))
+        used = self.camera.values("node").get("device memory used [MiB]")
         if used is not None:
-            self.record.memory["device memory"].append((time.monotonic(), MIB * float(used)))
-        self._counts = {
+            self._memory["device memory"].append((now, MIB * float(used)))
+
+    def settle(self, timeout: float) -> bool:
+        """Wait until the last frame is answered, and the node has given account since.
+
+        Returns:
+            Whether each of both was so within ``timeout`` seconds.
+        """
+        last = next(reversed(self.camera.sent))
+        if not self.camera.spin_until(lambda: last in self.camera.answered, timeout):
+            return False
+        heard = self.camera.node.get_clock().now().nanoseconds
+
+        def is_accounted_for() -> bool:
+            received, answered, dropped, _ = _account(self._counts())
+            return self.camera.health_time > heard and received == answered + dropped
+
+        return self.camera.spin_until(is_accounted_for, timeout)
+
+    def record(self) -> Record:
+        """What was seen since the beginning."""
+        before = self._counts_before
+        counts = {key: count - before.get(key, 0) for key, count in self._counts().items()}
+        camera = self.camera
+        return Record(camera.sent, camera.arrived, self._memory, counts, self._lost)
+
+    def _counts(self) -> dict[str, int]:
+        return {
             key: int(value)
-            for key, value in values.get("sosd: camera", {}).items()
+            for key, value in self.camera.values("camera").items()
             if key in ("received", "answered") or key.startswith("dropped: ")
         }
-        self.record.counts = {
-            key: count - self._counts_before.get(key, 0) for key, count in self._counts.items()
-        }
-        self._noted = nanoseconds(array.header.stamp)
 
-    def _listener(self, output: str) -> Callable[[Any], None]:
-        def listen(message: Any) -> None:
-            answer = (nanoseconds(message.header.stamp), time.monotonic())
-            self.record.answers[output].append(answer)
-            self._heard = self.get_clock().now().nanoseconds
-
-        return listen
-
-    def _loser(self, output: str) -> Callable[[Any], None]:
-        def lose(event: Any) -> None:
-            self.record.lost[output] += event.total_count_change
-
-        return lose
+    def _lose(self, output: str, event: Any) -> None:
+        self._lost[output] += event.total_count_change
 
 
-def soak(process: Popen, size: tuple[int, int], frames: int, rate: float) -> Record:
-    """Feed frames to the node that runs as ``process``; what was seen.
+def soak(recorder: Recorder, frames: int, rate: float) -> Record:
+    """Feed frames to the node; what was seen.
 
     Raises:
         NodeError: if it does not come up, does not answer, or ends.
     """
-    executor = SingleThreadedExecutor()
-    recorder = Recorder(process.pid, size)
-    executor.add_node(recorder)
-    try:
-        wait_until_active(process, recorder, executor)
-        _await_first_answer(recorder, executor)
-        _fill_queue(process, recorder, executor)
-        recorder.begin()
-        timer = recorder.create_timer(1 / rate, recorder.send)
-        with progress_bar(total=frames, desc="soaking", unit="frame", mininterval=1.0) as bar:
-            while bar.n < frames:
-                executor.spin_once(timeout_sec=0.1)
-                check_running(process)
-                bar.update(len(recorder.record.sent) - bar.n)
-        recorder.destroy_timer(timer)
-        _spin_until(executor, recorder.is_settled, END_TIMEOUT)
-        return recorder.record
-    finally:
-        executor.shutdown()
-        recorder.destroy_node()
+    camera = recorder.camera
+    camera.wait_until_active()
+    _await_first_answer(recorder)
+    _fill_queue(recorder)
+    recorder.begin()
+    timer = camera.node.create_timer(1 / rate, recorder.send)
+    with progress_bar(total=frames, desc="soaking", unit="frame", mininterval=1.0) as bar:
+        while bar.n < frames:
+            camera.spin_until(lambda: len(camera.sent) > bar.n, END_TIMEOUT)
+            bar.update(len(camera.sent) - bar.n)
+    camera.node.destroy_timer(timer)
+    recorder.settle(END_TIMEOUT)
+    return recorder.record()
 
 
-def _await_first_answer(recorder: Recorder, executor: Executor) -> None:
+def _await_first_answer(recorder: Recorder) -> None:
     """Send frames until one is answered on all outputs.
 
     Discovery has two sides: only an answer proves that the node knows us, and does not count our
@@ -339,31 +311,24 @@ def _await_first_answer(recorder: Recorder, executor: Executor) -> None:
     """
     for _ in range(TRIES):
         recorder.send()
-        if _spin_until(executor, recorder.is_settled, TRY_TIMEOUT):
+        if recorder.settle(TRY_TIMEOUT):
             return
     raise NodeError(f"none of {TRIES} frames was answered on {', '.join(OUTPUTS)}")
 
 
-def _fill_queue(process: Popen, recorder: Recorder, executor: Executor) -> None:
+def _fill_queue(recorder: Recorder) -> None:
     """Make the node's input queue as long as it may become, by frames sent while it is halted.
 
     Else the first stall of a busy machine would look like memory that grows.
     """
-    process.send_signal(signal.SIGSTOP)
+    recorder.process.send_signal(signal.SIGSTOP)
     try:
         for _ in range(DEPTH):
             recorder.send()
     finally:
-        process.send_signal(signal.SIGCONT)
-    if not _spin_until(executor, recorder.is_settled, END_TIMEOUT):
+        recorder.process.send_signal(signal.SIGCONT)
+    if not recorder.settle(END_TIMEOUT):
         raise NodeError(f"{DEPTH} frames at once were not all accounted for in {END_TIMEOUT:g} s")
-
-
-def _spin_until(executor: Executor, condition: Callable[[], bool], timeout: float) -> bool:
-    deadline = time.monotonic() + timeout
-    while not condition() and time.monotonic() < deadline:
-        executor.spin_once(timeout_sec=0.1)
-    return condition()
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -396,17 +361,13 @@ def _parser() -> argparse.ArgumentParser:
 
 def run(arguments: argparse.Namespace) -> None:
     frames = max(1, round(arguments.seconds * arguments.rate))
-    use_local_middleware()
-    keep_freed_memory()
-    rclpy.init()
-    try:
-        given = {"weights": arguments.weights, "device": arguments.device}
-        with perception_node(given | LOSSLESS) as node:
-            record = soak(node, arguments.size, frames, arguments.rate)
-    except ExternalShutdownException as stop:
-        raise KeyboardInterrupt from stop
-    finally:
-        rclpy.try_shutdown()
+    given = {"weights": arguments.weights, "device": arguments.device}
+    with (
+        middleware() as context,
+        perception_node(given | LOSSLESS) as process,
+        closing(Camera("sosd_soak", context, process, queue=DEPTH)) as camera,
+    ):
+        record = soak(Recorder(camera, process, arguments.size), frames, arguments.rate)
     print(f"\n{report(record)}\n")
     problems = judge(record, arguments.drift)
     if problems:

@@ -3,33 +3,25 @@
 from __future__ import annotations
 
 import argparse
-import time
+import itertools
+from contextlib import closing
 from pathlib import Path
 
 import cv2
 import numpy as np
-import rclpy
-from rclpy.executors import SingleThreadedExecutor
 
 from .. import commands, weights
 from ..engine import AUTO, BACKENDS
 from ..labels import LabelSet
-from ..progress import progress_bar
-from ..ros.malloc import keep_freed_memory
-from ..testbed.frames import SourceError, open_source
-from ..testbed.process import (
-    NodeError,
-    perception_node,
-    use_local_middleware,
-    wait_until_active,
-)
+from ..testbed.camera import Camera
+from ..testbed.frames import open_source
+from ..testbed.process import NodeError, middleware, perception_node
 from .contact_sheet import contact_sheet
 from .engine import build_once, has_bfloat16
 from .player import Player
 from .verdict import cpu_time, reasons, verdict
 
 _CONNECT_TIMEOUT = 20.0  # seconds
-_ANSWER_TIMEOUT = 20.0
 _SHEET_PICTURES = 12
 
 
@@ -64,74 +56,45 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _wait_until_connected(player: Player, executor: SingleThreadedExecutor) -> None:
-    deadline = time.monotonic() + _CONNECT_TIMEOUT
-    while not player.is_connected():
-        if time.monotonic() > deadline:
-            raise DemoError(f"the node's topics were not found within {_CONNECT_TIMEOUT:g} s")
-        executor.spin_once(timeout_sec=0.1)
-
-
-def _play(player: Player, executor: SingleThreadedExecutor, rate: float, frames: int) -> None:
-    """Play at a steady rate while listening; returns when the last frame has been answered."""
-    period, start = 1 / rate, time.perf_counter()
-    with progress_bar(total=frames, desc="playing", unit="frame") as bar:
-        for number in range(frames):
-            while (rest := start + number * period - time.perf_counter()) > 0:
-                executor.spin_once(timeout_sec=rest)
-            player.play_next()
-            if player.finished:
-                break
-            bar.update()
-            bar.set_postfix(answered=len(player.arrived["/sosd/depth"]), refresh=False)
-    if not player.sent:
-        raise SourceError("the source gave no frame")
-    deadline = time.monotonic() + _ANSWER_TIMEOUT
-    while not player.last_is_answered() and time.monotonic() < deadline:
-        executor.spin_once(timeout_sec=0.1)
-
-
 def check(player: Player) -> list[str]:
     """What is wrong with the answers, a sentence each; empty if all is well."""
-    problems = list(player.wrong)
-    answered = {topic: set(stamps) for topic, stamps in player.arrived.items()}
-    everywhere = set.intersection(*answered.values())
-    if not everywhere:
+    camera, problems = player.camera, list(player.wrong)
+    answered = {topic: [stamp for stamp, _ in camera.arrived[topic]] for topic in camera.arrived}
+    anywhere = set(itertools.chain.from_iterable(answered.values()))
+    if not camera.answered:
         problems.append("no frame was answered on all topics")
     elif not player.last_is_answered():
         problems.append("the last frame was not answered on all topics")
-    for topic, stamps in player.arrived.items():
-        if list(stamps) != sorted(stamps):
-            problems.append(f"{topic}: stamps went back")
-        for other in sorted(set.union(*answered.values()) - answered[topic]):
-            problems.append(f"{topic}: no answer for stamp {other}, which other topics have")
+    for topic, stamps in answered.items():
+        if stamps != sorted(stamps):
+            problems.append(f"/sosd/{topic}: stamps went back")
+        for other in sorted(anywhere.difference(stamps)):
+            problems.append(f"/sosd/{topic}: no answer for stamp {other}, which other topics have")
     return problems
 
 
-def report(player: Player) -> str:
+def report(camera: Camera) -> str:
     """Rates and latencies by topic, from publishing the image to receiving the answer."""
     lines = [f"{'topic':<20}{'messages':>9}{'Hz':>8}{'p50 ms':>9}{'p95 ms':>9}{'p99 ms':>9}"]
-    for topic, arrived in player.arrived.items():
-        if not arrived:
-            lines.append(f"{topic:<20}{0:>9}")
-            continue
-        times = list(arrived.values())
-        span = times[-1] - times[0]
-        rate = (len(times) - 1) / span if span > 0 else float("nan")
-        latency = [1000 * (t - player.sent[stamp]) for stamp, t in arrived.items()]
-        cells = "".join(f"{p:>9.1f}" for p in np.percentile(latency, (50, 95, 99)))
-        lines.append(f"{topic:<20}{len(times):>9}{rate:>8.1f}{cells}")
+    for topic, arrived in camera.arrived.items():
+        times = [(when, camera.sent[stamp]) for stamp, when in arrived if stamp in camera.sent]
+        row = f"{'/sosd/' + topic:<20}{len(times):>9}"
+        if times:
+            span = times[-1][0] - times[0][0]
+            rate = (len(times) - 1) / span if span > 0 else float("nan")
+            latencies = np.percentile([1000 * (when - sent) for when, sent in times], (50, 95, 99))
+            row += f"{rate:>8.1f}" + "".join(f"{p:>9.1f}" for p in latencies)
+        lines.append(row)
     return "\n".join(lines)
 
 
-def _summary(player: Player, rate: float, no_engine: str, others: float) -> str:
-    sent = list(player.sent.values())
+def _summary(camera: Camera, rate: float, no_engine: str, others: float) -> str:
+    sent, health = list(camera.sent.values()), camera.values("node")
     if sent[1:]:  # a camera has a rate of its own
         rate = (len(sent) - 1) / (sent[-1] - sent[0])
-    answered = len(set.intersection(*map(set, player.arrived.values())))
-    engine = f"{player.health['backend']} on {player.health['device']}"
-    why = reasons(player.health, no_engine, has_bfloat16(), others)
-    return verdict(rate, len(sent), answered, engine, why)
+    engine = f"{health['backend']} on {health['device']}"
+    why = reasons(health, no_engine, has_bfloat16(), others)
+    return verdict(rate, len(sent), len(camera.answered), engine, why)
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -145,32 +108,28 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.backend == AUTO:
         no_engine = build_once(path, arguments.device, source.sizes(count))
 
-    use_local_middleware()
-    keep_freed_memory()
-    rclpy.init()
-    executor = SingleThreadedExecutor()
-    player = Player(source)
-    executor.add_node(player)
     parameters = {name: getattr(arguments, name) for name in ("weights", "device", "backend")}
-    try:
-        print("starting the node ...", flush=True)
+    print("starting the node ...", flush=True)
+    with (
+        middleware() as context,
         # What it says of engines is for those who choose one; the rest is said here.
-        with perception_node(parameters, log_level="warn") as node:
-            wait_until_active(node, player, executor)
-            _wait_until_connected(player, executor)
-            print(f"playing {source.name} at {arguments.rate:g} Hz", flush=True)
-            before = cpu_time(node.pid)
-            _play(player, executor, arguments.rate, count)
-            others = cpu_time(node.pid).others_since(before)
-    finally:
-        executor.shutdown()
-        rclpy.try_shutdown()
+        perception_node(parameters, log_level="warn") as node,
+        closing(Camera("sosd_demo", context, node)) as camera,
+    ):
+        player = Player(camera, source)
+        camera.wait_until_active()
+        if not camera.spin_until(player.is_connected, _CONNECT_TIMEOUT):
+            raise DemoError(f"the node's topics were not found within {_CONNECT_TIMEOUT:g} s")
+        print(f"playing {source.name} at {arguments.rate:g} Hz", flush=True)
+        before = cpu_time(node.pid)
+        player.play(arguments.rate, count)
+        others = cpu_time(node.pid).others_since(before)
 
-    print(f"\n{report(player)}\n")
+    print(f"\n{report(camera)}\n")
     problems = check(player)
     if problems:
         raise DemoError("; ".join(problems[:5]))
-    print(_summary(player, arguments.rate, no_engine, others))
+    print(_summary(camera, arguments.rate, no_engine, others))
     print("each with depth, labels and points, and with its exact stamp and frame")
     _write_sheet(player, labels, arguments.out)
 

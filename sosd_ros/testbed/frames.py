@@ -1,4 +1,4 @@
-"""Where the demo's frames come from: the sample frames, a folder, a video file or a camera."""
+"""Where a camera's frames come from: the sample frames, a folder, a video file or a camera."""
 
 from __future__ import annotations
 

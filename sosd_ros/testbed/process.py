@@ -7,21 +7,18 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-from lifecycle_msgs.msg import State
-from lifecycle_msgs.srv import GetState
-from rclpy.executors import Executor
-from rclpy.node import Node
+import rclpy
+from rclpy.context import Context
+from rclpy.signals import SignalHandlerOptions
 
+from ..ros.malloc import keep_freed_memory
 from ..share import share
 
-_START_TIMEOUT = 120.0  # seconds; a cold disk reads torch slowly
-_END_TIMEOUT = 10.0
+_END_TIMEOUT = 10.0  # seconds
 
 
 class NodeError(RuntimeError):
@@ -74,34 +71,25 @@ def check_running(process: subprocess.Popen) -> None:
         raise NodeError(f"the node ended with status {process.returncode}; its log is above")
 
 
-def wait_until_active(process: subprocess.Popen, node: Node, executor: Executor) -> None:
-    """Wait for the perception node that runs as ``process``.
-
-    Args:
-        node: asks for the state; in ``executor``.
-        executor: spins meanwhile.
+@contextmanager
+def middleware() -> Iterator[Context]:
+    """ROS 2 on this machine alone, with room for large messages, until the block ends.
 
     Raises:
-        NodeError: if the perception node ends, cannot be configured, or takes too long.
+        KeyboardInterrupt: if the process is told to end, by SIGTERM too.
     """
-    # It starts to answer when it has been configured and activated, or was not to be.
-    client: Any = node.create_client(GetState, "/sosd/get_state")
-    deadline = time.monotonic() + _START_TIMEOUT
-    while time.monotonic() < deadline:
-        check_running(process)
-        if not client.service_is_ready():
-            executor.spin_once(timeout_sec=0.1)
-            continue
-        # An answer is lost if the node has not discovered the client yet: ask again.
-        future = client.call_async(GetState.Request())
-        executor.spin_until_future_complete(future, timeout_sec=1.0)
-        if (response := future.result()) is None:
-            continue
-        node.destroy_client(client)
-        if response.current_state.id != State.PRIMARY_STATE_ACTIVE:
-            raise NodeError("the node could not be configured; its log above says why")
-        return
-    raise NodeError(f"the node was not ready within {_START_TIMEOUT:g} s")
+    use_local_middleware()
+    keep_freed_memory()  # as the perception node does
+    context = Context()
+    rclpy.init(context=context, signal_handler_options=SignalHandlerOptions.ALL)
+    try:
+        yield context
+    except Exception as stop:
+        if context.ok():
+            raise
+        raise KeyboardInterrupt from stop  # a signal has shut it down, whatever came of it
+    finally:
+        rclpy.try_shutdown(context=context, uninstall_handlers=True)
 
 
 def use_local_middleware() -> None:

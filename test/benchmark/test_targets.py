@@ -6,13 +6,16 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
+pytest.importorskip("rclpy", reason="no ROS 2: install the extra 'ros', or source a ROS 2")
+
 from sosd_ros.benchmark.engines import EngineResult
+from sosd_ros.benchmark.nodes import HighestRate, NodeReport, RosResult
+from sosd_ros.benchmark.results import Results, Target
 from sosd_ros.benchmark.surroundings import Surroundings
-from sosd_ros.benchmark.targets import Target, best_engine, targets
+from sosd_ros.benchmark.targets import targets
 from sosd_ros.benchmark.timing import Times
 from sosd_ros.engine.choice import Agreement, Agreements
 
@@ -21,6 +24,13 @@ ROOT = Path(__file__).parents[2]
 
 def times(median):
     return Times(median, median, median, 1)
+
+
+def run(rate, p50=0.0, p95=0.0):
+    return RosResult("", {}, (480, 640), rate, rate, rate, 1, 1, 0, p50, p95, 0.0, 0.0, True)
+
+
+HELD = HighestRate("", 30.0, [])
 
 
 def engine(name, total, forward, labels=1.0):
@@ -36,16 +46,16 @@ def engine(name, total, forward, labels=1.0):
     )
 
 
-RESULTS = {
-    "engines": [engine("torch fp32", 40, 38), engine("fast fp32", 10, 8), engine("wrong", 1, 1, 0)],
-    "surroundings": Surroundings(times(50), times(5), times(1), 100, 1, times(3), 1.0),
-    "in_full_at_rate": times(20),
-}
+RESULTS = Results(
+    engines=[engine("torch fp32", 40, 38), engine("fast fp32", 10, 8), engine("wrong", 1, 1, 0)],
+    surroundings=Surroundings(times(50), times(5), times(1), 100, 1, times(3), 1.0),
+    in_full_at_rate=times(20),
+)
 
 
 def test_the_best_engine_is_the_fastest_that_agrees():
     """One that answers something else does not count, however fast."""
-    assert best_engine(RESULTS["engines"]).name == "fast fp32"
+    assert RESULTS.best_engine().name == "fast fp32"
 
 
 def test_rows_are_made_of_the_results():
@@ -58,19 +68,23 @@ def test_rows_are_made_of_the_results():
 
 def test_rows_over_ros_and_of_rivals():
     """Latency at 5 Hz over all answers' time; at 30 Hz over the textbook's; rivals' medians."""
-    report = SimpleNamespace(
-        unhurried=SimpleNamespace(p50_ms=30), rates=[SimpleNamespace(rate_hz=30, p95_ms=50)]
-    )
-    textbook = SimpleNamespace(rates=[SimpleNamespace(rate_hz=30, p95_ms=200)])
-    more = {
-        "ros": {"sosd": report, "textbook": textbook},
-        "rivals": {"fast fp32": times(10), "one + another": times(100)},
-        "growth": 1.02,
-        "xception65_share": 0.7,
+    ros = {
+        "sosd": NodeReport("sosd", run(5, p50=30), {}, [run(30, p95=50)], HELD),
+        "textbook": NodeReport("textbook", run(5), {}, [run(30, p95=200)], HELD),
     }
-    rows = targets({**RESULTS, **more})[6:]
+    rivals = {"fast fp32": times(10), "one + another": times(100)}
+    more = dataclasses.replace(RESULTS, ros=ros, rivals=rivals, growth=1.02, xception65_share=0.7)
+    rows = targets(more)[6:]
     assert [row.value for row in rows] == [1.5, 0.25, 10.0, 1.02, 0.7]
     assert [row.verdict for row in rows] == ["MISSED", "met", "met", "MISSED", "met"]
+
+
+def test_what_was_not_measured_is_not_in_the_json():
+    """A run that fails after three sections saves three, each by its name and in plain numbers."""
+    figures = json.loads(json.dumps(RESULTS.to_json()))
+    assert figures.keys() == {"engines", "surroundings", "in_full_at_rate"}
+    assert figures["engines"][1]["overhead"] == 1.25
+    assert figures["in_full_at_rate"] == {"median": 20, "p95": 20, "p99": 20, "calls": 1}
 
 
 @pytest.mark.parametrize(

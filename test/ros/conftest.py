@@ -1,47 +1,14 @@
-"""Fixtures for tests over DDS: a domain of their own, nodes, and a camera."""
+"""Fixtures for tests over DDS: nodes, and a camera."""
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
-import os
-from pathlib import Path
-
 import pytest
-
-rclpy = pytest.importorskip("rclpy", reason="no ROS 2: install the extra 'ros', or source a ROS 2")
-
-from robot import EAGER, RELIABLE, Camera, NodeProcess  # noqa: E402
-
-from sosd_ros.testbed.process import use_local_middleware  # noqa: E402
+from robot import EAGER, RELIABLE, Camera, NodeProcess
 
 
 @pytest.fixture(scope="session", autouse=True)
-def middleware():
-    """A domain of this run's own, on this machine only, with room for images."""
-    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-    run = os.getppid() if "PYTEST_XDIST_WORKER" in os.environ else os.getpid()
-    os.environ["ROS_DOMAIN_ID"] = str(1 + (2 * run + worker) % 100)
-    os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-    use_local_middleware()
-    rclpy.init()
-    yield
-    rclpy.shutdown()
-    free_what_the_killed_left()
-
-
-def free_what_the_killed_left():
-    """Remove segments of Fast DDS whose owner has ended, 70 MB each, as ``fastdds shm clean`` does.
-
-    The owner of a segment holds a lock on the file beside it.
-    """
-    for lock in Path("/dev/shm").glob("fast*_el"):
-        if "_port" in lock.name:
-            continue
-        with contextlib.suppress(OSError), lock.open("r+b") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            lock.with_name(lock.name.removesuffix("_el")).unlink(missing_ok=True)
-            lock.unlink()
+def _over_dds(middleware):
+    pass
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """What a CameraInfo says of an image: numbers worked out by hand, and what is doubtful of them."""
 
 import copy
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +62,17 @@ def fitted(info, size=(640, 480), frame="camera_optical_frame", **reading):
 def test_the_rectified_images_matrix_comes_first():
     """P is for the rectified image, which is what should be fed in."""
     assert camera_info.intrinsics_of(rectified_info()) == Intrinsics(400, 410, 310, 230, 640, 480)
+
+
+@pytest.mark.parametrize("centre", [(0.0, 0.0), (0.12, -0.05)])
+def test_a_camera_is_read_from_the_camera_info_that_is_made_of_it(centre):
+    """Also one beside its frame's origin; by K as well, as nothing is distorted."""
+    camera = Intrinsics(400.5, 410.25, 310.0, 230.0, 640, 480, centre)
+    info = camera_info.info_of(camera)
+    read = camera_info.intrinsics_of(info)
+    assert dataclasses.replace(read, centre=centre) == camera
+    assert read.centre == pytest.approx(centre)
+    assert list(info.k) == k_of(400.5, 410.25, 310.0, 230.0) and not any(info.d)
 
 
 def test_without_p_there_is_k():

@@ -1,10 +1,13 @@
 """Which CameraInfo belongs to an image."""
 
 import threading
+from types import SimpleNamespace
 
+import pytest
 from builtin_interfaces.msg import Time
 from sensor_msgs.msg import CameraInfo
 
+from sosd_ros.ros import camera_info_buffer
 from sosd_ros.ros.camera_info_buffer import CameraInfoBuffer
 
 
@@ -14,14 +17,19 @@ def info(seconds, width):
     return message
 
 
-def found_while_it_comes(buffer, late):
-    """What is found for an image whose CameraInfo comes from another thread, after it."""
-    thread = threading.Thread(target=buffer.add, args=(late,))
-    with buffer._changed:  # let go of only while at() waits
-        thread.start()
-        found = buffer.at(late.header.stamp)
-    thread.join()
-    return found
+@pytest.fixture
+def waits(monkeypatch):
+    """For how long is waited, a number each time; all waits end at once, and in vain."""
+
+    class Condition(threading.Condition):
+        def wait_for(self, predicate, timeout):
+            if not predicate() and timeout > 0:
+                waits.append(timeout)
+            return predicate()
+
+    waits = []
+    monkeypatch.setattr(camera_info_buffer, "threading", SimpleNamespace(Condition=Condition))
+    return waits
 
 
 def test_the_same_stamp_wins_over_the_newest():
@@ -52,48 +60,63 @@ def test_old_ones_are_forgotten():
 
 def test_one_that_comes_after_its_image_is_waited_for():
     """The image of second 2 is there first; its CameraInfo follows from another thread."""
-    buffer = CameraInfoBuffer(patience=60)
+    asked = threading.Event()
+
+    def clock():  # is looked at before the wait, which lets add in
+        asked.set()
+        return 0.0
+
+    buffer = CameraInfoBuffer(patience=60, clock=clock)
     buffer.add(info(1, width=100))
-    assert found_while_it_comes(buffer, info(2, width=200)).width == 200
+
+    def add():
+        asked.wait()
+        buffer.add(info(2, width=200))
+
+    adding = threading.Thread(target=add)
+    adding.start()
+    assert buffer.at(Time(sec=2)).width == 200
+    adding.join()
 
 
-def test_a_driver_whose_stamps_never_agree_is_waited_for_once():
-    """With endless patience a second wait would never end; a match makes it patient again."""
-    buffer = CameraInfoBuffer(patience=0)
+def test_a_driver_whose_stamps_never_agree_is_waited_for_once(waits):
+    """A match makes it patient again."""
+    buffer = CameraInfoBuffer(patience=0.1)
     buffer.add(info(1, width=100))
-    assert buffer.at(Time(sec=5)).width == 100
-    buffer._patience = threading.TIMEOUT_MAX
-    assert buffer.at(Time(sec=6)).width == 100
+    for seconds in (5, 6):
+        assert buffer.at(Time(sec=seconds)).width == 100
+        assert waits == [0.1]
     assert buffer.at(Time(sec=1)).width == 100
-    assert buffer._stamps_agree
+    assert buffer.at(Time(sec=7)).width == 100
+    assert waits == [0.1, 0.1]
 
 
-def test_one_that_is_lost_costs_the_next_image_its_own_and_no_more():
+def test_one_that_is_lost_costs_the_next_image_its_own_and_no_more(waits):
     """CameraInfos come 5 ms after their images, and that of second 2 never."""
     now = 0.0
-    buffer = CameraInfoBuffer(patience=0.0, clock=lambda: now)
+    buffer = CameraInfoBuffer(patience=0.1, clock=lambda: now)
     buffer.add(info(1, width=100))
     assert buffer.at(Time(sec=2)).width == 100
-    buffer._patience = threading.TIMEOUT_MAX
     now = 3.0
-    assert buffer.at(Time(sec=3)).width == 100  # is not waited for
+    assert buffer.at(Time(sec=3)).width == 100
+    assert waits == [0.1]  # for that of second 2 alone
     now = 3.005
     buffer.add(info(3, width=300))
-    assert found_while_it_comes(buffer, info(4, width=400)).width == 400
+    assert buffer.at(Time(sec=4)).width == 300
+    assert waits == [0.1, 0.1]
 
 
-def test_those_that_come_too_late_are_not_waited_for_again():
-    """150 ms after their images, each: with endless patience a second wait would never end."""
+def test_those_that_come_too_late_are_not_waited_for_again(waits):
+    """150 ms after their images, each."""
     now = 0.0
-    buffer = CameraInfoBuffer(patience=0.0, clock=lambda: now)
+    buffer = CameraInfoBuffer(patience=0.1, clock=lambda: now)
     buffer.add(info(1, width=100))
     for seconds in range(2, 10):
         now = float(seconds)
         assert buffer.at(Time(sec=seconds)).width == 100 * (seconds - 1)
-        buffer._patience = 0.1
         now += 0.15
         buffer.add(info(seconds, width=100 * seconds))
-        assert not buffer._stamps_agree
+    assert waits == [0.1]
 
 
 def test_one_that_comes_on_two_ways_takes_one_place():

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray
+from image_encodings import PIXEL_BYTES, rows_of
 from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import CompressedImage, Image, PointField
 from std_msgs.msg import Header
@@ -26,17 +27,6 @@ from sosd_ros.ros.statistics import Statistics
 
 HEADER = Header(stamp=Time(sec=12, nanosec=345), frame_id="camera_optical_frame")
 
-# Bytes a pixel of every encoding; a 4:2:0 row of luma or of chroma is as wide as the image.
-PIXEL_BYTES = {
-    **dict.fromkeys(("mono8", "8UC1", "nv12", "nv21"), 1),
-    **dict.fromkeys(("bayer_rggb8", "bayer_bggr8", "bayer_gbrg8", "bayer_grbg8"), 1),
-    **dict.fromkeys(("bayer_rggb16", "bayer_bggr16", "bayer_gbrg16", "bayer_grbg16"), 2),
-    **dict.fromkeys(("mono16", "uyvy", "yuv422", "yuyv", "yuv422_yuy2"), 2),
-    **dict.fromkeys(("rgb8", "bgr8", "8UC3"), 3),
-    **dict.fromkeys(("rgba8", "bgra8", "8UC4"), 4),
-    **dict.fromkeys(("rgb16", "bgr16"), 6),
-    **dict.fromkeys(("rgba16", "bgra16"), 8),
-}
 SIXTEEN_BIT = [encoding for encoding in PIXEL_BYTES if encoding.endswith("16")]
 BAYER = [encoding for encoding in PIXEL_BYTES if encoding.startswith("bayer")]
 
@@ -54,7 +44,7 @@ def image(encoding, rows, width, height=None, **changes):
 
 def random_image(encoding, random, width=8, height=6):
     """A message of random bytes."""
-    rows = height * 3 // 2 if encoding in ("nv12", "nv21") else height
+    rows = rows_of(encoding, height)
     content = random.integers(0, 256, (rows, PIXEL_BYTES[encoding] * width), np.uint8)
     return image(encoding, content, width, height)
 

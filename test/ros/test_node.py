@@ -44,7 +44,7 @@ def test_parameters_choose_compressed_input_and_millimetres(start_node):
         message.data.frombytes(cv2.imencode(".jpg", picture())[1].tobytes())
         return message
 
-    camera = Camera(CompressedImage, "image/compressed", jpeg)
+    camera = Camera(CompressedImage, jpeg)
     try:
         start_node(image_transport="compressed", depth_encoding="16UC1")
         camera.wait_until_active()

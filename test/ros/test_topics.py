@@ -189,7 +189,9 @@ def test_intrinsics_of_no_use_are_counted_and_give_labels_alone(connected, cause
     connected.listen_diagnostics()
     counted = f"without scale: {cause}"
     before = int(connected.fresh_values("camera").get(counted, 0))
-    bad = connected.send(rgb(connected.header(), picture()), camera_info(*size, focal))
+    info = camera_info(*size)
+    info.k[[0, 4]] = info.p[[0, 5]] = focal
+    bad = connected.send(rgb(connected.header(), picture()), info)
     connected.answers(bad, "semantic")
     good = connected.send(rgb(connected.header(), picture()), camera_info())
     connected.answers(good, *OUTPUTS)

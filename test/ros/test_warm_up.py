@@ -6,6 +6,7 @@ import sys
 import numba
 import numpy as np
 import pytest
+from image_encodings import PIXEL_BYTES, rows_of
 from numba.core.dispatcher import Dispatcher
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
@@ -17,7 +18,7 @@ from sosd_ros.engine import load
 from sosd_ros.ros import messages
 
 # Sizes of 4:2:0 are even; the others' are not, and a single row or column is one's own layout.
-SIZES = {encoding: [(6, 8)] for encoding in messages._LAYOUTS}
+SIZES = {encoding: [(6, 8)] for encoding in PIXEL_BYTES}
 SIZES["rgb8"] = [(6, 8), (5, 7), (1, 8), (8, 1)]
 PADDINGS = (0, 1, 5)  # bytes after each row
 
@@ -44,13 +45,13 @@ def compiled():
 
 def image_messages():
     """Every encoding, of rows with and without padding and of either byte order."""
-    for encoding, layout in messages._LAYOUTS.items():
+    for encoding, pixel_bytes in PIXEL_BYTES.items():
         for (height, width), padding in itertools.product(SIZES[encoding], PADDINGS):
-            for is_bigendian in range(layout.value_bytes):
-                step = layout.row_bytes(width) + padding
+            for is_bigendian in range(2 if encoding.endswith("16") else 1):
+                step = pixel_bytes * width + padding
                 message = Image(encoding=encoding, height=height, width=width, step=step)
                 message.is_bigendian = is_bigendian
-                message.data.frombytes(bytes(step * layout.rows(height)))
+                message.data.frombytes(bytes(step * rows_of(encoding, height)))
                 yield message
 
 

@@ -2,6 +2,7 @@
 
 import threading
 
+from sosd_ros.ros import worker as module
 from sosd_ros.ros.worker import BatchWorker
 
 FOREVER = 3600.0  # seconds: a wait of that length would be seen
@@ -18,6 +19,16 @@ class Handler:
         self.started.release()
         self.let.acquire()
         self.handled.append(dict(batch))
+
+
+class Clock:
+    """Goes on by ``step`` seconds whenever somebody looks at it."""
+
+    now = step = 0.0
+
+    def monotonic(self):
+        self.now += self.step
+        return self.now
 
 
 def at_once(handled):
@@ -52,14 +63,9 @@ def test_stopping_finishes_the_batch_at_hand_and_gives_back_what_waits():
     worker.submit("a", 1)
     handler.started.acquire()
     worker.submit("a", 2)
-    result = []
-    stopping = threading.Thread(target=lambda: result.append(worker.stop(FOREVER)))
-    stopping.start()
-    with worker._changed:
-        worker._changed.wait_for(lambda: worker._stopping)
+    assert worker.stop(timeout=0.0) == (False, {"a": 2})
     handler.let.release(2)
-    stopping.join()
-    assert result == [(True, {"a": 2})]
+    assert worker.stop(FOREVER) == (True, {})
     assert handler.handled == [{"a": 1}]
 
 
@@ -92,14 +98,17 @@ def test_cameras_that_come_together_are_one_batch():
     assert handled == [{"a": 1, "b": 2}]
 
 
-def test_a_dead_camera_is_waited_for_once():
+def test_a_dead_camera_is_waited_for_once(monkeypatch):
     """After one window in vain the others go on alone, until it has come again."""
+    clock = Clock()
+    monkeypatch.setattr(module, "time", clock)
     handled = []
     handle, seen = at_once(handled)
-    worker = BatchWorker(handle, ["a", "b"], window=0.01)
+    worker = BatchWorker(handle, ["a", "b"], window=FOREVER)
+    clock.step = FOREVER  # between two looks at it
     worker.submit("a", 1)
     seen.acquire()  # the window has closed without b
-    worker._window = FOREVER
+    clock.step = 0.0
     worker.submit("a", 2)
     seen.acquire()
     worker.submit("b", 3)

@@ -1,42 +1,34 @@
-"""From the camera's stamp to the answers received, over the real middleware.
+"""Nodes under test: from the camera's stamp to the answers received, over the real middleware.
 
-The node under test is a process of its own; the camera that plays to it and hears its answers is in
-this one. Depth, labels, confidence, points and, of weights that have it, depth's uncertainty are
-subscribed, which is all that both the perception node and the textbook node have, and a frame
-counts as answered when all have come. Results are plain numbers: ``dataclasses.asdict`` makes JSON
-of them.
+Each is a process of its own; the camera that plays to it and hears its answers is in this one.
+Depth, labels, confidence, points and, of weights that have it, depth's uncertainty are subscribed,
+which is all that both the perception node and the textbook node have, and a frame counts as
+answered when all have come. Results are plain numbers: ``dataclasses.asdict`` makes JSON of them.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from subprocess import Popen
 
+import cv2
 import numpy as np
-import rclpy
-import torch
-from rclpy.context import Context
-from rclpy.executors import SingleThreadedExecutor
+from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+from std_msgs.msg import Header
 
-from .. import weights
-from ..ros.malloc import keep_freed_memory
-from ..share import DEFAULT_WEIGHTS, share
-from ..testbed.process import (
-    NodeError,
-    check_running,
-    perception_node,
-    running,
-    use_local_middleware,
-    wait_until_active,
-)
-from .camera import ANSWERS, OF_SPREAD, Camera
+from ..ros import messages
+from ..ros.camera_info import info_of
+from ..testbed.camera import Camera
+from ..testbed.frames import open_source
+from ..testbed.process import NodeError, middleware, perception_node, running
+from ..weights import Manifest
 from .timing import LOW_RATE
 
 RATES = (10.0, 30.0, 60.0)  # Hz offered
@@ -48,7 +40,6 @@ GROWTH = 0.02  # seconds of latency a second of play, at most, where a rate is h
 TIMEOUT = 90.0  # seconds for the first answer; not a speed limit
 RETRY = 1.0  # seconds until a first frame that discovery may have missed is sent again
 QUIET = 3.0  # seconds without an answer, after which none is waited for
-TEXTBOOK_PARAMETERS = ("weights", "device", "min_depth", "max_depth")
 
 
 @dataclass(frozen=True)
@@ -118,30 +109,34 @@ class NodeReport:
     rates: list[RosResult]
     highest: HighestRate
 
+    def at(self, rate_hz: float) -> RosResult:
+        """The run at one of the rates."""
+        return next(run for run in self.rates if run.rate_hz == rate_hz)
+
 
 class Robot:
-    """A node under test and the camera before it.
+    """A node under test and the camera before it, which plays the sample frames.
 
     Args:
         node: ``sosd`` or ``textbook``.
         parameters: of the node.
         size: (height, width) of the frames.
-        process: that the node runs as.
-        camera: in ``executor``, which spins only while frames are played.
+        camera: that the node answers.
     """
 
     def __init__(
-        self,
-        node: str,
-        parameters: Mapping[str, object],
-        size: tuple[int, int],
-        process: Popen,
-        camera: Camera,
-        executor: SingleThreadedExecutor,
+        self, node: str, parameters: Mapping[str, object], size: tuple[int, int], camera: Camera
     ) -> None:
         self.node, self.parameters, self.size = node, dict(parameters), size
         self.camera = camera
-        self._process, self._executor = process, executor
+        # Made once: a camera's own work should not show in the figures.
+        self._pictures = _pictures(size)
+        self.begin()
+
+    def begin(self) -> None:
+        """Begin anew at the first picture, with none sent and none answered."""
+        self.camera.forget()
+        self._frames = itertools.cycle(self._pictures)
 
     def warm_up(self) -> None:
         """Play frames until the node answers, and some more, one at a time.
@@ -150,10 +145,10 @@ class Robot:
             NodeError: if it ends or does not answer, or is not alone with its name.
         """
         if self.node == "sosd":
-            wait_until_active(self._process, self.camera, self._executor)
-        if not self._spin_until(self.camera.is_connected, TIMEOUT):
+            self.camera.wait_until_active()
+        if not self.camera.spin_until(self.camera.is_connected, TIMEOUT):
             raise NodeError(f"the topics of {self.node} were not found within {TIMEOUT:g} s")
-        if (count := max(map(self.camera.publishers_of, self.camera.topics))) > 1:
+        if (count := max(map(self.camera.publishers_of, self.camera.arrived))) > 1:
             raise NodeError(
                 f"{count} nodes named {self.node} answer, expected one; end the others, or set "
                 "ROS_DOMAIN_ID to a number of your own"
@@ -161,7 +156,7 @@ class Robot:
         # Discovery has two sides: only an answer proves that the node knows us. Any will do, as a
         # slow node may have several frames in its queue by then.
         deadline = time.monotonic() + TIMEOUT
-        while not self.ask(RETRY) and not self.camera.newest:
+        while not self.ask(RETRY) and not self.camera.answered:
             if time.monotonic() > deadline:
                 raise NodeError(f"{self.node} did not answer a frame within {TIMEOUT:g} s")
         self._settle()
@@ -170,8 +165,8 @@ class Robot:
 
     def ask(self, timeout: float) -> bool:
         """Play one frame; whether all of its answers came within ``timeout`` seconds."""
-        stamp = self.camera.send()
-        return self._spin_until(lambda: self.camera.is_answered(stamp), timeout)
+        stamp = self._send()
+        return self.camera.spin_until(lambda: stamp in self.camera.answered, timeout)
 
     def play(self, rate_hz: float, seconds: float = SECONDS) -> RosResult:
         """Play frames at a steady rate, wait for the answers that are due, and sum up.
@@ -179,57 +174,79 @@ class Robot:
         Raises:
             NodeError: if the node ends, or answers none of the frames.
         """
-        if not 0 < rate_hz < math.inf or not 0 < seconds < math.inf:
-            raise ValueError(f"rate {rate_hz} Hz for {seconds} s, expected numbers above 0")
-        self.camera.forget()
-        start, count, last = time.monotonic(), max(1, round(rate_hz * seconds)), 0
-        for number in itertools.count():
-            # By the schedule, not from frame to frame, so that what is late does not add up.
-            while (rest := start + number / rate_hz - time.monotonic()) > 0:
-                self._executor.spin_once(timeout_sec=rest)
+        self.begin()
+        count, last = max(1, round(rate_hz * seconds)), 0
+        for number in self.camera.ticks(rate_hz):
             # Beyond the frames that count, play goes on until all of them have been answered or
             # passed over: a queue would drain else, as it does not before a camera that runs.
             if number >= count and self._is_past(last):
                 break
-            check_running(self._process)
-            stamp = self.camera.send()
+            stamp = self._send()
             last = stamp if number < count else last
         self._settle()
         sent = {stamp: when for stamp, when in self.camera.sent.items() if stamp <= last}
-        answered = {s: when for s, when in self.camera.answered().items() if s <= last}
+        answered = {s: self.camera.answered[s] for s in sent if s in self.camera.answered}
         if not answered:
             raise NodeError(f"{self.node} answered none of {len(sent)} frames at {rate_hz:g} Hz")
         return summarise(self.node, self.parameters, self.size, rate_hz, sent, answered)
 
+    def stages(self) -> dict[str, float]:
+        """Median milliseconds by stage, which the perception node says of its last frames."""
+        values = self.camera.values("node").items()
+        stages = ((re.fullmatch(r"latency (\w+) p50 \[ms\]", key), value) for key, value in values)
+        return {stage[1]: float(value) for stage, value in stages if stage}
+
+    def _send(self) -> int:
+        """Publish the next frame with its CameraInfo, of the present time; its stamp."""
+        image, info = next(self._frames)
+        image.header = self.camera.header()
+        return self.camera.send(image, info)
+
     def _settle(self) -> None:
         """Wait for the last frame's answers."""
         last = next(reversed(self.camera.sent))
-        self._spin_until(lambda: self._is_past(last), TIMEOUT)
+        self.camera.spin_until(lambda: self._is_past(last), TIMEOUT)
 
     def _is_past(self, stamp: int) -> bool:
         """Whether this frame or a newer one is answered, or nothing comes any more."""
-        since = max(self.camera.sent[stamp], self.camera.last_heard)
-        return self.camera.newest >= stamp or time.monotonic() - since > QUIET
+        if any(answered >= stamp for answered in reversed(self.camera.answered)):
+            return True
+        heard = [answers[-1][1] for answers in self.camera.arrived.values() if answers]
+        return time.monotonic() - max([self.camera.sent[stamp], *heard]) > QUIET
 
-    def _spin_until(self, condition: Callable[[], bool], timeout: float) -> bool:
-        deadline = time.monotonic() + timeout
-        while not condition() and time.monotonic() < deadline:
-            check_running(self._process)
-            self._executor.spin_once(timeout_sec=0.1)
-        return condition()
+
+def answers_of(manifest: Manifest) -> dict[str, type]:
+    """What both nodes answer with such weights, as types by topic."""
+    answers = {"depth": Image, "semantic": Image, "confidence": Image, "points": PointCloud2}
+    return answers | ({"depth_uncertainty": Image} if manifest.spread else {})
+
+
+def _pictures(size: tuple[int, int]) -> list[tuple[Image, CameraInfo]]:
+    """The sample frames at ``size``, each with what describes its camera; without headers."""
+    height, width = size
+    source = open_source(None, rate=1)
+    info = info_of(source.intrinsics(width, height))
+    resized = (
+        cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+        for _, image in source.frames
+    )
+    return [(messages.rgb_message(Header(), image), info) for image in resized]
 
 
 @contextmanager
 def robot(
-    node: str, parameters: Mapping[str, object] | None = None, size: tuple[int, int] = SIZE
+    node: str,
+    parameters: Mapping[str, object],
+    answers: Mapping[str, type],
+    size: tuple[int, int] = SIZE,
 ) -> Iterator[Robot]:
     """A node as a process, warmed up, with a camera in a context of its own.
 
     Args:
         node: ``sosd`` or ``textbook``.
-        parameters: of the node, over its defaults; the textbook node takes ``weights``, ``device``,
-            ``min_depth`` and ``max_depth`` of them. ``device`` is CUDA where torch finds it, else
-            the CPU, if it is not among them.
+        parameters: of the node, over its defaults; the textbook node takes ``weights`` and
+            ``device`` of them, which have to be there.
+        answers: types of the topics that a frame is answered on, see ``answers_of``.
         size: (height, width) of the frames.
 
     Raises:
@@ -238,58 +255,29 @@ def robot(
     """
     if node not in NODES:
         raise ValueError(f"node {node!r} is unknown; choose one of {', '.join(NODES)}")
-    given = {
-        "weights": str(share("weights", DEFAULT_WEIGHTS)),
-        "device": "cuda" if torch.cuda.is_available() else "cpu",
-        **(parameters or {}),
-    }
-    use_local_middleware()
-    keep_freed_memory()  # as the perception node does
-    context = Context()
-    rclpy.init(context=context)
-    executor = SingleThreadedExecutor(context=context)
-    has_spread = weights.read(Path(str(given["weights"]))).manifest.spread
-    camera = Camera(node, size, context, ANSWERS | (OF_SPREAD if has_spread else {}))
-    executor.add_node(camera)
-    try:
-        with NODES[node](given) as process:
-            robot = Robot(node, given, size, process, camera, executor)
-            robot.warm_up()
-            yield robot
-    finally:
-        executor.shutdown()
-        camera.destroy_node()
-        rclpy.try_shutdown(context=context)
+    with (
+        middleware() as context,
+        NODES[node](parameters) as process,
+        closing(Camera("sosd_benchmark", context, process, peer=node)) as camera,
+    ):
+        for topic, kind in answers.items():
+            camera.subscribe(topic, kind)
+        camera.listen_diagnostics()
+        robot = Robot(node, parameters, size, camera)
+        robot.warm_up()
+        yield robot
 
 
-@contextmanager
-def textbook_node(parameters: Mapping[str, object]) -> Iterator[Popen]:
+def textbook_node(parameters: Mapping[str, object]) -> AbstractContextManager[Popen]:
     """The textbook node with those of ``parameters`` that it knows, until the block ends."""
-    options = [
-        f"--{name.replace('_', '-')}={parameters[name]}"
-        for name in TEXTBOOK_PARAMETERS
-        if name in parameters
-    ]
-    with running([sys.executable, "-m", "sosd_ros.benchmark.textbook", *options]) as process:
-        yield process
+    options = [f"--{name}={parameters[name]}" for name in ("weights", "device")]
+    return running([sys.executable, "-m", "sosd_ros.benchmark.textbook", *options])
 
 
 NODES: dict[str, Callable[[Mapping[str, object]], AbstractContextManager[Popen]]] = {
     "sosd": perception_node,
     "textbook": textbook_node,
 }
-
-
-def measure(
-    node: str,
-    rate_hz: float,
-    seconds: float = SECONDS,
-    size: tuple[int, int] = SIZE,
-    parameters: Mapping[str, object] | None = None,
-) -> RosResult:
-    """Start a node, play to it at one rate, and end it; arguments as of ``robot`` and ``play``."""
-    with robot(node, parameters, size) as robot_:
-        return robot_.play(rate_hz, seconds)
 
 
 def highest_rate(
@@ -316,22 +304,16 @@ def highest_rate(
     return HighestRate(robot.node, best, runs)
 
 
-def examine(
-    node: str,
-    parameters: Mapping[str, object] | None = None,
-    rates: Sequence[float] = RATES,
-    seconds: float = SECONDS,
-    size: tuple[int, int] = SIZE,
-) -> NodeReport:
-    """All that is measured of a node, which is started once; arguments as of ``measure``."""
-    with robot(node, parameters, size) as robot_:
-        unhurried = robot_.play(LOW_RATE, seconds)
+def examine(node: str, parameters: Mapping[str, object], answers: Mapping[str, type]) -> NodeReport:
+    """All that is measured of a node, which is started once; arguments as of ``robot``."""
+    with robot(node, parameters, answers) as robot_:
+        unhurried = robot_.play(LOW_RATE)
         return NodeReport(
             node=node,
             unhurried=unhurried,
-            stages=dict(robot_.camera.stages),
-            rates=[robot_.play(rate, seconds) for rate in rates],
-            highest=highest_rate(robot_, seconds),
+            stages=robot_.stages(),
+            rates=[robot_.play(rate) for rate in RATES],
+            highest=highest_rate(robot_),
         )
 
 

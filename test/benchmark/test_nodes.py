@@ -4,33 +4,44 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections import defaultdict
 
 import numpy as np
 import pytest
 from robot import EAGER, TIMEOUT, pixels
 
-from sosd_ros.benchmark import ros
-from sosd_ros.benchmark.camera import ANSWERS, FRAME_ID, OF_SPREAD
+from sosd_ros import weights
+from sosd_ros.benchmark import nodes
 from sosd_ros.ros.stamps import nanoseconds
+from sosd_ros.share import DEFAULT_WEIGHTS, share
+from sosd_ros.testbed.camera import FRAME_ID
 
+ANSWERS = {"depth", "semantic", "confidence", "points"}
 PICTURES = 4
 SIZE = (120, 160)
 
 
 @pytest.fixture(scope="module")
-def played():
+def played(middleware):
     """By node: a run of a few frames, and the answers to the first pictures by stamp."""
-    return {node: play(node) for node in ros.NODES}
+    return {node: play(node, share("weights", DEFAULT_WEIGHTS)) for node in nodes.NODES}
 
 
-def play(node, **parameters):
-    with ros.robot(node, {"device": "cpu", **EAGER, **parameters}, SIZE) as robot:
+def play(node, path):
+    answers = nodes.answers_of(weights.read(path).manifest)
+    kept = defaultdict(dict)
+
+    def keep(topic, message):
+        kept[nanoseconds(message.header.stamp)][topic] = message
+
+    parameters = {"weights": str(path), "device": "cpu", **EAGER}
+    with nodes.robot(node, parameters, answers, SIZE) as robot:
         run = robot.play(rate_hz=10, seconds=0.5)
-        robot.camera.forget()
-        robot.camera.keeps = True
+        robot.begin()
+        robot.camera.on_answer = keep
         for _ in range(PICTURES):
             assert robot.ask(TIMEOUT)
-        return run, dict(robot.camera.kept)
+        return run, kept
 
 
 def test_every_frame_has_all_answers_with_its_stamp(played):
@@ -38,7 +49,7 @@ def test_every_frame_has_all_answers_with_its_stamp(played):
     for _, kept in played.values():
         assert len(kept) == PICTURES
         for stamp, answers in kept.items():
-            assert answers.keys() == ANSWERS.keys()
+            assert answers.keys() == ANSWERS
             for message in answers.values():
                 assert nanoseconds(message.header.stamp) == stamp
                 assert message.header.frame_id == FRAME_ID
@@ -58,11 +69,11 @@ def test_the_textbook_node_gives_the_same_answers(played):
 
 
 @pytest.mark.slow
-def test_uncertainty_is_played_with_weights_that_have_it(sharp_weights):
+def test_uncertainty_is_played_with_weights_that_have_it(middleware, sharp_weights):
     """Of both nodes, and alike: one that did less would look faster."""
-    runs = (play(node, weights=str(sharp_weights))[1] for node in ros.NODES)
+    runs = (play(node, sharp_weights)[1] for node in nodes.NODES)
     for answers in zip(*(kept.values() for kept in runs), strict=True):
-        assert all(given.keys() == (ANSWERS | OF_SPREAD).keys() for given in answers)
+        assert all(given.keys() == {*ANSWERS, "depth_uncertainty"} for given in answers)
         one, other = (pixels(given["depth_uncertainty"], np.float32) for given in answers)
         finite = np.isfinite(one) & np.isfinite(other)
         assert np.median(np.abs(one / other - 1)[finite]) < 0.01
@@ -81,17 +92,17 @@ def test_the_figures_of_a_run():
     """Worked out by hand: 5 frames at 10 Hz that take 20 ms, and one that is not answered."""
     sent = {number: number / 10 for number in range(6)}
     answered = {number: sent[number] + 0.02 for number in range(5)}
-    run = ros.summarise("sosd", {}, SIZE, 10.0, sent, answered)
+    run = nodes.summarise("sosd", {}, SIZE, 10.0, sent, answered)
     assert (run.offered, run.answered, run.dropped, run.held) == (6, 5, 1, False)
     figures = (run.offered_hz, run.achieved_hz, run.p50_ms, run.p99_ms, run.growth)
     assert figures == pytest.approx((10, 10, 20, 20, 0))
-    assert ros.summarise("sosd", {}, SIZE, 10.0, answered, answered).held
+    assert nodes.summarise("sosd", {}, SIZE, 10.0, answered, answered).held
 
 
 def test_a_queue_that_fills_is_not_held():
     """Frames at 10 Hz, answered at 8 Hz: the latency grows by a quarter of the time played."""
     sent = {number: number / 10 for number in range(40)}
-    run = ros.summarise("sosd", {}, SIZE, 10.0, sent, {n: n / 8 + 0.1 for n in sent})
+    run = nodes.summarise("sosd", {}, SIZE, 10.0, sent, {n: n / 8 + 0.1 for n in sent})
     assert run.dropped == 0 and not run.held
     assert run.growth == pytest.approx(0.25)
 
@@ -108,12 +119,12 @@ def test_bisection_finds_the_rate_that_is_held():
         def play(self, rate_hz, seconds):
             sent = {n: n / rate_hz for n in range(100)}
             kept = {n: t for n, t in sent.items() if rate_hz <= self.limit or n % 2}
-            return ros.summarise("sosd", {}, SIZE, rate_hz, sent, kept)
+            return nodes.summarise("sosd", {}, SIZE, rate_hz, sent, kept)
 
-    assert 23 / 1.05 <= ros.highest_rate(Fake(23)).rate_hz <= 23
-    assert ros.highest_rate(Fake(0)).rate_hz == 0
+    assert 23 / 1.05 <= nodes.highest_rate(Fake(23)).rate_hz <= 23
+    assert nodes.highest_rate(Fake(0)).rate_hz == 0
 
 
 def test_an_unknown_node_is_refused():
     with pytest.raises(ValueError, match="'ours' is unknown; choose one of sosd, textbook"):
-        ros.measure("ours", 10)
+        nodes.examine("ours", {}, {})

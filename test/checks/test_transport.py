@@ -58,19 +58,19 @@ def test_a_row_has_the_figures():
 
 
 @pytest.mark.parametrize(
-    ("middleware", "file"),
+    ("implementation", "file"),
     [
         ("rmw_fastrtps_cpp", "fastdds.xml"),
         ("rmw_cyclonedds_cpp", "cyclonedds.xml"),
         ("rmw_zenoh_cpp", "zenoh.json5"),
     ],
 )
-def test_every_middleware_has_its_profile(middleware, file):
+def test_every_middleware_has_its_profile(implementation, file):
     """The value of its variable leads to the file, and the guide names both."""
-    variable, value = transport.profile(middleware)
+    variable, value = transport.profile(implementation)
     assert value.removeprefix("file://") == str(CONFIG / file)
     guide = (ROOT / "docs" / "middleware.md").read_text()
-    assert variable in guide and file in guide and middleware in guide
+    assert variable in guide and file in guide and implementation in guide
 
 
 def test_a_middleware_without_profile_is_refused():

@@ -11,6 +11,8 @@ from support import run_module
 from sosd_ros.demo.engine import build_once
 from sosd_ros.share import DEFAULT_WEIGHTS, share
 
+pytestmark = pytest.mark.usefixtures("middleware")
+
 
 def demo(*arguments):
     return run_module("sosd_ros.demo", "--device", "cpu", *arguments)
