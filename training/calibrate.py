@@ -20,16 +20,17 @@ from sosd_ros.device import checked_device
 from sosd_ros.labels import UNLABELLED
 from sosd_ros.progress import progress_bar
 
-from . import command, model
+from . import options
 from .data.loader import evaluation_batches
 from .data.sample import DataSet, Samples
 from .data.sets import data_set, default_root
-from .evaluation import Protocol, check_classes, setting, view_answers
-from .imagenet import Normalisation
-from .log_depth import log_errors
+from .measuring.result import Protocol, check_classes, setting, view_answers
 from .metrics import Calibration
+from .metrics.log_depth import log_errors
 from .metrics.spread import COVERAGES
-from .model import Model
+from .networks import trained
+from .networks.imagenet import Normalisation
+from .networks.trained import Model
 
 STEP = 8  # one pixel out of so many is looked at, in rows and in columns
 
@@ -118,15 +119,15 @@ def _parser() -> argparse.ArgumentParser:
         "python -m training.export. Train with data.split=fit for that, and ask about held_back.",
     )
     parser.add_argument("file", type=Path, help="a .safetensors weights file or a .pt checkpoint")
-    command.add_data_option(parser)
-    command.add_split_option(parser)
+    options.add_data_option(parser)
+    options.add_split_option(parser)
     commands.add_device_option(parser)
     return parser
 
 
 def run(arguments: argparse.Namespace) -> None:
     device = str(checked_device(arguments.device))
-    measured = model.load(arguments.file)
+    measured = trained.load(arguments.file)
     data_of, data = measured.data, data_set(measured.data)
     if "semantic" in measured.network.tasks:
         check_classes(len(measured.manifest.labels.names), data)

@@ -12,15 +12,17 @@ from sosd_ros import atomic, commands
 from sosd_ros.device import checked_device
 from sosd_ros.weights import Manifest
 
-from . import bootstrap, command, comparison, model, record, tables
-from .bootstrap import Intervals
+from . import options
 from .config import Data
-from .cues import DepthCue, flatten_cues
 from .data.sample import DataSet, Samples
 from .data.sets import data_set, default_root
-from .evaluation import Protocol, Result, check_classes, depth_in_words, measure, setting
+from .measuring import bootstrap, comparison, json_record, tables
+from .measuring.bootstrap import Intervals
+from .measuring.cues import DepthCue, flatten_cues
+from .measuring.result import Protocol, Result, check_classes, depth_in_words, measure, setting
 from .metrics import ErrorsByDistance
-from .model import Model
+from .networks import trained
+from .networks.trained import Model
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -29,10 +31,10 @@ def _parser() -> argparse.ArgumentParser:
         description="Measure a network on the data set that it was trained on, beside the paper.",
     )
     parser.add_argument("file", type=Path, help="a .safetensors weights file or a .pt checkpoint")
-    command.add_data_option(parser)
-    command.add_split_option(parser)
+    options.add_data_option(parser)
+    options.add_split_option(parser)
     commands.add_device_option(parser)
-    command.add_loader_options(parser)
+    options.add_loader_options(parser)
     parser.add_argument("--by-class", action="store_true", help="print the IoU of every class")
     parser.add_argument(
         "--by-distance",
@@ -71,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     protocol.add_argument("--flip", action="store_true", help="mean with the mirror image")
     protocol.add_argument(
         "--scales",
-        type=command.scales,
+        type=options.scales,
         default=(1.0,),
         metavar="S,S,...",
         help="mean over sizes of the input, such as 0.75,1,1.25",
@@ -92,7 +94,7 @@ def run(arguments: argparse.Namespace) -> None:
         commands.check_out("--json", arguments.json)
     device = str(checked_device(arguments.device))
     protocol = Protocol(arguments.crop, arguments.cap, arguments.flip, arguments.scales)
-    measured = model.load(arguments.file)
+    measured = trained.load(arguments.file)
     data = _data(measured.data, arguments)
     truth = data_set(data)
     manifest = measured.manifest
@@ -107,7 +109,7 @@ def run(arguments: argparse.Namespace) -> None:
     samples = truth.open(arguments.data or default_root(data.name), split)
     words = setting(measured, data, samples, split)
     size, depth = samples[0].labels.shape, depth_in_words(data, truth)
-    conditions = record.conditions(truth, size, depth, protocol)
+    conditions = json_record.conditions(truth, size, depth, protocol)
     other = _other(arguments, conditions, samples, truth) if arguments.against else None
 
     print(f"file      {arguments.file}, {measured.origin}")
@@ -148,7 +150,7 @@ def run(arguments: argparse.Namespace) -> None:
             "depth_cue": {"cut_off": cue.cut_off, "known": cue.known} if cue else None,
             "paper": {"method": method, **tables.PAPER[data.name][method]},
         }
-        atomic.write(arguments.json, record.text(facts, result, intervals, truth.labels.names))
+        atomic.write(arguments.json, json_record.text(facts, result, intervals, truth.labels.names))
     if other:
         theirs = other if isinstance(other, Result) else measure_here(other)
         print(f"\nAgainst {arguments.against}, image by image; * is beyond chance")
@@ -186,12 +188,12 @@ def _other(
     """
     path: Path = arguments.against
     if path.suffix == ".json":
-        content = record.read(path)
+        content = json_record.read(path)
         comparison.check(str(path), conditions, content["conditions"])
-        result = record.result_in(content, truth, path)
+        result = json_record.result_in(content, truth, path)
         comparison.check_images(str(path), samples.names, result.names)
         return result
-    other = model.load(path)
+    other = trained.load(path)
     data = _data(other.data, arguments)
     its = data_set(data)
     # The images and the protocol are the same; what it takes for the truth may not be.

@@ -13,13 +13,15 @@ from sosd_ros import commands, weights
 from sosd_ros.device import checked_device
 from sosd_ros.network import input_size
 
-from . import bootstrap, command, formats, model, quantise, tables
-from .bootstrap import Intervals
+from . import formats, options, quantise
 from .data.sample import Part
 from .data.sets import data_set, default_root
-from .evaluation import Protocol, Result, evaluate, measure, setting
-from .imagenet import Normalisation
-from .model import Model
+from .measuring import bootstrap, tables
+from .measuring.bootstrap import Intervals
+from .measuring.result import Protocol, Result, evaluate, measure, setting
+from .networks.imagenet import Normalisation
+from .networks.trained import Model
+from .networks.trained import load as load_model
 
 FIRST = 8  # images that are measured apart, so that the file can be checked in moments
 
@@ -75,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
         "checkpoint", type=Path, help="a last.pt of python -m training.train, or a weights file"
     )
     parser.add_argument("--out", type=Path, required=True, help="the file to write")
-    command.add_data_option(parser)
+    options.add_data_option(parser)
     parser.add_argument(
         "--data-note",
         help="what the numbers were measured on, for the manifest, where the data is not the "
@@ -136,7 +138,7 @@ def run(arguments: argparse.Namespace) -> None:
     if out.suffix != ".safetensors":
         raise ValueError(f"--out is {out}, expected a name that ends in .safetensors")
     checked_device(arguments.device)
-    trained = model.load(arguments.checkpoint)
+    trained = load_model(arguments.checkpoint)
     trained.network.calibrate(arguments.temperature, arguments.spread_factor)
     state = trained.network.state_dict()
     manifest = dataclasses.replace(
@@ -149,7 +151,7 @@ def run(arguments: argparse.Namespace) -> None:
         with tempfile.TemporaryDirectory() as folder:
             unmeasured = Path(folder) / "unmeasured.safetensors"
             weights.write(unmeasured, manifest, state)
-            metrics = _measure(model.load(unmeasured), arguments)
+            metrics = _measure(load_model(unmeasured), arguments)
         manifest = dataclasses.replace(manifest, metrics=metrics)
     weights.write(out, manifest, state)
     print(f"wrote {out}, {out.stat().st_size / 1e6:.1f} MB, {trained.origin}")
@@ -177,7 +179,7 @@ def _write_other(arguments: argparse.Namespace) -> None:
     formats.check_request(arguments.format, arguments.size, out, arguments.dynamic_size)
     if arguments.int8:
         quantise.require_nncf()
-    trained = model.load(arguments.checkpoint)
+    trained = load_model(arguments.checkpoint)
     manifest = trained.manifest
     size = arguments.size or manifest.input_size
     sha256 = trained.origin.removeprefix("sha256 ")  # of a checkpoint, which state it is

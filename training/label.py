@@ -19,16 +19,17 @@ from sosd_ros.device import checked_device
 from sosd_ros.labels import LabelSet
 from sosd_ros.progress import progress_bar
 
-from . import command
-from .data import photographs
+from . import options
+from .data import labelled_photographs
+from .data.errors import DataError
 from .data.files import begin, check_names, read_colour, write, write_png
-from .data.photographs import BEST, DEPTH_UNIT, SCORE_UNIT, SPREAD_UNIT, Answer
-from .data.sample import DataError, DataSet
+from .data.labelled_photographs import BEST, DEPTH_UNIT, SCORE_UNIT, SPREAD_UNIT, Answer
+from .data.sample import DataSet
 from .data.sets import data_set
-from .evaluation import Protocol, view_answers
-from .imagenet import Normalisation
-from .log_depth import LEAST
-from .model import Model, load
+from .measuring.result import Protocol, view_answers
+from .metrics.log_depth import LEAST
+from .networks.imagenet import Normalisation
+from .networks.trained import Model, load
 
 # Of which a room shows something. A picture in which the teachers see less is none.
 _ROOM, _LEAST_ROOM = ("wall", "floor", "ceiling"), 0.12
@@ -164,7 +165,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 def _label(teachers: Teachers, photograph: Path, out: Path, name: str) -> bool:
     """Write the files of a photograph, unless they are there; False if it shows no room."""
-    files = photographs.files(out, name)
+    files = labelled_photographs.files(out, name)
     if files.image.is_file():  # it comes last
         return True
     image = read_colour(photograph)
@@ -174,7 +175,7 @@ def _label(teachers: Teachers, photograph: Path, out: Path, name: str) -> bool:
             f"{photograph} is {height}x{width}, but photographs must be 4 wide and 3 high, as the "
             "camera's pictures are; write them by `python -m training.prepare photographs`"
         )
-    answer = teachers.answer(image, photographs.SIZE)
+    answer = teachers.answer(image, labelled_photographs.SIZE)
     if not shows_a_room(answer, teachers.models[0].manifest.labels):
         return False
     write_png(files.classes, answer.classes)
@@ -209,7 +210,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--scales",
-        type=command.scales,
+        type=options.scales,
         default=(0.75, 1.0, 1.25),
         metavar="S,S,...",
         help="mean over sizes of the input, each with the mirror image (0.75,1,1.25)",

@@ -17,13 +17,13 @@ from sosd_ros import commands
 from sosd_ros.labels import NYU13, NYU40
 from sosd_ros.progress import progress_bar
 
-from . import photographs
-from .data import cityscapes, nyuv2
+from .data import cityscapes, nyuv2, unlabelled_photographs
 from .data.cityscapes import Cityscapes, StereoCamera
+from .data.errors import DataError
 from .data.files import read_sample, write, write_png
 from .data.nyuv2 import NYUv2
 from .data.nyuv2_official import OfficialNYUv2, check_classes13, read_splits
-from .data.sample import DataError, Samples
+from .data.sample import Samples
 
 
 def prepare_nyuv2(arguments: argparse.Namespace) -> None:
@@ -90,15 +90,15 @@ def prepare_photographs(arguments: argparse.Namespace) -> None:
     """Pictures of 4:3 from folders of photographs, without bars, repetitions and what is no use."""
     out: Path = arguments.out
     commands.check_out("--out", out, folder=True)
-    rules = photographs.Rules(
+    rules = unlabelled_photographs.Rules(
         (*map(str, arguments.folders), *map(str, arguments.squeezed)),
         tuple(map(str, arguments.squeezed)),
         tuple(map(str, arguments.unlike)),
         arguments.short_side,
     )
-    verdicts = photographs.prepare(out, rules)
-    print(photographs.table(verdicts))
-    kept = sum(verdict.verdict == photographs.KEPT for verdict in verdicts)
+    verdicts = unlabelled_photographs.prepare(out, rules)
+    print(unlabelled_photographs.table(verdicts))
+    kept = sum(verdict.verdict == unlabelled_photographs.KEPT for verdict in verdicts)
     print(f"{out}: {kept} photographs; what became of each file is in {out / 'sources.csv'}")
 
 

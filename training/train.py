@@ -12,18 +12,19 @@ import torch
 from sosd_ros import atomic, commands
 from sosd_ros.device import checked_device
 
-from . import checkpoint, command, distributed
+from . import distributed, options
 from .config import Config, dump, load
-from .data.photographs import Photographs
+from .data.labelled_photographs import Photographs
 from .data.sample import median_depth
 from .data.sets import data_set, default_root
-from .imagenet import create_network, normalisation
-from .log import Log
-from .loop import Run, best_metric, check_splits, fit, refuse_another_run
-from .model import copy_into
-from .model import load as load_model
-from .signals import Interrupted, Signals
-from .trainer import Trainer, refuse_what_cannot_run
+from .learning.log import Log
+from .learning.loop import Run, best_metric, check_splits, fit, refuse_another_run
+from .learning.signals import Interrupted, Signals
+from .learning.step import Trainer, refuse_what_cannot_run
+from .networks import checkpoint
+from .networks.imagenet import create_network, normalisation
+from .networks.trained import copy_into
+from .networks.trained import load as load_model
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -33,9 +34,9 @@ def _parser() -> argparse.ArgumentParser:
         "torchrun --nproc_per_node=N -m training.train with the same arguments.",
         epilog="Example: python -m training.train config/training/nyuv2_esosd.yaml --out runs/a",
     )
-    command.add_config_options(parser)
+    options.add_config_options(parser)
     parser.add_argument("--out", type=Path, required=True, help="folder for checkpoints and logs")
-    command.add_data_option(parser)
+    options.add_data_option(parser)
     parser.add_argument("--resume", action="store_true", help="go on from OUT/last.pt")
     commands.add_device_option(parser)
     return parser

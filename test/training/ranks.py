@@ -8,7 +8,7 @@ from tiny_training import SIZE, batch, trainer
 
 from training import distributed
 from training.data import nyuv2
-from training.evaluation import evaluate
+from training.measuring.result import evaluate
 
 
 def main(out, root, strategies):

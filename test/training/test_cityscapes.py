@@ -9,7 +9,7 @@ import pytest
 
 from sosd_ros.labels import CITYSCAPES19
 from training.data.cityscapes import CAMERA, Cityscapes, data_set
-from training.data.sample import DataError
+from training.data.errors import DataError
 from training.metrics import ConfusionMatrix
 
 # The official label ids of the classes that are evaluated.

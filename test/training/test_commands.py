@@ -17,7 +17,7 @@ from support import run_module
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from sosd_ros import weights
-from training import checkpoint
+from training.networks import checkpoint
 
 CONFIG = "config/training/nyuv2_sosd_lite2_stage1.yaml"
 SMALL = {

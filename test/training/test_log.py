@@ -6,7 +6,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from sosd_ros import atomic
-from training.log import Log
+from training.learning.log import Log
 
 
 def write(out, epochs, start):

@@ -7,11 +7,12 @@ import pytest
 import torch
 from tiny_training import go, trainer
 
-from training import checkpoint, loop
 from training.data import nyuv2
-from training.log import Log
-from training.loop import Run, is_better, learning_rate
-from training.signals import Interrupted, Signals
+from training.learning import loop
+from training.learning.log import Log
+from training.learning.loop import Run, is_better, learning_rate
+from training.learning.signals import Interrupted, Signals
+from training.networks import checkpoint
 
 DATA = nyuv2.data_set()
 

@@ -8,7 +8,7 @@ import torch
 from sosd_ros.network import Output
 from training.config import Loss
 from training.data.loader import Batch
-from training.losses import (
+from training.learning.losses import (
     gradient_sum,
     known_pixels,
     losses,

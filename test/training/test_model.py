@@ -7,9 +7,9 @@ from support import SMALL, write_small_weights
 from sosd_ros import weights
 from sosd_ros.labels import LabelSet
 from sosd_ros.network import SOSDNet
-from training import checkpoint, model
 from training.config import Config
 from training.data import cityscapes, nyuv2
+from training.networks import checkpoint, trained
 
 SMALL_RUN = {
     "data": {"name": "nyuv2", "size": [32, 64]},
@@ -38,7 +38,7 @@ def same(ours, theirs):
 
 def test_a_weights_file_is_as_the_robot_reads_it(small_weights):
     """Half precision and all, with the SHA-256 that tells it from every other."""
-    loaded, file = model.load(small_weights), weights.read(small_weights)
+    loaded, file = trained.load(small_weights), weights.read(small_weights)
     assert same(loaded.network, weights.build_network(file))
     assert not loaded.network.training
     assert loaded.manifest == file.manifest
@@ -50,11 +50,11 @@ def test_a_checkpoint_gives_the_moving_average_if_it_has_one(tmp_path, ema):
     """Or else the parameters themselves."""
     average = network(1)
     path = write_checkpoint(tmp_path / "last.pt", ema=average.state_dict() if ema else None)
-    loaded = model.load(path)
+    loaded = trained.load(path)
     assert same(loaded.network, average if ema else network(0))
     assert not loaded.network.training
     assert loaded.origin == "epoch 2 of 3"
-    assert loaded.manifest == model.manifest_of(Config.model_validate(SMALL_RUN))
+    assert loaded.manifest == trained.manifest_of(Config.model_validate(SMALL_RUN))
     assert loaded.data == Config.model_validate(SMALL_RUN).data
 
 
@@ -68,7 +68,7 @@ def test_a_checkpoint_gives_the_moving_average_if_it_has_one(tmp_path, ema):
 )
 def test_the_manifest_speaks_of_the_data_set(data, expected):
     """Classes, unit of depth and licence; the focal length is in pixels of the network's input."""
-    manifest = model.manifest_of(Config.model_validate(SMALL_RUN | {"data": data}))
+    manifest = trained.manifest_of(Config.model_validate(SMALL_RUN | {"data": data}))
     assert manifest.labels == expected.labels
     assert manifest.depth == expected.depth
     assert manifest.licence == expected.licence
@@ -90,13 +90,13 @@ def test_the_manifest_speaks_of_the_data_set(data, expected):
 @pytest.mark.parametrize("told", [True, False])
 def test_the_data_set_is_found_by_the_configuration_or_by_the_classes(tmp_path, data, told):
     """What a manifest does not say of its training, its classes tell."""
-    manifest = model.manifest_of(Config.model_validate(SMALL_RUN | {"data": data}))
+    manifest = trained.manifest_of(Config.model_validate(SMALL_RUN | {"data": data}))
     path = write_small_weights(
         tmp_path / "w.safetensors",
         labels=manifest.labels,
         training=manifest.training if told else {},
     )
-    found = model.load(path).data
+    found = trained.load(path).data
     assert (found.name, found.classes, found.size) == (
         data["name"],
         data.get("classes"),
@@ -109,7 +109,7 @@ def test_unknown_classes_are_refused(tmp_path):
     labels = LabelSet(("cat", "dog"), ((1, 2, 3), (4, 5, 6)))
     path = write_small_weights(tmp_path / "pets.safetensors", labels=labels)
     with pytest.raises(weights.WeightsError, match=r"pets\.safetensors .* 2 classes, cat first"):
-        model.load(path)
+        trained.load(path)
 
 
 def test_a_training_that_this_version_does_not_know_is_refused(tmp_path):
@@ -117,7 +117,7 @@ def test_a_training_that_this_version_does_not_know_is_refused(tmp_path):
     training = {"data": {"name": "nyuv2", "sound": True}}
     path = write_small_weights(tmp_path / "w.safetensors", training=training)
     with pytest.raises(weights.WeightsError, match=r"w\.safetensors .*sound.*the version that"):
-        model.load(path)
+        trained.load(path)
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_a_checkpoint_that_does_not_fit_is_named_in_one_sentence(tmp_path, chang
     """A setting, a backbone or parameters that this version cannot use."""
     path = write_checkpoint(tmp_path / "old.pt", **changes)
     with pytest.raises(checkpoint.CheckpointError, match=r"old\.pt does not fit") as error:
-        model.load(path)
+        trained.load(path)
     assert "\n" not in str(error.value) and len(str(error.value)) < 600
 
 
@@ -140,25 +140,25 @@ def test_a_checkpoint_that_does_not_fit_is_named_in_one_sentence(tmp_path, chang
 def test_a_file_that_is_not_there_is_named(tmp_path, name):
     """Of either kind."""
     with pytest.raises(ValueError, match=f"{name} does not exist"):
-        model.load(tmp_path / name)
+        trained.load(tmp_path / name)
 
 
 def test_any_other_file_is_refused(tmp_path):
     """By its name, unread."""
     with pytest.raises(ValueError, match=r"x\.onnx is neither a \.safetensors weights file nor"):
-        model.load(tmp_path / "x.onnx")
+        trained.load(tmp_path / "x.onnx")
 
 
 def test_the_small_weights_are_measured_at_their_own_size(small_weights):
     """The input size of the data is that of the manifest."""
-    assert model.load(small_weights).data.size == SMALL.input_size
+    assert trained.load(small_weights).data.size == SMALL.input_size
 
 
 def test_a_network_starts_from_another(tmp_path):
     """With all of its parameters and statistics."""
     started = network(1)
     path = write_checkpoint(tmp_path / "last.pt")
-    model.copy_into(started, model.load(path), path)
+    trained.copy_into(started, trained.load(path), path)
     assert same(started, network(0))
 
 
@@ -166,14 +166,14 @@ def test_a_network_of_another_kind_is_no_start(tmp_path):
     """The sentence says what the file has."""
     path = write_checkpoint(tmp_path / "last.pt")
     with pytest.raises(ValueError, match=r"last\.pt, with esosd on mobilenetv4_conv_small for 40"):
-        model.copy_into(network(1, classes=13), model.load(path), path)
+        trained.copy_into(network(1, classes=13), trained.load(path), path)
 
 
 def test_metres_do_not_start_what_answers_their_logarithm(tmp_path):
     """No tensor would tell: it would answer their exponential."""
     path = tmp_path / "w.safetensors"
-    loaded = model.load(write_small_weights(path))
+    loaded = trained.load(write_small_weights(path))
     for name, value in (("depth_form", "log"), ("padding", "replicate")):
         other = SOSDNet("esosd", "mobilenetv4_conv_small", 40, **{name: value})
         with pytest.raises(ValueError, match=rf"with {name} '\w+', but network\.{name} is"):
-            model.copy_into(other, loaded, path)
+            trained.copy_into(other, loaded, path)

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from sosd_ros.labels import NYU13, NYU40
+from training.data.errors import DataError
 from training.data.nyuv2 import CAMERA, GROUPS13, NYUv2, data_set
-from training.data.sample import DataError
 from training.data.sets import default_root
 
 

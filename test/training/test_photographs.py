@@ -7,9 +7,10 @@ import cv2
 import numpy as np
 import pytest
 
-from training import photographs, prepare
-from training.data.sample import DataError
-from training.photographs import Box, landscape, perceptual_hash, trimmed, unfit
+from training import prepare
+from training.data import unlabelled_photographs
+from training.data.errors import DataError
+from training.data.unlabelled_photographs import Box, landscape, perceptual_hash, trimmed, unfit
 
 
 def run(*arguments):
@@ -192,7 +193,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_result(folders, tmp_path, mo
     photos, measured = folders
     whole, out = tmp_path / "whole", tmp_path / "out"
     run(photos, "--out", whole, "--unlike", measured)
-    judge = photographs._judge
+    judge = unlabelled_photographs._judge
     judged = []
 
     def stopping(*arguments):
@@ -201,7 +202,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_result(folders, tmp_path, mo
             raise KeyboardInterrupt
         return judge(*arguments)
 
-    monkeypatch.setattr(photographs, "_judge", stopping)
+    monkeypatch.setattr(unlabelled_photographs, "_judge", stopping)
     with pytest.raises(KeyboardInterrupt):
         run(photos, "--out", out, "--unlike", measured)
     assert not (out / "train.txt").exists()

@@ -14,13 +14,13 @@ from torch.nn import functional
 from sosd_ros.labels import UNLABELLED
 from sosd_ros.network import input_size, prepare
 from sosd_ros.network.objectness import pixel_sqrt
-from training import model
 from training.config import Config
 from training.data import nyuv2
 from training.data.sample import Sample
-from training.evaluation import measure
+from training.learning.overview import UNKNOWN
+from training.measuring.result import measure
 from training.metrics import ConfusionMatrix, DepthErrors
-from training.pictures import UNKNOWN
+from training.networks import trained
 from training.report import __main__ as report
 from training.report import figures
 from training.report.answer import Answer, answer
@@ -77,7 +77,7 @@ def titles(cells):
 def lively(tmp_path_factory):
     """A network whose latent areas are not zero, trained at another aspect ratio."""
     path = tmp_path_factory.mktemp("lively") / "w.safetensors"
-    loaded = model.load(write_small_weights(path, input_size=TRAINED))
+    loaded = trained.load(write_small_weights(path, input_size=TRAINED))
     unit = loaded.network.depth_head
     for name, weight in loaded.network.named_parameters():
         if weight.ndim == 4 and not name.startswith("backbone"):
@@ -272,7 +272,7 @@ def test_the_page_says_what_was_measured_and_the_evaluations_numbers(
     written, small_weights, samples
 ):
     """File and hash, network, data, protocol; each metric beside the paper's; each class."""
-    loaded = model.load(small_weights)
+    loaded = trained.load(small_weights)
     result = measure(loaded, samples, NYU, workers=0)
     text = Page(written / "index.html").text
     assert f"{small_weights.name}, {loaded.origin}" in text
@@ -290,7 +290,7 @@ def test_the_page_says_what_was_measured_and_the_evaluations_numbers(
 
 def test_the_confusion_matrix_is_normalised_by_truth(written, small_weights, samples):
     """The share of every true class that was answered as each class, in words too."""
-    result = measure(model.load(small_weights), samples, NYU, workers=0)
+    result = measure(trained.load(small_weights), samples, NYU, workers=0)
     tips = {value for name, value in Page(written / "index.html").attributes if name == "title"}
     shares = result.confusion / np.maximum(result.confusion.sum(1, keepdims=True), 1)
     expected = {
@@ -327,7 +327,7 @@ def test_a_network_without_the_unit_has_no_figure_8(variant, nyuv2_root, tmp_pat
 def test_cityscapes_is_shown_in_pixels_of_disparity(cityscapes_root, tmp_path):
     """Near is bright there too, which is the other end; a frame's name may hold its folder."""
     data = {"name": "cityscapes", "size": (64, 128)}
-    manifest = model.manifest_of(Config(data=data, network={"backbone": SMALL.backbone}))
+    manifest = trained.manifest_of(Config(data=data, network={"backbone": SMALL.backbone}))
     path = write_small_weights(tmp_path / "w.safetensors", **vars(manifest))
     frame = "frankfurt/frankfurt_000000_000001"
     out = tmp_path / "out"

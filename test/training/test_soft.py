@@ -14,18 +14,20 @@ from tiny_training import go, trainer
 
 from sosd_ros.labels import NYU13
 from sosd_ros.network import Output
-from training import checkpoint, label, soft, train
+from training import label, train
 from training.config import Loss, load
 from training.data import nyuv2
+from training.data.errors import DataError
 from training.data.files import read_colour
+from training.data.labelled_photographs import SIZE, Mix, Photographs, files
 from training.data.loader import Batch, TrainingBatches
-from training.data.photographs import SIZE, Mix, Photographs, files
-from training.data.sample import DataError
 from training.data.sets import data_set
-from training.evaluation import Protocol
-from training.loop import Run
-from training.losses import known_pixels, losses
-from training.signals import Interrupted, Signals
+from training.learning import soft_losses
+from training.learning.loop import Run
+from training.learning.losses import known_pixels, losses
+from training.learning.signals import Interrupted, Signals
+from training.measuring.result import Protocol
+from training.networks import checkpoint
 
 DATA = nyuv2.data_set()
 SMALL_SIZE = (32, 64)
@@ -324,20 +326,20 @@ def test_a_soft_label_costs_the_mean_over_its_classes():
     shares = torch.tensor([1, 2, 76, 51], dtype=torch.uint8).expand(1, 1, 2, 4)
     cost = -logits[0, :, 0, 0].log_softmax(0)
     expected = (128 * cost[0] + 76 * cost[1] + 51 * cost[2]) / 255
-    assert math.isclose(soft.semantic_sum(logits, labels, shares), expected, rel_tol=1e-6)
+    assert math.isclose(soft_losses.semantic_sum(logits, labels, shares), expected, rel_tol=1e-6)
 
 
 def test_depth_of_photographs_counts_up_to_a_factor():
     truth = torch.tensor([[[1.0, 2.0, 4.0, NAN]], [[1.0, 2.0, 4.0, 8.0]]])
     depth = (3 * torch.nan_to_num(truth, 5)).requires_grad_()
-    loss = soft.log_depth_sum(depth, truth)
+    loss = soft_losses.log_depth_sum(depth, truth)
     loss.backward()
     assert loss.item() < 1e-6 and depth.grad.isfinite().all()
-    fixed = soft.log_depth_sum(depth, truth, scale_free=False)
+    fixed = soft_losses.log_depth_sum(depth, truth, scale_free=False)
     assert math.isclose(fixed.item(), 7 * math.log(3), rel_tol=1e-6)
     bent = torch.tensor([[[1.0, 2.0, 8.0, 9.0]], [[NAN] * 4]])
     assert math.isclose(
-        soft.log_depth_sum(
+        soft_losses.log_depth_sum(
             torch.nan_to_num(bent, 1), truth * torch.tensor([1, NAN])[:, None, None]
         ),
         math.log(2),

@@ -9,8 +9,8 @@ from torch import nn
 
 from sosd_ros.network import prepare
 from training import distributed
-from training.losses import losses
-from training.trainer import NotFiniteError, _decayed_mean
+from training.learning.losses import losses
+from training.learning.step import NotFiniteError, _decayed_mean
 
 
 def steps(learner, count=3, rate=1e-2):

@@ -7,13 +7,14 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from naive_augmentation import augment as naive_augment
 
 from sosd_ros.labels import UNLABELLED
 from sosd_ros.weights import DepthKind
-from training.data import cityscapes, naive, nyuv2, transforms
+from training.data import cityscapes, nyuv2, transforms
 from training.data.loader import Batch
 from training.data.sample import Sample
-from training.losses import depth_sum, known_pixels, semantic_sum
+from training.learning.losses import depth_sum, known_pixels, semantic_sum
 
 METRES, DISPARITY = DepthKind("metres"), DepthKind("disparity", 100.0, 0.2)
 NYU, CITIES = nyuv2.data_set(), cityscapes.data_set((60, 90))
@@ -339,8 +340,8 @@ def test_the_naive_augmentation_agrees(data, size):
         data = dataclasses.replace(data, chance=1.0 if seed % 2 else 0.5)
         sample = random_sample(seed)
         fast, slow = (
-            module.augment(sample, size, data, np.random.default_rng(seed))
-            for module in (transforms, naive)
+            augment(sample, size, data, np.random.default_rng(seed))
+            for augment in (transforms.augment, naive_augment)
         )
         error = np.abs(fast.image.astype(int) - slow.image)
         assert error.max() <= 3 and error.mean() < 0.5

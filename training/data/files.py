@@ -13,7 +13,8 @@ import numpy as np
 
 from sosd_ros import atomic
 
-from .sample import DataError, Sample
+from .errors import DataError
+from .sample import Sample
 
 # What a whole file ends in. Some versions of OpenCV only warn of one that was cut off. A PNG has
 # checksums besides; wrong bytes inside of a JPEG cannot be told from a picture.

@@ -16,10 +16,10 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from training import distributed
-
-from .photographs import Mix, Photographs, SoftSample, certain
-from .sample import DataError, DataSet, Sample, Samples
+from .. import distributed
+from .errors import DataError
+from .labelled_photographs import Mix, Photographs, SoftSample, certain
+from .sample import DataSet, Sample, Samples
 from .transforms import augment, cut_and_mix
 
 _SHARED_MEMORY = "/dev/shm"

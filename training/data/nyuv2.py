@@ -12,8 +12,9 @@ from sosd_ros.labels import NYU13, NYU40, UNLABELLED
 from sosd_ros.weights import DepthKind
 
 from . import held_back
+from .errors import DataError
 from .files import check_names, listed, read_sample
-from .sample import DataError, DataSet, Sample
+from .sample import DataSet, Sample
 
 # The Kinect's RGB camera, from the data set's toolbox (Silberman et al., ECCV 2012).
 CAMERA = Intrinsics(518.858, 519.470, 325.582, 253.736, 640, 480)

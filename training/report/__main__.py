@@ -11,11 +11,13 @@ import numpy as np
 from sosd_ros import atomic, commands
 from sosd_ros.device import checked_device
 
-from .. import command, model, tables
+from .. import options
 from ..data.sample import DataSet, Samples
 from ..data.sets import data_set, default_root
-from ..evaluation import Protocol, measure, setting
-from ..model import Model
+from ..measuring import tables
+from ..measuring.result import Protocol, measure, setting
+from ..networks import trained
+from ..networks.trained import Model
 from . import figures
 from .answer import answer
 from .page import Frame, page
@@ -29,8 +31,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("file", type=Path, help="a .safetensors weights file or a .pt checkpoint")
     parser.add_argument("--out", type=Path, required=True, help="the folder to write into")
-    command.add_data_option(parser)
-    command.add_split_option(parser)
+    options.add_data_option(parser)
+    options.add_split_option(parser)
     parser.add_argument(
         "--frames",
         default="6",
@@ -38,7 +40,7 @@ def _parser() -> argparse.ArgumentParser:
         help="how many, evenly spaced over the split, or which (%(default)s)",
     )
     commands.add_device_option(parser)
-    command.add_loader_options(parser)
+    options.add_loader_options(parser)
     return parser
 
 
@@ -46,7 +48,7 @@ def run(arguments: argparse.Namespace) -> None:
     out: Path = arguments.out
     commands.check_out("--out", out, folder=True)
     device = str(checked_device(arguments.device))
-    measured = model.load(arguments.file)
+    measured = trained.load(arguments.file)
     truth = data_set(measured.data)
     root = arguments.data or default_root(measured.data.name)
     split = arguments.split or measured.data.validation

@@ -12,8 +12,8 @@ from sosd_ros.network.layers import upsample
 from sosd_ros.network.objectness import SemanticToDepth
 
 from ..data.sample import DataSet
-from ..evaluation import correction
-from ..model import Model
+from ..measuring.result import correction
+from ..networks.trained import Model
 
 
 class UnitMaps(NamedTuple):

@@ -15,7 +15,7 @@ from matplotlib.colors import to_hex
 
 from sosd_ros.labels import LabelSet
 
-from ..evaluation import Result
+from ..measuring.result import Result
 from .figures import Cell, Legend, Panel, Scale
 from .style import STYLE
 

@@ -1,7 +1,4 @@
-"""The augmentation again, as plainly as it can be said: pixel by pixel in float64 NumPy.
-
-It is what the benchmark compares the fast one with, and what the tests check it against.
-"""
+"""The augmentation again, as plainly as it can be said: pixel by pixel in float64 NumPy."""
 
 from __future__ import annotations
 
@@ -10,14 +7,14 @@ from math import ceil
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .sample import DataSet, Sample
-from .transforms import JITTER, PADDING, frame
+from training.data.sample import DataSet, Sample
+from training.data.transforms import JITTER, PADDING, frame
 
 
 def augment(
     sample: Sample, size: tuple[int, int], data: DataSet, random: np.random.Generator
 ) -> Sample:
-    """The paper's part of :func:`.transforms.augment`, and the same to rounding."""
+    """The paper's part of :func:`training.data.transforms.augment`, and the same to rounding."""
     factor, top, left = 1.0, 0.0, 0.0
     if random.random() < data.chance:
         factor, top, left = random.choice(data.scales), random.random(), random.random()

@@ -1,4 +1,4 @@
-"""The benchmark of the input: its figures by hand, and the command as a user runs it."""
+"""The throughput of the input: its figures by hand, and the command as a user runs it."""
 
 import json
 
@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import yaml
 
-from training.data import benchmark, cityscapes, nyuv2
-from training.data.benchmark import AUGMENTATION, DECODING, NAIVE, NETWORK, Rate, Stage
+from training import throughput
+from training.data import cityscapes, nyuv2
 from training.data.generated import Generated
+from training.throughput import AUGMENTATION, DECODING, NETWORK, Rate, Stage
 
 
 @pytest.fixture
@@ -24,7 +25,7 @@ def config(tmp_path):
 
 
 def run(*arguments):
-    benchmark.run(benchmark._parser().parse_args([str(a) for a in arguments]))
+    throughput.run(throughput._parser().parse_args([str(a) for a in arguments]))
 
 
 def constant(value):
@@ -34,9 +35,9 @@ def constant(value):
 def test_rates_by_hand(monkeypatch):
     """6 images in 1, 2, 3 and 6 s; the warm-up, which is slow, does not count."""
     clock = iter(np.cumsum([0, 100, 0, 1, 0, 2, 0, 3, 0, 6]))
-    monkeypatch.setattr(benchmark.time, "perf_counter", lambda: next(clock))
+    monkeypatch.setattr(throughput.time, "perf_counter", lambda: next(clock))
     ran = []
-    rates = benchmark.measure([Stage("a", 6, lambda: ran.append(1))], repetitions=4)
+    rates = throughput.measure([Stage("a", 6, lambda: ran.append(1))], repetitions=4)
     assert len(ran) == 5
     assert rates["a"] == pytest.approx(Rate(*np.percentile([6, 3, 2, 1], (10, 50, 90))))
 
@@ -45,7 +46,7 @@ def test_stages_take_turns():
     """What else the machine does meanwhile slows all of them."""
     ran = []
     stages = [Stage(name, 1, lambda name=name: ran.append(name)) for name in "ab"]
-    benchmark.measure(stages, repetitions=2)
+    throughput.measure(stages, repetitions=2)
     assert "".join(ran) == "ababab"
 
 
@@ -53,31 +54,29 @@ def test_ratios_and_words_by_hand():
     """The loader that is compared is the configured one; a slow one is called the bottleneck."""
     rates = {
         AUGMENTATION: constant(500.0),
-        NAIVE: constant(50.0),
         "loader, 1 worker": constant(30.0),
         "loader, 2 workers": constant(60.0),
         NETWORK: constant(40.0),
     }
-    fast, slow = (benchmark.ratios(rates, workers) for workers in (2, 1))
-    assert fast == {"augmentation_to_naive": 10.0, "loader_to_network": 1.5}
-    assert slow["loader_to_network"] == 0.75
-    assert "bottleneck" in benchmark.verdict(slow, 1)
-    assert "bottleneck" not in benchmark.verdict(fast, 2)
-    row = benchmark.table(rates).splitlines()[2]
-    assert row.split() == ["augmentation,", "naive", *["50.0"] * 3, "20.00", "1.2"]
+    fast, slow = (throughput.loader_to_network(rates, workers) for workers in (2, 1))
+    assert (fast, slow) == (1.5, 0.75)
+    assert "bottleneck" in throughput.verdict(slow, 1)
+    assert "bottleneck" not in throughput.verdict(fast, 2)
+    row = throughput.table(rates).splitlines()[1]
+    assert row.split() == ["augmentation", *["500.0"] * 3, "2.00", "12.5"]
 
 
 def test_the_command_measures_the_real_samples(config, nyuv2_root, tmp_path, capsys):
-    """Every stage and both ratios, in the table and as JSON."""
+    """Every stage and the ratio, in the table and as JSON."""
     figures = tmp_path / "figures.json"
     run(config, "--data", nyuv2_root, "--repetitions", 1, "--device", "cpu", "--json", figures)
     printed, written = capsys.readouterr().out, json.loads(figures.read_text())
-    names = [DECODING, AUGMENTATION, "both", NAIVE]
+    names = [DECODING, AUGMENTATION, "both"]
     names += ["loader, 0 workers", "loader, 1 worker", "loader, 2 workers", NETWORK]
     assert list(written["images_per_s"]) == names
     assert all(f"\n{name} " in printed for name in names)
     assert written["images_per_s"][DECODING]["median"] > 0
-    assert written["augmentation_to_naive"] > 0 and written["loader_to_network"] > 0
+    assert written["loader_to_network"] > 0
     assert written["sample_size"] == "60x80" and f"NYU Depth v2 in {nyuv2_root}" in printed
 
 

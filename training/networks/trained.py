@@ -12,9 +12,9 @@ from sosd_ros import weights
 from sosd_ros.network import SOSDNet
 from sosd_ros.weights import Manifest
 
+from ..config import Config, Data
+from ..data.sets import data_set
 from . import checkpoint
-from .config import Config, Data
-from .data.sets import data_set
 from .imagenet import normalisation
 
 

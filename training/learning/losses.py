@@ -14,10 +14,10 @@ from torch.nn import functional
 from sosd_ros.labels import UNLABELLED
 from sosd_ros.network import Output
 
-from . import soft
-from .config import Loss
-from .data.loader import Batch
-from .log_depth import log_errors
+from ..config import Loss
+from ..data.loader import Batch
+from ..metrics.log_depth import log_errors
+from . import soft_losses
 
 _PAPER = Loss()
 _LEAST_SPREAD = 0.001
@@ -127,13 +127,15 @@ def losses(
         measured, said = _measured_and_said(truth)
         total = _measured_sum(output, output.depth, measured, weights)
         if said is not None:
-            total = total + soft.log_depth_sum(output.depth, said, scale_free=weights.scale_free)
+            total = total + soft_losses.log_depth_sum(
+                output.depth, said, scale_free=weights.scale_free
+            )
         result["depth"] = total / pixels["depth"].clamp(min=1)
     if output.logits is not None:
         if truth.soft is None:
             total = semantic_sum(output.logits, truth.labels)
         else:
-            total = soft.semantic_sum(output.logits, truth.labels, truth.soft)
+            total = soft_losses.semantic_sum(output.logits, truth.labels, truth.soft)
         result["semantic"] = total / pixels["semantic"].clamp(min=1)
     return result
 

@@ -6,9 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..metrics import ErrorsByDistance
 from . import bootstrap, tables
-from .evaluation import Result
-from .metrics import ErrorsByDistance
+from .result import Result
 from .tables import Line
 
 
@@ -17,7 +17,7 @@ def check(other: str, ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> Non
 
     Args:
         other: the name of the other.
-        ours, theirs: by name, what must be the same; see ``record.conditions``.
+        ours, theirs: by name, what must be the same; see ``json_record.conditions``.
 
     Raises:
         ValueError: with each difference.

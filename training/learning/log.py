@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from sosd_ros import atomic
 
-from . import distributed
+from .. import distributed
 
 
 class Log:

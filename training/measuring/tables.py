@@ -11,13 +11,13 @@ import numpy as np
 from sosd_ros.network import VARIANTS
 from sosd_ros.weights import Manifest
 
+from ..metrics import DEPTH_METRICS, ErrorsByDistance, Measure
+from ..metrics.calibration import BINS
+from ..metrics.edges import EDGE_METRICS, THRESHOLDS
+from ..metrics.semantic import TRIMAP_RADIUS
+from ..metrics.spread import COVERAGES
 from .bootstrap import Intervals
-from .evaluation import Result
-from .metrics import DEPTH_METRICS, ErrorsByDistance, Measure
-from .metrics.calibration import BINS
-from .metrics.edges import EDGE_METRICS, THRESHOLDS
-from .metrics.semantic import TRIMAP_RADIUS
-from .metrics.spread import COVERAGES
+from .result import Result
 
 
 def _table(metrics: str, **rows: tuple[float | None, ...]) -> dict[str, dict[str, float]]:

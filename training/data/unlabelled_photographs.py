@@ -16,8 +16,8 @@ import numpy as np
 
 from sosd_ros.progress import progress_bar
 
-from .data.files import begin, write
-from .data.sample import DataError
+from .errors import DataError
+from .files import begin, write
 
 SIZE = (480, 640)  # the largest picture that is written
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}

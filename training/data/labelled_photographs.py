@@ -17,8 +17,9 @@ import numpy as np
 
 from sosd_ros.labels import UNLABELLED
 
+from .errors import DataError
 from .files import check_names, listed, read_colour, read_grey
-from .sample import DataError, DataSet, Sample
+from .sample import DataSet, Sample
 from .transforms import augment
 
 SIZE = (240, 320)  # of what the teachers say

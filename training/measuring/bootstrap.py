@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from .metrics import Measure, Values
+from ..metrics import Measure, Values
 
 RESAMPLES = 1000
 LEVEL = 0.95

@@ -8,9 +8,9 @@ import torch
 
 from sosd_ros.network import SOSDNet, prepare
 
-from .data.sample import DataSet, Sample, Samples
-from .data.transforms import resize
-from .imagenet import Normalisation
+from ..data.sample import DataSet, Sample, Samples
+from ..data.transforms import resize
+from ..networks.imagenet import Normalisation
 
 UNKNOWN = (96, 96, 96)
 

@@ -16,11 +16,11 @@ from torch.optim.swa_utils import AveragedModel
 
 from sosd_ros.network import Output, SOSDNet, prepare
 
-from . import distributed, strategies
-from .config import Config
-from .data.loader import Batch
+from .. import distributed, strategies
+from ..config import Config
+from ..data.loader import Batch
+from ..networks.imagenet import Normalisation
 from .depthwise import DepthwiseInFloat32
-from .imagenet import Normalisation
 from .losses import known_pixels, losses
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}

@@ -15,7 +15,7 @@ from torch import nn
 from sosd_ros.network import SOSDNet
 from sosd_ros.network.objectness import SemanticToDepth
 
-from .config import Network
+from ..config import Network
 
 
 class Normalisation(NamedTuple):

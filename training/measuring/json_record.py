@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from ..data.sample import DataSet
+from ..metrics import ErrorsByDistance
+from ..metrics.edges import THRESHOLDS
+from ..metrics.spread import COVERAGES
 from .bootstrap import Intervals
-from .data.sample import DataSet
-from .evaluation import Protocol, Result, measures_of
-from .metrics import ErrorsByDistance
-from .metrics.edges import THRESHOLDS
-from .metrics.spread import COVERAGES
+from .result import Protocol, Result, measures_of
 
 
 def conditions(

@@ -14,17 +14,18 @@ import torch
 from sosd_ros.network import tasks_of
 from sosd_ros.progress import progress_bar
 
-from . import checkpoint, distributed
-from .config import Config
-from .data.loader import Batch, TrainingBatches
-from .data.photographs import Photographs
-from .data.sample import DataSet, Samples
-from .evaluation import evaluate
+from .. import distributed
+from ..config import Config
+from ..data.labelled_photographs import Photographs
+from ..data.loader import Batch, TrainingBatches
+from ..data.sample import DataSet, Samples
+from ..measuring.result import evaluate
+from ..metrics import DEPTH_METRICS
+from ..networks import checkpoint
 from .log import Log
-from .metrics import DEPTH_METRICS
-from .pictures import overview
+from .overview import overview
 from .signals import Interrupted, Signals
-from .trainer import Trainer
+from .step import Trainer
 
 _LESS_IS_BETTER = {"rel", "rms", "log10", "px"}
 

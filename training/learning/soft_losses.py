@@ -6,7 +6,7 @@ import torch
 
 from sosd_ros.labels import UNLABELLED
 
-from .log_depth import log_errors
+from ..metrics.log_depth import log_errors
 
 
 def semantic_sum(logits: torch.Tensor, labels: torch.Tensor, soft: torch.Tensor) -> torch.Tensor:

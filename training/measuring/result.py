@@ -17,14 +17,13 @@ from sosd_ros.labels import UNLABELLED
 from sosd_ros.network import Output, input_size, prepare
 from sosd_ros.progress import progress_bar
 
-from . import distributed
-from .config import Data
-from .data import nyuv2
-from .data.loader import Batch, evaluation_batches
-from .data.sample import DataSet, Part, Samples
-from .data.sets import data_set as data_set_of
-from .imagenet import Normalisation
-from .metrics import (
+from .. import distributed
+from ..config import Data
+from ..data import nyuv2
+from ..data.loader import Batch, evaluation_batches
+from ..data.sample import DataSet, Part, Samples
+from ..data.sets import data_set as data_set_of
+from ..metrics import (
     Calibration,
     ConfusionMatrix,
     DepthEdges,
@@ -35,7 +34,8 @@ from .metrics import (
     Spread,
     Trimap,
 )
-from .model import Model
+from ..networks.imagenet import Normalisation
+from ..networks.trained import Model
 
 # Where Eigen et al. (NIPS 2014) measure in the 480x640 pixels of NYU Depth v2.
 _EIGEN_SIZE = (480, 640)

@@ -1,9 +1,8 @@
-"""Whether the input keeps up with the network: ``python -m training.data.benchmark CONFIG``."""
+"""Whether the input keeps up with the network: ``python -m training.throughput CONFIG``."""
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import os
 import time
@@ -19,20 +18,18 @@ import torch
 from sosd_ros import atomic, commands
 from sosd_ros.device import checked_device
 from sosd_ros.progress import progress_bar
-from training import command
-from training.config import Config, load
-from training.imagenet import create_network, normalisation
-from training.trainer import Trainer
 
-from . import naive
-from .generated import Generated
-from .loader import TrainingBatches
-from .sample import DataSet, Part, Sample, Samples
-from .sets import data_set, default_root
-from .transforms import augment
+from . import options
+from .config import Config, load
+from .data.generated import Generated
+from .data.loader import TrainingBatches
+from .data.sample import DataSet, Part, Sample, Samples
+from .data.sets import data_set, default_root
+from .data.transforms import augment
+from .learning.step import Trainer
+from .networks.imagenet import create_network, normalisation
 
-DECODING, AUGMENTATION, NAIVE = "decoding", "augmentation", "augmentation, naive"
-NETWORK = "network in training"
+DECODING, AUGMENTATION, NETWORK = "decoding", "augmentation", "network in training"
 
 
 class Stage(NamedTuple):
@@ -58,7 +55,7 @@ def measure(stages: list[Stage], repetitions: int) -> dict[str, Rate]:
     slows all of them.
     """
     rates: dict[str, list[float]] = {stage.name: [] for stage in stages}
-    for repetition in progress_bar(range(repetitions + 1), "benchmark", leave=False):
+    for repetition in progress_bar(range(repetitions + 1), "throughput", leave=False):
         for stage in stages:
             start = time.perf_counter()
             stage.run()
@@ -71,12 +68,10 @@ def measure(stages: list[Stage], repetitions: int) -> dict[str, Rate]:
 def input_stages(config: Config, data: DataSet, samples: Samples) -> list[Stage]:
     """Decoding and augmentation on one core, and batches from 0, 1, 2 and the config's workers."""
     size, indices = config.data.size, range(len(samples))
-    # What the naive one does as well: what the paper does.
-    paper = dataclasses.replace(data, rotation=0.0, tint=0.0, truth_stride=1)
     decoded = [samples[index] for index in indices]
 
-    def augmented(how: Callable[..., Sample], sample: Sample, index: int) -> Sample:
-        return how(sample, size, paper, np.random.default_rng(index))
+    def augmented(sample: Sample, index: int) -> Sample:
+        return augment(sample, size, data, np.random.default_rng(index))
 
     def stage(name: str, indices: range, treat: Callable[[int], object]) -> Stage:
         def run() -> None:
@@ -87,10 +82,8 @@ def input_stages(config: Config, data: DataSet, samples: Samples) -> list[Stage]
 
     return [
         stage(DECODING, indices, lambda index: samples[index]),
-        stage(AUGMENTATION, indices, lambda index: augmented(augment, decoded[index], index)),
-        stage("both", indices, lambda index: augmented(augment, samples[index], index)),
-        # It is slow: an eighth of the samples will do.
-        stage(NAIVE, indices[::8], lambda index: augmented(naive.augment, decoded[index], index)),
+        stage(AUGMENTATION, indices, lambda index: augmented(decoded[index], index)),
+        stage("both", indices, lambda index: augmented(samples[index], index)),
         *(
             _loader_stage(config, data, samples, workers)
             for workers in sorted({0, 1, 2, config.data.workers})
@@ -153,26 +146,18 @@ def table(rates: dict[str, Rate]) -> str:
     return "\n".join(lines)
 
 
-def ratios(rates: dict[str, Rate], workers: int) -> dict[str, float]:
-    """Of medians: augmentation to the naive one, the loader with ``workers`` to the network."""
-    result = {"augmentation_to_naive": rates[AUGMENTATION].median / rates[NAIVE].median}
-    if NETWORK in rates:
-        loader = rates[_loader_name(workers)].median
-        result["loader_to_network"] = loader / rates[NETWORK].median
-    return result
+def loader_to_network(rates: dict[str, Rate], workers: int) -> float | None:
+    """How many times what the network consumes a loader with ``workers`` gives, by medians."""
+    if NETWORK not in rates:
+        return None
+    return rates[_loader_name(workers)].median / rates[NETWORK].median
 
 
-def verdict(ratios: dict[str, float], workers: int) -> str:
-    """The ratios in words."""
-    faster = ratios["augmentation_to_naive"]
-    text = f"Augmentation is {faster:.1f} times as fast as the naive one."
-    if "loader_to_network" in ratios:
-        times = ratios["loader_to_network"]
-        text += (
-            f"\nThe loader with data.workers={workers} gives {times:.1f} times what the network "
-            + ("consumes." if times >= 1 else "consumes: it is the bottleneck; add workers.")
-        )
-    return text
+def verdict(times: float, workers: int) -> str:
+    """That ratio in words."""
+    return f"The loader with data.workers={workers} gives {times:.1f} times what the network " + (
+        "consumes." if times >= 1 else "consumes: it is the bottleneck; add workers."
+    )
 
 
 def _open(config: Config, data: DataSet, root: Path | None, wanted: int) -> tuple[Samples, str]:
@@ -189,14 +174,14 @@ def _open(config: Config, data: DataSet, root: Path | None, wanted: int) -> tupl
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m training.data.benchmark",
+        prog="python -m training.throughput",
         description="Measure decoding, augmentation and batches in images/s beside what the "
         "network of a configuration consumes in training, on this machine. Without the data set, "
         "frames are generated.",
-        epilog="Example: python -m training.data.benchmark config/training/nyuv2_esosd.yaml",
+        epilog="Example: python -m training.throughput config/training/nyuv2_esosd.yaml",
     )
-    command.add_config_options(parser)
-    command.add_data_option(parser)
+    options.add_config_options(parser)
+    options.add_data_option(parser)
     parser.add_argument(
         "--batches",
         type=commands.count,
@@ -245,10 +230,12 @@ def run(arguments: argparse.Namespace) -> None:
     }
     print("\n".join(f"{name.replace('_', ' '):14} {value}" for name, value in setting.items()))
     print(f"\n{table(rates)}\n\nDecoding and augmentation use one core, a loader's worker one.")
-    compared = ratios(rates, config.data.workers)
-    print(verdict(compared, config.data.workers))
+    times = loader_to_network(rates, config.data.workers)
+    if times is not None:
+        print(verdict(times, config.data.workers))
     if arguments.json:
         figures = {name: rate._asdict() for name, rate in rates.items()}
+        compared = {} if times is None else {"loader_to_network": times}
         content = {**setting, **compared, "images_per_s": figures}
         atomic.write(arguments.json, json.dumps(content, indent=2) + "\n")
 

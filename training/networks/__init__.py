@@ -1,0 +1,1 @@
+"""Networks to train, as files, and as something that answers images."""
