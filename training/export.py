@@ -16,10 +16,13 @@ from sosd_ros.network import input_size
 from . import formats, options, quantise
 from .data.sample import Part
 from .data.sets import data_set, default_root
-from .measuring import bootstrap, tables
+from .measuring import bootstrap, paper, tables
 from .measuring.bootstrap import Intervals
-from .measuring.result import Protocol, Result, evaluate, measure, setting
+from .measuring.protocol import Protocol
+from .measuring.result import Result, measure
+from .measuring.setting import open_setting
 from .networks.imagenet import Normalisation
+from .networks.predictor import Predictor
 from .networks.trained import Model
 from .networks.trained import load as load_model
 
@@ -215,14 +218,13 @@ def _write_int8(
         ("int8", quantised),
     ):
         print(f"measuring {what} on {len(samples)} images ...", flush=True)
-        result = evaluate(
+        predictor = Predictor(
             quantise.OpenVinoNetwork(network, file.manifest),
-            samples,
             truth,
-            trained_size=size,
-            normalisation=Normalisation(file.manifest.mean, file.manifest.std),
+            size,
+            Normalisation(file.manifest.mean, file.manifest.std),
         )
-        metrics.append(result.pooled())
+        metrics.append(measure(predictor, samples, truth).pooled())
     lost = quantise.losses(*metrics)
     for name, loss in lost.items():
         print(f"{name:5} {loss.before:.4f} in float32, {loss.after:.4f} in int8: {loss.worse:+.2%}")
@@ -233,23 +235,21 @@ def _write_int8(
 
 def _measure(file: Model, arguments: argparse.Namespace) -> dict[str, object]:
     """Measure, print, and give the metrics for the manifest."""
-    truth, note = data_set(file.data), arguments.data_note
-    split = file.data.validation
-    samples = truth.open(arguments.data or default_root(file.data.name), split)
-    device = arguments.device
-    result = measure(file, samples, truth, device=device, details=True)
+    setting, note = open_setting(file, file.data, arguments.data), arguments.data_note
+    samples, truth = setting.samples, setting.truth
+    predictor = file.predictor(arguments.device)
+    result = measure(predictor, samples, truth, details=True)
     intervals = bootstrap.intervals(result.measures)
-    method = tables.method(file.data.name, file.manifest)
-    print(tables.text(result, file.data.name, method, intervals))
+    print(tables.text(result, paper.row(file.data.name, file.manifest), intervals))
     first = Part(samples, range(min(FIRST, len(samples))))
-    conditions = f"{setting(file, file.data, samples, split)}, {Protocol()}"
+    conditions = f"{setting.of(file)}, {Protocol()}"
     return {
         "data": f"{note}, {len(samples)} images" if note else conditions,
         "images": len(samples),
         "depth": "pooled over pixels",
         **numbers(result),
         **details(result, intervals),
-        "first": {"images": len(first), **numbers(measure(file, first, truth, device=device))},
+        "first": {"images": len(first), **numbers(measure(predictor, first, truth))},
     }
 
 

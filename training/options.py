@@ -27,13 +27,19 @@ def add_data_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_split_option(parser: argparse.ArgumentParser) -> None:
-    """``--split``; if it is not given, ``Data.validation`` of the training says which."""
+def add_measured_options(parser: argparse.ArgumentParser) -> None:
+    """The file of a network, the images that it is asked about, and the device that answers.
+
+    If ``--split`` is not given, ``Data.validation`` of the training says which.
+    """
+    parser.add_argument("file", type=Path, help="a .safetensors weights file or a .pt checkpoint")
+    add_data_option(parser)
     parser.add_argument(
         "--split",
         help="part of the data set: val, train, or NYU Depth v2's fit and held_back, the two parts "
         "of train (the one that training was measured on)",
     )
+    commands.add_device_option(parser)
 
 
 def add_loader_options(parser: argparse.ArgumentParser) -> None:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from sosd_ros import commands
 
 from .config import Config, load
-from .measuring.tables import PAPER, SOURCE, method
+from .measuring.paper import PAPER, SOURCE, method
 from .networks.trained import manifest_of
 
 # The columns of a table, by data set: those of the paper's tables, with their digits.

@@ -17,9 +17,12 @@ from training import distributed
 from training.config import Data
 from training.data import nyuv2
 from training.data.sample import Sample
-from training.measuring.result import Protocol, evaluate, measures_of, setting
+from training.measuring.protocol import Protocol
+from training.measuring.result import measure, measures_of
+from training.measuring.setting import Setting
 from training.metrics import ConfusionMatrix, DepthErrors, Spread
 from training.networks.imagenet import Normalisation
+from training.networks.predictor import Predictor
 from training.networks.trained import Model
 
 SIZE = (32, 64)
@@ -97,20 +100,12 @@ def constant(size, image=0, depth=2.0, label=0):
 
 
 def measured(network, samples, data_set=NYU, trained_size=SIZE, **options):
-    """A result of ``evaluate``; keywords that are a protocol's make one."""
+    """A result of ``measure``; keywords that are a protocol's make one."""
     names = {field.name for field in dataclasses.fields(Protocol)}
     protocol = Protocol(**{name: v for name, v in options.items() if name in names})
     rest = {name: v for name, v in options.items() if name not in names}
-    return evaluate(
-        network,
-        samples,
-        data_set,
-        trained_size=trained_size,
-        normalisation=PLAIN,
-        workers=0,
-        protocol=protocol,
-        **rest,
-    )
+    predictor = Predictor(network, data_set, trained_size, PLAIN)
+    return measure(predictor, samples, data_set, workers=0, protocol=protocol, **rest)
 
 
 def mirrored(samples):
@@ -150,8 +145,8 @@ def test_in_detail_every_measure_gets_each_image(random):
         for name in ("depth", "by_distance", "by_answer", "scale", "edges"):
             expected[name].add(image[..., 0].astype(np.float32) + 1, depth)
     assert list(result.measures) == list(expected) and result.names == ("0", "1", "2")
-    for name, measure in expected.items():
-        np.testing.assert_allclose(result.measures[name].stacked(), measure.stacked())
+    for name, expectation in expected.items():
+        np.testing.assert_allclose(result.measures[name].stacked(), expectation.stacked())
     plain = measured(network, samples)
     assert list(plain.measures) == ["semantic", "depth"] and plain.pooled() == result.pooled()
     stereo = measured(network, samples, STEREO, details=True)
@@ -441,4 +436,4 @@ def test_a_protocol_says_what_it_is(protocol, words):
 def test_the_setting_says_what_was_measured(data, network, words):
     """Which images, and which of the truths that a data set may have."""
     samples = Set([constant(SIZE)] * 3)
-    assert setting(Model(network, SMALL, Data(), ""), Data(**data), samples, "val") == words
+    assert Setting(Data(**data), "val", samples).of(Model(network, SMALL, Data(), "")) == words

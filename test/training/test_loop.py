@@ -61,7 +61,7 @@ class Measured:
 )
 def test_the_best_epoch_is_that_of_the_metric(start, monkeypatch, tmp_path, metric, values, best):
     """The largest accuracy, the least error; what could not be measured is never the best."""
-    monkeypatch.setattr(loop, "evaluate", Measured(metric, *values))
+    monkeypatch.setattr(loop, "measure", Measured(metric, *values))
     monkeypatch.setattr(loop, "overview", lambda *_, **__: torch.zeros(1, 1, 3).byte().numpy())
     go(start(best=metric))
     assert checkpoint.load(tmp_path / "best.pt")["epoch"] == best
@@ -83,7 +83,7 @@ def test_an_evaluation_that_is_interrupted_is_made_again(start, monkeypatch, tmp
         after_batch()
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "evaluate", interrupted)
+        patch.setattr(loop, "measure", interrupted)
         with pytest.raises(Interrupted, match="stopped by SIGTERM"):
             go(start(), signals)
     state = checkpoint.load(tmp_path / "last.pt")

@@ -104,7 +104,7 @@ def written(small_weights, nyuv2_root, tmp_path_factory):
 @torch.inference_mode()
 def test_the_maps_are_what_the_unit_computes(lively, samples):
     """Against a forward pass by hand; and the network is left as it was."""
-    maps = answer(lively, samples[0].image, NYU).unit
+    maps = answer(lively.predictor(), samples[0].image).unit
     network, unit = lively.network, lively.network.depth_head
     seen = input_size(SIZE, TRAINED)
     inputs = prepare(torch.from_numpy(samples[0].image)[None], seen, SMALL.mean, SMALL.std)
@@ -134,7 +134,7 @@ def test_the_maps_are_what_the_unit_computes(lively, samples):
 def test_the_two_branches_add_up_to_the_answer(lively, samples, depth_form, monkeypatch):
     """In metres, whether the unit's last convolution answers these or their logarithm."""
     monkeypatch.setattr(lively.network, "depth_form", depth_form)
-    said = answer(lively, samples[0].image, NYU)
+    said = answer(lively.predictor(), samples[0].image)
     assert np.ptp(said.unit.from_cue) > 0.01
     np.testing.assert_allclose(
         said.unit.from_cue + said.unit.pure, said.depth, rtol=1e-5, atol=1e-5
@@ -145,17 +145,17 @@ def test_the_answers_are_those_that_the_evaluation_measures(lively, samples):
     """Measured frame by frame they give the same numbers, focal correction and all."""
     confusion, errors = ConfusionMatrix(40), DepthErrors("metres")
     for sample in (samples[0], samples[1]):
-        said = answer(lively, sample.image, NYU)
+        said = answer(lively.predictor(), sample.image)
         confusion.add(said.labels, sample.labels)
         errors.add(said.depth, sample.depth)
-    result = measure(lively, samples, NYU, workers=0, batch_size=1)
+    result = measure(lively.predictor(), samples, NYU, workers=0, batch_size=1)
     np.testing.assert_array_equal(result.confusion, confusion.counts)
     assert errors.pooled() == result.depth
 
 
 def test_figure_8_has_its_nine_panels(lively, samples):
     """A product in the second row and a sum in the third; one scale for all that is depth."""
-    cells = figures.unit(samples[0], answer(lively, samples[0].image, NYU), NYU)
+    cells = figures.unit(samples[0], answer(lively.predictor(), samples[0].image), NYU)
     assert titles(cells) == UNIT
     panels = dict(zip(UNIT, cells, strict=True))
     assert (
@@ -273,7 +273,7 @@ def test_the_page_says_what_was_measured_and_the_evaluations_numbers(
 ):
     """File and hash, network, data, protocol; each metric beside the paper's; each class."""
     loaded = trained.load(small_weights)
-    result = measure(loaded, samples, NYU, workers=0)
+    result = measure(loaded.predictor(), samples, NYU, workers=0)
     text = Page(written / "index.html").text
     assert f"{small_weights.name}, {loaded.origin}" in text
     assert "esosd on mobilenetv4_conv_small, input near 64x96" in text
@@ -290,7 +290,7 @@ def test_the_page_says_what_was_measured_and_the_evaluations_numbers(
 
 def test_the_confusion_matrix_is_normalised_by_truth(written, small_weights, samples):
     """The share of every true class that was answered as each class, in words too."""
-    result = measure(trained.load(small_weights), samples, NYU, workers=0)
+    result = measure(trained.load(small_weights).predictor(), samples, NYU, workers=0)
     tips = {value for name, value in Page(written / "index.html").attributes if name == "title"}
     shares = result.confusion / np.maximum(result.confusion.sum(1, keepdims=True), 1)
     expected = {

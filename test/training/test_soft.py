@@ -16,7 +16,7 @@ from sosd_ros.labels import NYU13
 from sosd_ros.network import Output
 from training import label, train
 from training.config import Loss, load
-from training.data import nyuv2
+from training.data import labelled_photographs, nyuv2
 from training.data.errors import DataError
 from training.data.files import read_colour
 from training.data.labelled_photographs import SIZE, Mix, Photographs, files
@@ -26,8 +26,9 @@ from training.learning import soft_losses
 from training.learning.loop import Run
 from training.learning.losses import known_pixels, losses
 from training.learning.signals import Interrupted, Signals
-from training.measuring.result import Protocol
-from training.networks import checkpoint
+from training.measuring.protocol import Protocol
+from training.networks import checkpoint, teachers
+from training.networks.predictor import View
 
 DATA = nyuv2.data_set()
 SMALL_SIZE = (32, 64)
@@ -55,7 +56,7 @@ def photographs(tmp_path):
 @pytest.fixture
 def run_label(small_weights, photographs, tmp_path, monkeypatch):
     """The command, with teachers by whom a picture need not show a room: theirs are random."""
-    monkeypatch.setattr(label, "_LEAST_ROOM", 0)
+    monkeypatch.setattr(teachers, "_LEAST_ROOM", 0)
 
     def run(*teachers, out="labelled", scales="1"):
         arguments = [*(teachers or [small_weights]), "--photographs", photographs]
@@ -75,7 +76,9 @@ def contents(folder):
 
 
 def answers(teacher, image, **protocol):
-    return label.open_teachers([teacher], Protocol(**protocol), "cpu").answer(image, SIZE)
+    return teachers.open_teachers([teacher], Protocol(**protocol).views(), "cpu").answer(
+        image, SIZE
+    )
 
 
 def test_labels_are_the_mean_over_teachers_mirror_images_and_scales(
@@ -108,15 +111,15 @@ def test_depth_is_the_geometric_mean_and_spread_that_of_its_logarithm(small_weig
 
 def test_teachers_in_bfloat16_say_almost_the_same(small_weights, photographs):
     image = read_colour(photographs / "rgb" / "photo1.jpg")
-    teachers = label.open_teachers([small_weights], Protocol(), "cpu")
-    exact = teachers.answer(image, SIZE)
-    quick = teachers._replace(bfloat16=True).answer(image, SIZE)
+    exactly = teachers.open_teachers([small_weights], [View()], "cpu")
+    exact = exactly.answer(image, SIZE)
+    quick = exactly._replace(bfloat16=True).answer(image, SIZE)
     assert quick.depth.dtype == np.float32 and (quick.depth != exact.depth).any()
     np.testing.assert_allclose(quick.depth, exact.depth, rtol=0.05)
 
 
 def test_a_picture_in_which_teachers_see_no_room_is_left_out(run_label, monkeypatch, tmp_path):
-    monkeypatch.setattr(label, "_LEAST_ROOM", 1.0)
+    monkeypatch.setattr(teachers, "_LEAST_ROOM", 1.0)
     root = run_label()
     assert (root / "train.txt").read_text() == ""
     assert not (root / "rgb").exists()
@@ -124,7 +127,7 @@ def test_a_picture_in_which_teachers_see_no_room_is_left_out(run_label, monkeypa
 
 def test_labelling_that_was_stopped_goes_on_to_the_same_files(run_label, monkeypatch):
     whole = contents(run_label(out="whole"))
-    write_png, written = label.write_png, []
+    write_png, written = labelled_photographs.write_png, []
 
     def stopping(path, pixels):
         written.append(path)
@@ -132,7 +135,7 @@ def test_labelling_that_was_stopped_goes_on_to_the_same_files(run_label, monkeyp
             raise KeyboardInterrupt
         write_png(path, pixels)
 
-    monkeypatch.setattr(label, "write_png", stopping)
+    monkeypatch.setattr(labelled_photographs, "write_png", stopping)
     with pytest.raises(KeyboardInterrupt):
         run_label()
     root = run_label()

@@ -15,10 +15,11 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from sosd_ros import atomic
 from sosd_ros.labels import UNLABELLED
 
 from .errors import DataError
-from .files import check_names, listed, read_colour, read_grey
+from .files import check_names, listed, read_colour, read_grey, write_png
 from .sample import DataSet, Sample
 from .transforms import augment
 
@@ -63,6 +64,22 @@ def files(root: Path, name: str) -> Files:
     """Where the files of a photograph lie."""
     folders = ("classes", "scores", "depth", "spread")
     return Files(root / "rgb" / f"{name}.jpg", *(root / it / f"{name}.png" for it in folders))
+
+
+def write(root: Path, name: str, photograph: Path, answer: Answer) -> None:
+    """Write what teachers say of a photograph, and last the photograph itself."""
+    paths = files(root, name)
+    write_png(paths.classes, answer.classes)
+    write_png(paths.scores, _rounded(answer.scores / SCORE_UNIT, np.uint8))
+    write_png(paths.depth, _rounded(answer.depth / DEPTH_UNIT, np.uint16))
+    write_png(paths.spread, _rounded(answer.spread / SPREAD_UNIT, np.uint8))
+    paths.image.parent.mkdir(exist_ok=True)
+    atomic.make(paths.image, lambda partial: atomic.link(photograph, partial))
+
+
+def _rounded(values: np.ndarray, dtype: type[np.unsignedinteger]) -> np.ndarray:
+    """To the nearest whole numbers that the type holds."""
+    return np.clip(np.rint(values), 0, np.iinfo(dtype).max).astype(dtype)
 
 
 class SoftSample(NamedTuple):

@@ -19,9 +19,10 @@ from ..config import Config
 from ..data.labelled_photographs import Photographs
 from ..data.loader import Batch, TrainingBatches
 from ..data.sample import DataSet, Samples
-from ..measuring.result import evaluate
+from ..measuring.result import measure
 from ..metrics import DEPTH_METRICS
 from ..networks import checkpoint
+from ..networks.predictor import Predictor
 from .log import Log
 from .overview import overview
 from .signals import Interrupted, Signals
@@ -231,27 +232,18 @@ def _measure(run: Run, log: Log, signals: Signals) -> dict[str, float]:
             raise Interrupted(signals.number)
 
     distributed.share_buffers(trainer.measured)  # all measure the network that is saved
-    result = evaluate(
-        trainer.measured,
+    predictor = Predictor(
+        trainer.measured, run.data, config.data.size, trainer.normalisation, trainer.device
+    )
+    result = measure(
+        predictor,
         run.validation,
         run.data,
-        trained_size=config.data.size,
-        normalisation=trainer.normalisation,
-        device=trainer.device,
         workers=config.data.workers,
         after_batch=stop_if_asked,
     )
     if distributed.rank() == 0:
-        log.pictures(
-            overview(
-                trainer.measured,
-                run.validation,
-                run.data,
-                size=config.data.size,
-                normalisation=trainer.normalisation,
-                device=trainer.device,
-            )
-        )
+        log.pictures(overview(predictor, run.validation))
     return result.pooled()
 
 

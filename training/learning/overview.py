@@ -6,11 +6,11 @@ import matplotlib
 import numpy as np
 import torch
 
-from sosd_ros.network import SOSDNet, prepare
+from sosd_ros.network import prepare
 
-from ..data.sample import DataSet, Sample, Samples
+from ..data.sample import Sample, Samples
 from ..data.transforms import resize
-from ..networks.imagenet import Normalisation
+from ..networks.predictor import Predictor
 
 UNKNOWN = (96, 96, 96)
 
@@ -38,40 +38,25 @@ def paint(values: np.ndarray, low: float, high: float, colours: str) -> np.ndarr
 
 
 @torch.inference_mode()
-def overview(
-    network: SOSDNet,
-    samples: Samples,
-    data: DataSet,
-    *,
-    size: tuple[int, int],
-    normalisation: Normalisation,
-    device: str,
-    rows: int = 4,
-) -> np.ndarray:
+def overview(predictor: Predictor, samples: Samples, rows: int = 4) -> np.ndarray:
     """Image, depth and its truth, labels and their truth: a row for some samples, evenly spaced.
 
     Args:
-        network: in evaluation mode.
-        size: (height, width) of the network's input, and of each picture.
+        predictor: its network is in evaluation mode.
 
     Returns:
-        (rows * height, columns * width, 3) uint8 RGB.
+        (rows * height, columns * width, 3) uint8 RGB, each picture as large as the network's input.
     """
     chosen = np.linspace(0, len(samples) - 1, min(rows, len(samples))).round().astype(int)
-    return np.vstack(
-        [
-            np.hstack(_row(network, resize(samples[int(i)], size), data, normalisation, device))
-            for i in chosen
-        ]
-    )
+    size = predictor.input_size
+    return np.vstack([np.hstack(_row(predictor, resize(samples[int(i)], size))) for i in chosen])
 
 
-def _row(
-    network: SOSDNet, sample: Sample, data: DataSet, normalisation: Normalisation, device: str
-) -> list[np.ndarray]:
-    images = torch.from_numpy(sample.image)[None].to(device)
+def _row(predictor: Predictor, sample: Sample) -> list[np.ndarray]:
+    data = predictor.data
+    images = torch.from_numpy(sample.image)[None].to(predictor.device)
     size = (images.shape[1], images.shape[2])
-    output = network(prepare(images, size, *normalisation))
+    output = predictor.network(prepare(images, size, *predictor.normalisation), size=size)
     panels = [sample.image]
     if output.depth is not None:
         known = sample.depth[np.isfinite(sample.depth)]

@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..metrics import ErrorsByDistance
 from . import bootstrap, tables
+from .protocol import Protocol
 from .result import Result
+from .setting import Setting, depth_in_words
 from .tables import Line
+
+
+def conditions(setting: Setting, protocol: Protocol) -> dict[str, Any]:
+    """What numbers must have in common to be compared, beside the images; as JSON has it."""
+    described = {
+        "data set": setting.truth.title,
+        "classes": len(setting.truth.labels.names),
+        "size": setting.samples[0].labels.shape,
+        "depth": depth_in_words(setting.data),
+        **dataclasses.asdict(protocol),
+    }
+    return json.loads(json.dumps(described))
 
 
 def check(other: str, ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> None:

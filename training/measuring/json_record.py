@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import math
 from collections.abc import Mapping
@@ -16,25 +15,7 @@ from ..metrics import ErrorsByDistance
 from ..metrics.edges import THRESHOLDS
 from ..metrics.spread import COVERAGES
 from .bootstrap import Intervals
-from .result import Protocol, Result, measures_of
-
-
-def conditions(
-    data_set: DataSet, size: tuple[int, ...], depth: str, protocol: Protocol
-) -> dict[str, Any]:
-    """What numbers must have in common to be compared, beside the images.
-
-    Args:
-        size: (height, width) of the truth.
-        depth: which truth, in words.
-    """
-    return {
-        "data set": data_set.title,
-        "classes": len(data_set.labels.names),
-        "size": list(size),
-        "depth": depth,
-        **json.loads(json.dumps(dataclasses.asdict(protocol))),
-    }
+from .result import Result, measures_of
 
 
 def text(

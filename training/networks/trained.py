@@ -15,7 +15,8 @@ from sosd_ros.weights import Manifest
 from ..config import Config, Data
 from ..data.sets import data_set
 from . import checkpoint
-from .imagenet import normalisation
+from .imagenet import Normalisation, normalisation
+from .predictor import Predictor
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,22 @@ class Model:
     manifest: Manifest
     data: Data
     origin: str
+
+    def __str__(self) -> str:
+        height, width = self.manifest.input_size
+        kind = f"{self.manifest.variant} on {self.manifest.backbone}"
+        return f"{kind}, input near {height}x{width}"
+
+    def predictor(self, device: str = "cpu") -> Predictor:
+        """The network brought to a device, to be asked there."""
+        manifest = self.manifest
+        return Predictor(
+            self.network.to(device),
+            data_set(self.data),
+            manifest.input_size,
+            Normalisation(manifest.mean, manifest.std),
+            device,
+        )
 
 
 def load(path: Path) -> Model:
