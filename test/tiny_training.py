@@ -9,7 +9,8 @@ from sosd_ros.network import SOSDNet
 from training.config import Config
 from training.data.loader import Batch
 from training.learning.log import Log
-from training.learning.loop import Run, fit
+from training.learning.loop import fit
+from training.learning.run import Run
 from training.learning.signals import Signals
 from training.learning.step import Trainer
 from training.networks.imagenet import Normalisation

@@ -10,7 +10,8 @@ from tiny_training import go, trainer
 from training.data import nyuv2
 from training.learning import loop
 from training.learning.log import Log
-from training.learning.loop import Run, is_better, learning_rate
+from training.learning.loop import is_better, learning_rate
+from training.learning.run import Run
 from training.learning.signals import Interrupted, Signals
 from training.networks import checkpoint
 

@@ -23,8 +23,8 @@ from training.data.labelled_photographs import SIZE, Mix, Photographs, files
 from training.data.loader import Batch, TrainingBatches
 from training.data.sets import data_set
 from training.learning import soft_losses
-from training.learning.loop import Run
 from training.learning.losses import known_pixels, losses
+from training.learning.run import Run
 from training.learning.signals import Interrupted, Signals
 from training.measuring.protocol import Protocol
 from training.networks import checkpoint, teachers
