@@ -17,7 +17,7 @@ from sosd_ros.network.objectness import pixel_sqrt
 from training.config import Config
 from training.data import nyuv2
 from training.data.sample import Sample
-from training.learning.overview import UNKNOWN
+from training.measuring.colour_maps import UNKNOWN
 from training.measuring.result import measure
 from training.metrics import ConfusionMatrix, DepthErrors
 from training.networks import trained

@@ -11,15 +11,14 @@ from sosd_ros.progress import progress_bar
 from .. import distributed
 from ..config import Config
 from ..data.loader import Batch
+from ..measuring.overview import overview
 from ..measuring.result import measure
+from ..metrics import DEPTH_ERRORS
 from ..networks import checkpoint
 from ..networks.predictor import Predictor
 from .log import Log
-from .overview import overview
 from .run import Run
 from .signals import Interrupted, Signals
-
-_LESS_IS_BETTER = {"rel", "rms", "log10", "px"}
 
 
 def fit(run: Run, log: Log, signals: Signals) -> None:
@@ -154,4 +153,4 @@ def is_better(metric: str, value: float, best: float | None) -> bool:
         return False
     if best is None:
         return True
-    return value < best if metric in _LESS_IS_BETTER else value > best
+    return value < best if metric in DEPTH_ERRORS else value > best

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..metrics import DEPTH_METRICS, ErrorsByDistance, Measure
+from ..metrics import DEPTH_ERRORS, DEPTH_METRICS, ErrorsByDistance, Measure
 from ..metrics.calibration import BINS
 from ..metrics.edges import EDGE_METRICS, THRESHOLDS
 from ..metrics.semantic import TRIMAP_RADIUS
@@ -61,9 +61,8 @@ class Line(NamedTuple):
 
 def lines(measures: Mapping[str, Measure]) -> list[Line]:
     """All numbers of these measures that stand for the whole set, in the order of their tables."""
-    less = {"rel", "rms", "log10", "px"}
     depth = [
-        Line(name, "depth", name, better="less" if name in less else "more")
+        Line(name, "depth", name, better="less" if name in DEPTH_ERRORS else "more")
         for name in (name for names in DEPTH_METRICS.values() for name in names)
     ]
     present = set(measures["depth"].pooled()) if "depth" in measures else set()
