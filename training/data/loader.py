@@ -35,7 +35,7 @@ class Batch(NamedTuple):
         depth: (N, H, W) float32 in the data set's unit, NaN where unknown.
         labels: (N, H, W) uint8, 255 unlabelled.
         names: of the samples, for messages to people.
-        soft: (N, H, W, 4) uint8, if some are photographs: see ``photographs.SoftSample``.
+        soft: (N, H, W, 4) uint8, if some are photographs: see ``labelled_photographs.SoftSample``.
         photograph: (N,) bool, which are.
     """
 

@@ -1,1 +1,1 @@
-"""Networks to train, as files, and as something that answers images."""
+"""Networks: new ones to train, those in files, and how they are asked about images."""
