@@ -68,7 +68,7 @@ def test_a_training_on_one_part_is_measured_on_the_other(official_root, tmp_path
     """Nothing of val is touched; so is its file by evaluate and export, if no split is given."""
     runs = []
     monkeypatch.setattr(train, "fit", lambda run, *_: runs.append(run))
-    config = Path(__file__).parents[2] / "config" / "training" / "nyuv2_mtl.yaml"
+    config = Path(__file__).parents[3] / "config" / "training" / "nyuv2_mtl.yaml"
     settings = ("data.split=fit", "data.size=[32,64]", "data.workers=0", "batch_size=2")
     network = ("network.backbone=mobilenetv4_conv_small", "network.imagenet=false")
     arguments = [str(config), "--out", str(tmp_path / "run"), "--data", str(official_root)]
