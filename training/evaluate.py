@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 from sosd_ros import atomic, commands
 from sosd_ros.device import checked_device
@@ -121,23 +122,18 @@ def run(arguments: argparse.Namespace) -> None:
     print(tables.text(result, row, intervals))
     print(f"\n{paper.SOURCE[data.name]}{paper.NOTES.get(data.name, '')}")
     _print_more(arguments, result, intervals, setting.truth)
-    if cue:
+    known = {"cut_off": cue.cut_off, "known": cue.known} if cue else None
+    if known:
         print(
-            f"\nSemantic-to-depth cue\n  cut off at {cue.cut_off:.0%} of positions\n  a linear "
-            f"function of the depth feature gives {cue.known:.0%} of its variance"
+            "\nSemantic-to-depth cue\n  cut off at {cut_off:.0%} of positions\n  a linear function "
+            "of the depth feature gives {known:.0%} of its variance".format(**known)
         )
     if arguments.json:
         facts = {
             "file": str(arguments.file),
-            "origin": measured.origin,
-            "setting": setting.of(measured),
-            "split": setting.split,
-            "images": len(setting.samples),
-            "data": data.model_dump(mode="json"),
-            "protocol": dataclasses.asdict(protocol),
-            "conditions": comparison.conditions(setting, protocol),
+            **_facts(measured, setting, protocol),
             "flat_cues": arguments.flat_cues,
-            "depth_cue": {"cut_off": cue.cut_off, "known": cue.known} if cue else None,
+            "depth_cue": known,
             "paper": {"method": row.method, **row.metrics},
         }
         names = setting.truth.labels.names
@@ -146,6 +142,19 @@ def run(arguments: argparse.Namespace) -> None:
         theirs = other if isinstance(other, Result) else result_of(other)
         print(f"\nAgainst {arguments.against}, image by image; * is beyond chance")
         print(comparison.text(str(arguments.against), result, theirs))
+
+
+def _facts(measured: Model, setting: Setting, protocol: Protocol) -> dict[str, Any]:
+    """What was measured on what, as JSON has it."""
+    return {
+        "origin": measured.origin,
+        "setting": setting.of(measured),
+        "split": setting.split,
+        "images": len(setting.samples),
+        "data": setting.data.model_dump(mode="json"),
+        "protocol": dataclasses.asdict(protocol),
+        "conditions": comparison.conditions(setting, protocol),
+    }
 
 
 def _print_more(

@@ -23,7 +23,7 @@ _COLUMNS = {
 }
 
 
-class Run(NamedTuple):
+class FinishedRun(NamedTuple):
     """What came of a training: its configuration, and the metrics after its last epoch."""
 
     name: str
@@ -31,7 +31,7 @@ class Run(NamedTuple):
     metrics: dict[str, float]
 
 
-def read(folder: Path) -> Run:
+def read(folder: Path) -> FinishedRun:
     """The run in a folder of ``training.train``.
 
     Raises:
@@ -47,10 +47,10 @@ def read(folder: Path) -> Run:
         )
     columns = _COLUMNS[config.data.name]
     metrics = {name: float(rows[-1][name]) for name in columns if rows[-1].get(name)}
-    return Run(folder.resolve().name, config, metrics)
+    return FinishedRun(folder.resolve().name, config, metrics)
 
 
-def table(runs: Iterable[Run]) -> str:
+def table(runs: Iterable[FinishedRun]) -> str:
     """One row for all runs that differ by their seed alone, in the order in which they come.
 
     Numbers are of the last epoch, so that nothing was chosen by them: the mean over the seeds, and
@@ -59,7 +59,7 @@ def table(runs: Iterable[Run]) -> str:
     Raises:
         ValueError: if there is no run, or they are of several data sets.
     """
-    groups: dict[str, list[Run]] = defaultdict(list)
+    groups: dict[str, list[FinishedRun]] = defaultdict(list)
     for run in runs:
         groups[run.config.model_copy(update={"seed": 0}).model_dump_json()].append(run)
     names = {group[0].config.data.name for group in groups.values()}
