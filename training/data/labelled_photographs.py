@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,7 +20,7 @@ from sosd_ros import atomic
 from sosd_ros.labels import UNLABELLED
 
 from .errors import DataError
-from .files import check_names, listed, read_colour, read_grey, write_png
+from .files import check_names, check_present, read_colour, read_grey, write_png
 from .sample import DataSet, Sample
 from .transforms import augment
 
@@ -133,12 +134,7 @@ class Photographs:
                 "teachers of these"
             )
         self._files = [files(root, name) for name in self.names]
-        missing = [path for paths in self._files for path in paths if not path.is_file()]
-        if missing:
-            raise DataError(
-                f"{listing} names {len(missing)} files that do not exist; label the photographs "
-                f"again:\n{listed(missing)}"
-            )
+        check_present(listing, chain(*self._files), "label the photographs again")
 
     def __len__(self) -> int:
         return len(self.names)
