@@ -1,6 +1,7 @@
 """The report: its pictures are what the network computed, its numbers the evaluation's."""
 
 import re
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -286,6 +287,14 @@ def test_the_page_says_what_was_measured_and_the_evaluations_numbers(
         assert name in text
     for name, iou in zip(NYU.labels.names, result.iou, strict=True):
         assert np.isnan(iou) or f"|{name}|{iou:.3f}" in text
+
+
+def test_what_a_page_names_is_text(small_weights, nyuv2_root, tmp_path):
+    """Whatever the file is called."""
+    path = shutil.copy(small_weights, tmp_path / '<b>a&amp;b".safetensors')
+    run(path, "--data", nyuv2_root, "--out", tmp_path / "out", "--frames", "1")
+    page = Page(tmp_path / "out" / "index.html")
+    assert f"{path.name}, sha256" in page.text and "<b>" not in page.source
 
 
 def test_the_confusion_matrix_is_normalised_by_truth(written, small_weights, samples):

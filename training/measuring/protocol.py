@@ -95,7 +95,7 @@ class Protocol:
         )
 
 
-COMPARISON = Protocol()
+COMPARISON = Protocol()  # with the paper
 
 
 def _eigen_crop(size: tuple[int, ...]) -> torch.Tensor:

@@ -14,7 +14,7 @@ from sosd_ros.device import checked_device
 from .. import options
 from ..data.sample import Samples
 from ..measuring import paper
-from ..measuring.protocol import Protocol
+from ..measuring.protocol import COMPARISON
 from ..measuring.result import measure
 from ..measuring.setting import open_setting
 from ..networks import trained
@@ -72,7 +72,7 @@ def run(arguments: argparse.Namespace) -> None:
         "file": f"{arguments.file.name}, {measured.origin}",
         "network": str(measured),
         "data": setting.of(measured),
-        "protocol": str(Protocol()),
+        "protocol": str(COMPARISON),
         "paper": paper.SOURCE[data],
     }
     title = f"{measured.manifest.variant} on {truth.title}"
