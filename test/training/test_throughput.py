@@ -9,7 +9,8 @@ import yaml
 from training import throughput
 from training.data import cityscapes, nyuv2
 from training.data.generated import Generated
-from training.throughput import AUGMENTATION, DECODING, NETWORK, Rate, Stage
+from training.learning import rates
+from training.learning.rates import AUGMENTATION, DECODING, NETWORK, Rate, Stage
 
 
 @pytest.fixture
@@ -35,34 +36,34 @@ def constant(value):
 def test_rates_by_hand(monkeypatch):
     """6 images in 1, 2, 3 and 6 s; the warm-up, which is slow, does not count."""
     clock = iter(np.cumsum([0, 100, 0, 1, 0, 2, 0, 3, 0, 6]))
-    monkeypatch.setattr(throughput.time, "perf_counter", lambda: next(clock))
+    monkeypatch.setattr(rates.time, "perf_counter", lambda: next(clock))
     ran = []
-    rates = throughput.measure([Stage("a", 6, lambda: ran.append(1))], repetitions=4)
+    found = rates.measure([Stage("a", 6, lambda: ran.append(1))], repetitions=4)
     assert len(ran) == 5
-    assert rates["a"] == pytest.approx(Rate(*np.percentile([6, 3, 2, 1], (10, 50, 90))))
+    assert found["a"] == pytest.approx(Rate(*np.percentile([6, 3, 2, 1], (10, 50, 90))))
 
 
 def test_stages_take_turns():
     """What else the machine does meanwhile slows all of them."""
     ran = []
     stages = [Stage(name, 1, lambda name=name: ran.append(name)) for name in "ab"]
-    throughput.measure(stages, repetitions=2)
+    rates.measure(stages, repetitions=2)
     assert "".join(ran) == "ababab"
 
 
 def test_ratios_and_words_by_hand():
     """The loader that is compared is the configured one; a slow one is called the bottleneck."""
-    rates = {
+    found = {
         AUGMENTATION: constant(500.0),
         "loader, 1 worker": constant(30.0),
         "loader, 2 workers": constant(60.0),
         NETWORK: constant(40.0),
     }
-    fast, slow = (throughput.loader_to_network(rates, workers) for workers in (2, 1))
+    fast, slow = (rates.loader_to_network(found, workers) for workers in (2, 1))
     assert (fast, slow) == (1.5, 0.75)
-    assert "bottleneck" in throughput.verdict(slow, 1)
-    assert "bottleneck" not in throughput.verdict(fast, 2)
-    row = throughput.table(rates).splitlines()[1]
+    assert "bottleneck" in rates.verdict(slow, 1)
+    assert "bottleneck" not in rates.verdict(fast, 2)
+    row = rates.table(found).splitlines()[1]
     assert row.split() == ["augmentation", *["500.0"] * 3, "2.00", "12.5"]
 
 

@@ -126,7 +126,9 @@ class Trainer:
         means = distributed.total(torch.stack(list(sums.values()))) / processes
         return dict(zip(sums, means.tolist(), strict=True))
 
-    def _losses(self, part: Batch, pixels: dict[str, torch.Tensor]) -> tuple[Any, Any]:
+    def _losses(
+        self, part: Batch, pixels: dict[str, torch.Tensor]
+    ) -> tuple[dict[str, torch.Tensor], tuple[torch.Tensor, ...]]:
         images = prepare(part.images, self.config.data.size, *self.normalisation)
         with self._in_precision():
             truth_size = (part.labels.shape[1], part.labels.shape[2])

@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..metrics import ErrorsByDistance
+from ..metrics import ErrorsByDistance, Measure
 from . import bootstrap, tables
 from .protocol import Protocol
 from .result import Result
@@ -94,7 +94,7 @@ def text(other: str, ours: Result, theirs: Result) -> str:
     return tables.aligned(rows, left=(0, 5))
 
 
-def _biases(measures: Mapping[str, Any]) -> list[Line]:
+def _biases(measures: Mapping[str, Measure]) -> list[Line]:
     """Of each distance, as answered."""
     if "by_answer" not in measures:
         return []
