@@ -89,9 +89,8 @@ def run(arguments: argparse.Namespace) -> None:
         "repetitions": f"{arguments.repetitions} of {len(samples)} images",
     }
     print("\n".join(f"{name.replace('_', ' '):14} {value}" for name, value in setting.items()))
-    print(
-        f"\n{rates.table(measured)}\n\nDecoding and augmentation use one core, a loader's worker one."
-    )
+    print(f"\n{rates.table(measured)}")
+    print("\nDecoding and augmentation use one core, a loader's worker one.")
     times = rates.loader_to_network(measured, config.data.workers)
     if times is not None:
         print(rates.verdict(times, config.data.workers))
