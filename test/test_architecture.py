@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -96,9 +97,72 @@ def test_arrows_point_one_way(room):
     assert room == "training" or not any(name[0] == "training" for name in names)
 
 
+# The same within training, from a configuration up to a command; no command imports another.
+COMMANDS = (
+    "calibrate",
+    "evaluate",
+    "export",
+    "label",
+    "prepare",
+    "report",
+    "results",
+    "throughput",
+    "train",
+)
+LAYERS = {
+    "distributed": (),
+    "metrics": (),
+    "strategies": ("distributed",),
+    "config": ("strategies",),
+    "data": ("distributed", "config"),
+    "networks": ("metrics", "config", "data"),
+    "measuring": ("distributed", "metrics", "config", "data", "networks"),
+    "learning": (
+        *("distributed", "metrics", "strategies", "config", "data"),
+        *("networks", "measuring"),
+    ),
+    "options": (),  # of commands
+    "formats": (),
+    "quantise": ("data", "formats"),
+}
+IN_TRAINING = LAYERS | dict.fromkeys(COMMANDS, tuple(LAYERS))
+
+
+@pytest.mark.parametrize("room", IN_TRAINING)
+def test_a_training_goes_one_way(room):
+    """From a configuration to a weights file, and not back."""
+    names = [name.split(".") for name in imported_by(rooms("training")[room])]
+    used = {name[1] for name in names if name[0] == "training" and len(name) > 1}
+    assert used & rooms("training").keys() - {room} <= set(IN_TRAINING[room])
+
+
+def test_no_file_of_the_training_leads_back_to_itself():
+    """Within its room neither."""
+    files = {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts): path
+        for path in (ROOT / "training").rglob("*.py")
+    }
+    arrows = {module: files.keys() & set(imports(path)) for module, path in files.items()}
+    TopologicalSorter(arrows).prepare()  # raises CycleError, with the circle
+
+
 def test_every_room_has_its_arrows():
-    python = {name for name, path in rooms("sosd_ros").items() if path.is_dir() or path.suffix}
-    assert python - {"__pycache__"} == MAY_IMPORT.keys() - {"training"}
+    for folder, known in (
+        ("sosd_ros", MAY_IMPORT.keys() - {"training"}),
+        ("training", IN_TRAINING),
+    ):
+        python = {name for name, path in rooms(folder).items() if path.is_dir() or path.suffix}
+        assert python - {"__pycache__"} == set(known)
+
+
+def test_commands_of_the_training_lie_at_its_top():
+    """And what lies there else is no command."""
+    commands = {
+        path.parent if path.name == "__main__.py" else path.with_suffix("")
+        for path in (ROOT / "training").rglob("*.py")
+        if '__name__ == "__main__"' in path.read_text()
+    }
+    assert commands == {ROOT / "training" / name for name in COMMANDS}
 
 
 def test_only_the_node_and_the_tools_import_ros():

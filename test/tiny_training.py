@@ -8,11 +8,12 @@ from torch import nn
 from sosd_ros.network import SOSDNet
 from training.config import Config
 from training.data.loader import Batch
-from training.imagenet import Normalisation
-from training.log import Log
-from training.loop import Run, fit
-from training.signals import Signals
-from training.trainer import Trainer
+from training.learning.log import Log
+from training.learning.loop import fit
+from training.learning.run import Run
+from training.learning.signals import Signals
+from training.learning.step import Trainer
+from training.networks.imagenet import Normalisation
 
 SIZE = (32, 64)
 NORMALISATION = Normalisation((0.5,) * 3, (0.5,) * 3)

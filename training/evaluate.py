@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from sosd_ros import atomic, commands
 from sosd_ros.device import checked_device
-from sosd_ros.weights import Manifest
 
-from . import bootstrap, command, comparison, model, record, tables
-from .bootstrap import Intervals
+from . import options
 from .config import Data
-from .cues import DepthCue, flatten_cues
-from .data.sample import DataSet, Samples
-from .data.sets import data_set, default_root
-from .evaluation import Protocol, Result, check_classes, depth_in_words, measure, setting
+from .data.sample import DataSet
+from .data.sets import data_set
+from .measuring import bootstrap, comparison, json_record, paper, tables
+from .measuring.bootstrap import Intervals
+from .measuring.cues import DepthCue, flatten_cues
+from .measuring.protocol import Protocol
+from .measuring.result import Result, measure
+from .measuring.setting import Setting, open_setting
 from .metrics import ErrorsByDistance
-from .model import Model
+from .networks import trained
+from .networks.trained import Model
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -28,11 +30,8 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m training.evaluate",
         description="Measure a network on the data set that it was trained on, beside the paper.",
     )
-    parser.add_argument("file", type=Path, help="a .safetensors weights file or a .pt checkpoint")
-    command.add_data_option(parser)
-    command.add_split_option(parser)
-    commands.add_device_option(parser)
-    command.add_loader_options(parser)
+    options.add_measured_options(parser)
+    options.add_loader_options(parser)
     parser.add_argument("--by-class", action="store_true", help="print the IoU of every class")
     parser.add_argument(
         "--by-distance",
@@ -71,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     protocol.add_argument("--flip", action="store_true", help="mean with the mirror image")
     protocol.add_argument(
         "--scales",
-        type=command.scales,
+        type=options.scales,
         default=(1.0,),
         metavar="S,S,...",
         help="mean over sizes of the input, such as 0.75,1,1.25",
@@ -92,72 +91,70 @@ def run(arguments: argparse.Namespace) -> None:
         commands.check_out("--json", arguments.json)
     device = str(checked_device(arguments.device))
     protocol = Protocol(arguments.crop, arguments.cap, arguments.flip, arguments.scales)
-    measured = model.load(arguments.file)
+    measured = trained.load(arguments.file)
     data = _data(measured.data, arguments)
-    truth = data_set(data)
-    manifest = measured.manifest
-    protocol.check(truth)
-    if "semantic" in measured.network.tasks:
-        check_classes(len(manifest.labels.names), truth)
-    method = tables.method(data.name, manifest)
+    protocol.check(data_set(data))
     cue = DepthCue(measured.network) if arguments.depth_cue else None
     if arguments.flat_cues:
         flatten_cues(measured.network)
-    split = arguments.split or data.validation
-    samples = truth.open(arguments.data or default_root(data.name), split)
-    words = setting(measured, data, samples, split)
-    size, depth = samples[0].labels.shape, depth_in_words(data, truth)
-    conditions = record.conditions(truth, size, depth, protocol)
-    other = _other(arguments, conditions, samples, truth) if arguments.against else None
+    setting = open_setting(measured, data, arguments.data, arguments.split)
+    other = _other(arguments, setting, protocol) if arguments.against else None
 
     print(f"file      {arguments.file}, {measured.origin}")
-    print(f"network   {_network(manifest)}" + ", flat cues" * arguments.flat_cues)
-    print(f"data      {words}")
+    print(f"network   {measured}" + ", flat cues" * arguments.flat_cues)
+    print(f"data      {setting.of(measured)}")
     print(f"protocol  {protocol}\n", flush=True)
-    measure_here = partial(
-        measure,
-        samples=samples,
-        data_set=truth,
-        device=device,
-        batch_size=arguments.batch_size,
-        workers=arguments.workers,
-        protocol=protocol,
-        details=True,
-    )
-    result = measure_here(measured)
+
+    def result_of(model: Model) -> Result:
+        return measure(
+            model.predictor(device),
+            setting.samples,
+            setting.truth,
+            batch_size=arguments.batch_size,
+            workers=arguments.workers,
+            protocol=protocol,
+            details=True,
+        )
+
+    result = result_of(measured)
     intervals = bootstrap.intervals(result.measures)
-    print(tables.text(result, data.name, method, intervals))
-    print(f"\n{tables.SOURCE[data.name]}{tables.NOTES.get(data.name, '')}")
-    _print_more(arguments, result, intervals, truth)
-    if cue:
+    row = paper.row(data.name, measured.manifest)
+    print(tables.text(result, row, intervals))
+    print(f"\n{paper.SOURCE[data.name]}{paper.NOTES.get(data.name, '')}")
+    _print_more(arguments, result, intervals, setting.truth)
+    known = {"cut_off": cue.cut_off, "known": cue.known} if cue else None
+    if known:
         print(
-            f"\nSemantic-to-depth cue\n  cut off at {cue.cut_off:.0%} of positions\n  a linear "
-            f"function of the depth feature gives {cue.known:.0%} of its variance"
+            "\nSemantic-to-depth cue\n  cut off at {cut_off:.0%} of positions\n  a linear function "
+            "of the depth feature gives {known:.0%} of its variance".format(**known)
         )
     if arguments.json:
         facts = {
             "file": str(arguments.file),
-            "origin": measured.origin,
-            "setting": words,
-            "split": split,
-            "images": len(samples),
-            "data": data.model_dump(mode="json"),
-            "protocol": dataclasses.asdict(protocol),
-            "conditions": conditions,
+            **_facts(measured, setting, protocol),
             "flat_cues": arguments.flat_cues,
-            "depth_cue": {"cut_off": cue.cut_off, "known": cue.known} if cue else None,
-            "paper": {"method": method, **tables.PAPER[data.name][method]},
+            "depth_cue": known,
+            "paper": {"method": row.method, **row.metrics},
         }
-        atomic.write(arguments.json, record.text(facts, result, intervals, truth.labels.names))
+        names = setting.truth.labels.names
+        atomic.write(arguments.json, json_record.text(facts, result, intervals, names))
     if other:
-        theirs = other if isinstance(other, Result) else measure_here(other)
+        theirs = other if isinstance(other, Result) else result_of(other)
         print(f"\nAgainst {arguments.against}, image by image; * is beyond chance")
         print(comparison.text(str(arguments.against), result, theirs))
 
 
-def _network(manifest: Manifest) -> str:
-    height, width = manifest.input_size
-    return f"{manifest.variant} on {manifest.backbone}, input near {height}x{width}"
+def _facts(measured: Model, setting: Setting, protocol: Protocol) -> dict[str, Any]:
+    """What was measured on what, as JSON has it."""
+    return {
+        "origin": measured.origin,
+        "setting": setting.of(measured),
+        "split": setting.split,
+        "images": len(setting.samples),
+        "data": setting.data.model_dump(mode="json"),
+        "protocol": dataclasses.asdict(protocol),
+        "conditions": comparison.conditions(setting, protocol),
+    }
 
 
 def _print_more(
@@ -176,28 +173,24 @@ def _print_more(
         print(f"\nReliability\n{tables.reliability(result.measures['calibration'])}")
 
 
-def _other(
-    arguments: argparse.Namespace, conditions: dict[str, Any], samples: Samples, truth: DataSet
-) -> Model | Result:
+def _other(arguments: argparse.Namespace, setting: Setting, protocol: Protocol) -> Model | Result:
     """What is compared with: a network to be measured, or the result in a file.
 
     Raises:
         ValueError: if it cannot be compared.
     """
     path: Path = arguments.against
+    conditions = comparison.conditions(setting, protocol)
     if path.suffix == ".json":
-        content = record.read(path)
+        content = json_record.read(path)
         comparison.check(str(path), conditions, content["conditions"])
-        result = record.result_in(content, truth, path)
-        comparison.check_images(str(path), samples.names, result.names)
+        result = json_record.result_in(content, setting.truth, path)
+        comparison.check_images(str(path), setting.samples.names, result.names)
         return result
-    other = model.load(path)
-    data = _data(other.data, arguments)
-    its = data_set(data)
+    other = trained.load(path)
     # The images and the protocol are the same; what it takes for the truth may not be.
-    depth = depth_in_words(data, its)
-    same = {"data set": its.title, "classes": len(its.labels.names), "depth": depth}
-    comparison.check(str(path), conditions, conditions | same)
+    its = dataclasses.replace(setting, data=_data(other.data, arguments))
+    comparison.check(str(path), conditions, comparison.conditions(its, protocol))
     return other
 
 

@@ -13,13 +13,18 @@ from sosd_ros import commands, weights
 from sosd_ros.device import checked_device
 from sosd_ros.network import input_size
 
-from . import bootstrap, command, formats, model, quantise, tables
-from .bootstrap import Intervals
+from . import formats, options, quantise
 from .data.sample import Part
 from .data.sets import data_set, default_root
-from .evaluation import Protocol, Result, evaluate, measure, setting
-from .imagenet import Normalisation
-from .model import Model
+from .measuring import bootstrap, paper, tables
+from .measuring.bootstrap import Intervals
+from .measuring.protocol import Protocol
+from .measuring.result import Result, measure
+from .measuring.setting import open_setting
+from .networks.imagenet import Normalisation
+from .networks.predictor import Predictor
+from .networks.trained import Model
+from .networks.trained import load as load_model
 
 FIRST = 8  # images that are measured apart, so that the file can be checked in moments
 
@@ -75,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
         "checkpoint", type=Path, help="a last.pt of python -m training.train, or a weights file"
     )
     parser.add_argument("--out", type=Path, required=True, help="the file to write")
-    command.add_data_option(parser)
+    options.add_data_option(parser)
     parser.add_argument(
         "--data-note",
         help="what the numbers were measured on, for the manifest, where the data is not the "
@@ -136,7 +141,7 @@ def run(arguments: argparse.Namespace) -> None:
     if out.suffix != ".safetensors":
         raise ValueError(f"--out is {out}, expected a name that ends in .safetensors")
     checked_device(arguments.device)
-    trained = model.load(arguments.checkpoint)
+    trained = load_model(arguments.checkpoint)
     trained.network.calibrate(arguments.temperature, arguments.spread_factor)
     state = trained.network.state_dict()
     manifest = dataclasses.replace(
@@ -149,7 +154,7 @@ def run(arguments: argparse.Namespace) -> None:
         with tempfile.TemporaryDirectory() as folder:
             unmeasured = Path(folder) / "unmeasured.safetensors"
             weights.write(unmeasured, manifest, state)
-            metrics = _measure(model.load(unmeasured), arguments)
+            metrics = _measure(load_model(unmeasured), arguments)
         manifest = dataclasses.replace(manifest, metrics=metrics)
     weights.write(out, manifest, state)
     print(f"wrote {out}, {out.stat().st_size / 1e6:.1f} MB, {trained.origin}")
@@ -177,7 +182,7 @@ def _write_other(arguments: argparse.Namespace) -> None:
     formats.check_request(arguments.format, arguments.size, out, arguments.dynamic_size)
     if arguments.int8:
         quantise.require_nncf()
-    trained = model.load(arguments.checkpoint)
+    trained = load_model(arguments.checkpoint)
     manifest = trained.manifest
     size = arguments.size or manifest.input_size
     sha256 = trained.origin.removeprefix("sha256 ")  # of a checkpoint, which state it is
@@ -213,14 +218,13 @@ def _write_int8(
         ("int8", quantised),
     ):
         print(f"measuring {what} on {len(samples)} images ...", flush=True)
-        result = evaluate(
+        predictor = Predictor(
             quantise.OpenVinoNetwork(network, file.manifest),
-            samples,
             truth,
-            trained_size=size,
-            normalisation=Normalisation(file.manifest.mean, file.manifest.std),
+            size,
+            Normalisation(file.manifest.mean, file.manifest.std),
         )
-        metrics.append(result.pooled())
+        metrics.append(measure(predictor, samples, truth).pooled())
     lost = quantise.losses(*metrics)
     for name, loss in lost.items():
         print(f"{name:5} {loss.before:.4f} in float32, {loss.after:.4f} in int8: {loss.worse:+.2%}")
@@ -231,23 +235,21 @@ def _write_int8(
 
 def _measure(file: Model, arguments: argparse.Namespace) -> dict[str, object]:
     """Measure, print, and give the metrics for the manifest."""
-    truth, note = data_set(file.data), arguments.data_note
-    split = file.data.validation
-    samples = truth.open(arguments.data or default_root(file.data.name), split)
-    device = arguments.device
-    result = measure(file, samples, truth, device=device, details=True)
+    setting, note = open_setting(file, file.data, arguments.data), arguments.data_note
+    samples, truth = setting.samples, setting.truth
+    predictor = file.predictor(arguments.device)
+    result = measure(predictor, samples, truth, details=True)
     intervals = bootstrap.intervals(result.measures)
-    method = tables.method(file.data.name, file.manifest)
-    print(tables.text(result, file.data.name, method, intervals))
+    print(tables.text(result, paper.row(file.data.name, file.manifest), intervals))
     first = Part(samples, range(min(FIRST, len(samples))))
-    conditions = f"{setting(file, file.data, samples, split)}, {Protocol()}"
+    conditions = f"{setting.of(file)}, {Protocol()}"
     return {
         "data": f"{note}, {len(samples)} images" if note else conditions,
         "images": len(samples),
         "depth": "pooled over pixels",
         **numbers(result),
         **details(result, intervals),
-        "first": {"images": len(first), **numbers(measure(file, first, truth, device=device))},
+        "first": {"images": len(first), **numbers(measure(predictor, first, truth))},
     }
 
 

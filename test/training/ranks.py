@@ -8,7 +8,8 @@ from tiny_training import SIZE, batch, trainer
 
 from training import distributed
 from training.data import nyuv2
-from training.evaluation import evaluate
+from training.measuring.result import measure
+from training.networks.predictor import Predictor
 
 
 def main(out, root, strategies):
@@ -16,7 +17,7 @@ def main(out, root, strategies):
     with distributed.joined("cpu"):
         rank, processes = distributed.rank(), distributed.processes()
         for strategy in strategies:
-            content = learn(strategy, rank, processes) | {"result": measure(root)}
+            content = learn(strategy, rank, processes) | {"result": numbers(root)}
             torch.save(content, out / f"{strategy}-{rank}-of-{processes}.pt")
 
 
@@ -31,20 +32,11 @@ def learn(strategy, rank, processes):
     return {"losses": losses, "parameters": parameters}
 
 
-def measure(root):
+def numbers(root):
     """Every number of an evaluation, to the last digit."""
     learner, data = trainer(), nyuv2.data_set()
-    return repr(
-        evaluate(
-            learner.network,
-            data.open(root, "val"),
-            data,
-            trained_size=SIZE,
-            normalisation=learner.normalisation,
-            batch_size=1,
-            workers=0,
-        )
-    )
+    predictor = Predictor(learner.network, data, SIZE, learner.normalisation)
+    return repr(measure(predictor, data.open(root, "val"), data, batch_size=1, workers=0))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from torch.distributions import Laplace
 
 from sosd_ros import weights
 from sosd_ros.network import SOSDNet
-from training.calibrate import spread_factor, temperature
+from training.measuring.doubts import spread_factor, temperature
 
 COMPACT = "mobilenetv4_conv_small"
 
@@ -136,7 +136,7 @@ def test_the_test_set_is_not_fitted_to_unasked(checkpoint, nyuv2_root):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("--temperature", "0"), "0 is not a positive number"),
+        (("--temperature", "0"), "is '0', expected a number above 0"),
         (("--temperature", "2", "--format", "onnx"), "are for a weights file; write that"),
     ],
 )

@@ -17,7 +17,7 @@ from support import run_module
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from sosd_ros import weights
-from training import checkpoint
+from training.networks import checkpoint
 
 CONFIG = "config/training/nyuv2_sosd_lite2_stage1.yaml"
 SMALL = {
@@ -204,7 +204,7 @@ def test_export_writes_measured_numbers_that_evaluate_confirms(trained, nyuv2_ro
 
 
 @pytest.mark.parametrize(
-    "module", ["train", "evaluate", "export", "report", "prepare", "data.benchmark"]
+    "module", ["train", "evaluate", "export", "report", "prepare", "throughput"]
 )
 def test_help_says_what_a_command_does(module):
     """Usage, purpose and every option."""

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from training import checkpoint
+from training.networks import checkpoint
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.slow

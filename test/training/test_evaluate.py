@@ -11,12 +11,14 @@ from support import SMALL, write_small_weights
 
 from sosd_ros.network import SOSDNet
 from sosd_ros.share import DEFAULT_WEIGHTS, share
-from training import evaluate, export, model, tables
+from training import evaluate, export
 from training.config import Config
-from training.cues import DepthCue, flatten_cues
 from training.data import nyuv2
 from training.data.sample import Part
-from training.evaluation import measure
+from training.measuring import paper, tables
+from training.measuring.cues import DepthCue, flatten_cues
+from training.measuring.result import measure
+from training.networks import trained
 
 PAPER_ROWS = [
     ("nyuv2", "semantic", "joint", "semantic"),
@@ -51,8 +53,9 @@ def row(printed, title):
 def test_what_is_printed_says_what_was_measured_and_how(run, small_weights, nyuv2_root):
     """File, data and protocol above the numbers, the paper's row under them."""
     printed = run(small_weights, "--data", nyuv2_root, "--flip", "--scales", "1,0.5", "--cap", "4")
-    file = model.load(small_weights)
-    result = measure(file, nyuv2.NYUv2(nyuv2_root, "val"), nyuv2.data_set(), workers=0)
+    file = trained.load(small_weights)
+    samples = nyuv2.NYUv2(nyuv2_root, "val")
+    result = measure(file.predictor(), samples, nyuv2.data_set(), workers=0)
     assert f"file      {small_weights}, {file.origin}" in printed
     assert "network   esosd on mobilenetv4_conv_small, input near 64x96" in printed
     assert "val, 2 images at 60x80, 40 classes, in-painted depth" in printed
@@ -181,14 +184,14 @@ def test_json_holds_every_number(run, small_weights, nyuv2_root, tmp_path):
         raise AssertionError(name)
 
     content = json.loads(path.read_text(), parse_constant=refuse)
-    assert content["origin"] == model.load(small_weights).origin
+    assert content["origin"] == trained.load(small_weights).origin
     assert content["protocol"] == {"crop": "none", "cap": 3.0, "flip": False, "scales": [1.0]}
     assert (content["split"], content["images"]) == ("train", 4)
     assert set(content["semantic"]) == {"mIoU", "mAcc", "pAcc"}
     assert set(content["depth"]) == set(content["depth_per_image"])
     assert list(content["iou"]) == list(SMALL.labels.names)
     assert sum(map(sum, content["confusion"])) > 0
-    assert content["paper"] == {"method": "esosd", **tables.PAPER["nyuv2"]["esosd"]}
+    assert content["paper"] == {"method": "esosd", **paper.PAPER["nyuv2"]["esosd"]}
     assert [file.name for file in tmp_path.iterdir()] == ["report.json"]
 
 
@@ -242,7 +245,7 @@ def test_cityscapes_is_measured_in_pixels_beside_table_1(run, cityscapes_root, t
     """The data set comes from the file; the disparity error has the paper's two decimals."""
     data = {"name": "cityscapes", "size": (64, 128)}
     network = {"backbone": SMALL.backbone, "variant": "mtl"}
-    manifest = model.manifest_of(Config(data=data, network=network, strategy="gradnorm"))
+    manifest = trained.manifest_of(Config(data=data, network=network, strategy="gradnorm"))
     path = write_small_weights(tmp_path / "w.safetensors", **vars(manifest))
     printed = run(path, "--data", cityscapes_root, "--against", path)
     assert "Cityscapes val, 2 images at 64x128, 19 classes, disparity in pixels" in printed
@@ -273,18 +276,18 @@ def test_the_papers_row_is_that_of_the_method(data, variant, strategy, expected)
     """The variant's; Table 4's for its strategies on Cityscapes; ESOSD-Net is SOSD-Net by EM."""
     training = {} if strategy is None else {"strategy": strategy}
     manifest = dataclasses.replace(SMALL, variant=variant, training=training)
-    assert tables.method(data, manifest) == expected
+    assert paper.method(data, manifest) == expected
 
 
 def test_the_tables_are_the_papers():
     """Rows as printed there, in the order of its columns."""
-    assert list(tables.PAPER["nyuv2"]["esosd"].values()) == [
+    assert list(paper.PAPER["nyuv2"]["esosd"].values()) == [
         *(0.450, 0.647, 0.733),
         *(0.145, 0.514, 0.062, 0.805, 0.962, 0.992),
     ]
-    assert list(tables.PAPER["nyuv2"]["semantic"]) == ["mIoU", "mAcc", "pAcc"]
-    assert tables.PAPER["cityscapes"]["depth"] == {"px": 2.47}
-    assert tables.PAPER["cityscapes"]["uncertainty"] == {"mIoU": 0.642, "px": 2.65}
+    assert list(paper.PAPER["nyuv2"]["semantic"]) == ["mIoU", "mAcc", "pAcc"]
+    assert paper.PAPER["cityscapes"]["depth"] == {"px": 2.47}
+    assert paper.PAPER["cityscapes"]["uncertainty"] == {"mIoU": 0.642, "px": 2.65}
 
 
 def test_classes_are_listed_best_first():
@@ -296,11 +299,11 @@ def test_classes_are_listed_best_first():
 
 def test_the_shipped_file_says_of_itself_what_is_measured(real_nyuv2):
     """Its first images, measured again; the whole set is the command's, not a test's."""
-    file = model.load(share("weights", DEFAULT_WEIGHTS))
+    file = trained.load(share("weights", DEFAULT_WEIGHTS))
     samples = nyuv2.NYUv2(real_nyuv2, "val")
     if len(samples) != file.manifest.metrics["images"]:
         pytest.skip(f"{real_nyuv2} has another val.txt than the one that the file was measured on")
     said = dict(file.manifest.metrics["first"])
     first = Part(samples, range(said.pop("images")))
-    result = measure(file, first, nyuv2.data_set(), workers=0)
+    result = measure(file.predictor(), first, nyuv2.data_set(), workers=0)
     assert export.numbers(result) == pytest.approx(said, abs=5e-4)

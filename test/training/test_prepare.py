@@ -16,9 +16,9 @@ from support import run_module
 from sosd_ros.labels import NYU13, NYU40
 from training import prepare
 from training.data.cityscapes import Cityscapes
+from training.data.errors import DataError
 from training.data.files import write
 from training.data.nyuv2 import GROUPS13, NYUv2
-from training.data.sample import DataError
 
 FRAMES, HEIGHT, WIDTH = 5, 6, 8
 SIZE = (32, 64)

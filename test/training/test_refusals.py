@@ -8,9 +8,9 @@ import yaml
 from support import write_small_weights
 
 from sosd_ros.labels import NYU13
-from training import checkpoint, evaluate, export, prepare, train
+from training import evaluate, export, prepare, throughput, train
 from training.config import Config
-from training.data import benchmark
+from training.networks import checkpoint
 from training.report import __main__ as report_command
 
 RUNS = {
@@ -18,7 +18,7 @@ RUNS = {
     "evaluate": (evaluate, evaluate.run),
     "export": (export, export.run),
     "report": (report_command, report_command.run),
-    "benchmark": (benchmark, benchmark.run),
+    "throughput": (throughput, throughput.run),
     "prepare": (prepare, lambda arguments: arguments.prepare(arguments)),
 }
 BACKBONE = "mobilenetv4_conv_small"
@@ -51,7 +51,7 @@ def refusal(tmp_path, monkeypatch):
     return refusal
 
 
-CPU = dict.fromkeys(("train", "evaluate", "export", "report", "benchmark"), ("--device", "cpu"))
+CPU = dict.fromkeys(("train", "evaluate", "export", "report", "throughput"), ("--device", "cpu"))
 OFFICIAL = ("nyuv2", "--mat", "no.mat", "--splits", "no.mat")
 
 
@@ -81,7 +81,7 @@ def test_a_folder_that_cannot_be_written_is_refused_first(
     ("command", "option", "arguments"),
     [
         ("evaluate", "--json", ("no.pt",)),
-        ("benchmark", "--json", ("small.yaml",)),
+        ("throughput", "--json", ("small.yaml",)),
         ("export", "--out", ("no.pt",)),
         ("export", "--out", ("no.pt", "--format", "onnx")),
     ],

@@ -1,6 +1,7 @@
 """The report: its pictures are what the network computed, its numbers the evaluation's."""
 
 import re
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -14,13 +15,13 @@ from torch.nn import functional
 from sosd_ros.labels import UNLABELLED
 from sosd_ros.network import input_size, prepare
 from sosd_ros.network.objectness import pixel_sqrt
-from training import model
 from training.config import Config
 from training.data import nyuv2
 from training.data.sample import Sample
-from training.evaluation import measure
+from training.measuring.colour_maps import UNKNOWN
+from training.measuring.result import measure
 from training.metrics import ConfusionMatrix, DepthErrors
-from training.pictures import UNKNOWN
+from training.networks import trained
 from training.report import __main__ as report
 from training.report import figures
 from training.report.answer import Answer, answer
@@ -77,7 +78,7 @@ def titles(cells):
 def lively(tmp_path_factory):
     """A network whose latent areas are not zero, trained at another aspect ratio."""
     path = tmp_path_factory.mktemp("lively") / "w.safetensors"
-    loaded = model.load(write_small_weights(path, input_size=TRAINED))
+    loaded = trained.load(write_small_weights(path, input_size=TRAINED))
     unit = loaded.network.depth_head
     for name, weight in loaded.network.named_parameters():
         if weight.ndim == 4 and not name.startswith("backbone"):
@@ -104,7 +105,7 @@ def written(small_weights, nyuv2_root, tmp_path_factory):
 @torch.inference_mode()
 def test_the_maps_are_what_the_unit_computes(lively, samples):
     """Against a forward pass by hand; and the network is left as it was."""
-    maps = answer(lively, samples[0].image, NYU).unit
+    maps = answer(lively.predictor(), samples[0].image).unit
     network, unit = lively.network, lively.network.depth_head
     seen = input_size(SIZE, TRAINED)
     inputs = prepare(torch.from_numpy(samples[0].image)[None], seen, SMALL.mean, SMALL.std)
@@ -134,7 +135,7 @@ def test_the_maps_are_what_the_unit_computes(lively, samples):
 def test_the_two_branches_add_up_to_the_answer(lively, samples, depth_form, monkeypatch):
     """In metres, whether the unit's last convolution answers these or their logarithm."""
     monkeypatch.setattr(lively.network, "depth_form", depth_form)
-    said = answer(lively, samples[0].image, NYU)
+    said = answer(lively.predictor(), samples[0].image)
     assert np.ptp(said.unit.from_cue) > 0.01
     np.testing.assert_allclose(
         said.unit.from_cue + said.unit.pure, said.depth, rtol=1e-5, atol=1e-5
@@ -145,17 +146,17 @@ def test_the_answers_are_those_that_the_evaluation_measures(lively, samples):
     """Measured frame by frame they give the same numbers, focal correction and all."""
     confusion, errors = ConfusionMatrix(40), DepthErrors("metres")
     for sample in (samples[0], samples[1]):
-        said = answer(lively, sample.image, NYU)
+        said = answer(lively.predictor(), sample.image)
         confusion.add(said.labels, sample.labels)
         errors.add(said.depth, sample.depth)
-    result = measure(lively, samples, NYU, workers=0, batch_size=1)
+    result = measure(lively.predictor(), samples, NYU, workers=0, batch_size=1)
     np.testing.assert_array_equal(result.confusion, confusion.counts)
     assert errors.pooled() == result.depth
 
 
 def test_figure_8_has_its_nine_panels(lively, samples):
     """A product in the second row and a sum in the third; one scale for all that is depth."""
-    cells = figures.unit(samples[0], answer(lively, samples[0].image, NYU), NYU)
+    cells = figures.unit(samples[0], answer(lively.predictor(), samples[0].image), NYU)
     assert titles(cells) == UNIT
     panels = dict(zip(UNIT, cells, strict=True))
     assert (
@@ -272,8 +273,8 @@ def test_the_page_says_what_was_measured_and_the_evaluations_numbers(
     written, small_weights, samples
 ):
     """File and hash, network, data, protocol; each metric beside the paper's; each class."""
-    loaded = model.load(small_weights)
-    result = measure(loaded, samples, NYU, workers=0)
+    loaded = trained.load(small_weights)
+    result = measure(loaded.predictor(), samples, NYU, workers=0)
     text = Page(written / "index.html").text
     assert f"{small_weights.name}, {loaded.origin}" in text
     assert "esosd on mobilenetv4_conv_small, input near 64x96" in text
@@ -288,9 +289,17 @@ def test_the_page_says_what_was_measured_and_the_evaluations_numbers(
         assert np.isnan(iou) or f"|{name}|{iou:.3f}" in text
 
 
+def test_what_a_page_names_is_text(small_weights, nyuv2_root, tmp_path):
+    """Whatever the file is called."""
+    path = shutil.copy(small_weights, tmp_path / '<b>a&amp;b".safetensors')
+    run(path, "--data", nyuv2_root, "--out", tmp_path / "out", "--frames", "1")
+    page = Page(tmp_path / "out" / "index.html")
+    assert f"{path.name}, sha256" in page.text and "<b>" not in page.source
+
+
 def test_the_confusion_matrix_is_normalised_by_truth(written, small_weights, samples):
     """The share of every true class that was answered as each class, in words too."""
-    result = measure(model.load(small_weights), samples, NYU, workers=0)
+    result = measure(trained.load(small_weights).predictor(), samples, NYU, workers=0)
     tips = {value for name, value in Page(written / "index.html").attributes if name == "title"}
     shares = result.confusion / np.maximum(result.confusion.sum(1, keepdims=True), 1)
     expected = {
@@ -327,7 +336,7 @@ def test_a_network_without_the_unit_has_no_figure_8(variant, nyuv2_root, tmp_pat
 def test_cityscapes_is_shown_in_pixels_of_disparity(cityscapes_root, tmp_path):
     """Near is bright there too, which is the other end; a frame's name may hold its folder."""
     data = {"name": "cityscapes", "size": (64, 128)}
-    manifest = model.manifest_of(Config(data=data, network={"backbone": SMALL.backbone}))
+    manifest = trained.manifest_of(Config(data=data, network={"backbone": SMALL.backbone}))
     path = write_small_weights(tmp_path / "w.safetensors", **vars(manifest))
     frame = "frankfurt/frankfurt_000000_000001"
     out = tmp_path / "out"

@@ -3,7 +3,7 @@
 import pytest
 
 from training.config import Config, dump
-from training.results import read, table
+from training.measuring.finished_runs import read, table
 
 HEAD = "epoch,depth_loss,mIoU,rel,rms\n"
 

@@ -13,8 +13,9 @@ from sosd_ros.camera import Intrinsics
 from sosd_ros.labels import CITYSCAPES19, UNLABELLED
 from sosd_ros.weights import DepthKind
 
+from .errors import DataError
 from .files import check_names, listed, read_sample
-from .sample import DataError, DataSet, Sample
+from .sample import DataSet, Sample
 from .transforms import resize
 
 LICENCE = (

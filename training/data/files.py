@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -13,7 +13,8 @@ import numpy as np
 
 from sosd_ros import atomic
 
-from .sample import DataError, Sample
+from .errors import DataError
+from .sample import Sample
 
 # What a whole file ends in. Some versions of OpenCV only warn of one that was cut off. A PNG has
 # checksums besides; wrong bytes inside of a JPEG cannot be told from a picture.
@@ -116,6 +117,19 @@ def check_names(where: Path, names: Sequence[str]) -> None:
     odd = [name for name in names if str(PurePath(name)) != name]
     if odd:
         raise DataError(f"{where} has names that are not in their plain form:\n{listed(odd)}")
+
+
+def check_present(where: Path, paths: Iterable[Path], remedy: str) -> None:
+    """Refuse files that do not exist.
+
+    Raises:
+        DataError: naming them, ``where`` they are named, and what to do.
+    """
+    missing = [path for path in paths if not path.is_file()]
+    if missing:
+        raise DataError(
+            f"{where} names {len(missing)} files that do not exist; {remedy}:\n{listed(missing)}"
+        )
 
 
 def listed(things: Sequence[object], limit: int = 20) -> str:

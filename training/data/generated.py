@@ -1,4 +1,4 @@
-"""Frames made up from nothing, for the benchmark where there is no data set."""
+"""Frames made up from nothing, for ``training.throughput`` where there is no data set."""
 
 from __future__ import annotations
 

@@ -7,20 +7,17 @@ other in length, longest first, one is held back, drawn at random; of the few sh
 five, none. So both parts have long runs and short ones: 157 samples in 24 runs are held back, of
 795 in 123.
 
-``python -m training.data.held_back DATA/train.txt`` prints ``nyuv2_held_back.txt``, which lies
-beside this file.
+``nyuv2_held_back.txt``, which lies beside this file, is what :func:`draw` makes of the official
+``train.txt``.
 """
 
 from __future__ import annotations
 
-import argparse
 import random
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from sosd_ros import commands
-
-from .sample import DataError
+from .errors import DataError
 
 SPLITS = ("fit", "held_back")
 _FILE = Path(__file__).with_name("nyuv2_held_back.txt")
@@ -68,21 +65,3 @@ def draw(numbers: Iterable[int], seed: int = 0) -> list[int]:
         for start in range(0, len(longest_first) - _ONE_OF + 1, _ONE_OF)
     ]
     return sorted(number for run in drawn for number in run)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m training.data.held_back",
-        description="Print the training samples of NYU Depth v2 that choices are made on.",
-    )
-    parser.add_argument("listing", type=Path, help="train.txt, with the official numbers")
-    return parser
-
-
-def run(arguments: argparse.Namespace) -> None:
-    for number in draw(int(name) for name in arguments.listing.read_text().split()):
-        print(f"{number:04d}")
-
-
-if __name__ == "__main__":
-    commands.main(_parser(), run)

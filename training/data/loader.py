@@ -16,10 +16,10 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from training import distributed
-
-from .photographs import Mix, Photographs, SoftSample, certain
-from .sample import DataError, DataSet, Sample, Samples
+from .. import distributed
+from .errors import DataError
+from .labelled_photographs import Mix, Photographs, SoftSample, certain
+from .sample import DataSet, Sample, Samples
 from .transforms import augment, cut_and_mix
 
 _SHARED_MEMORY = "/dev/shm"
@@ -35,7 +35,7 @@ class Batch(NamedTuple):
         depth: (N, H, W) float32 in the data set's unit, NaN where unknown.
         labels: (N, H, W) uint8, 255 unlabelled.
         names: of the samples, for messages to people.
-        soft: (N, H, W, 4) uint8, if some are photographs: see ``photographs.SoftSample``.
+        soft: (N, H, W, 4) uint8, if some are photographs: see ``labelled_photographs.SoftSample``.
         photograph: (N,) bool, which are.
     """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,9 @@ from sosd_ros.labels import NYU13, NYU40, UNLABELLED
 from sosd_ros.weights import DepthKind
 
 from . import held_back
-from .files import check_names, listed, read_sample
-from .sample import DataError, DataSet, Sample
+from .errors import DataError
+from .files import check_names, check_present, read_sample
+from .sample import DataSet, Sample
 
 # The Kinect's RGB camera, from the data set's toolbox (Silberman et al., ECCV 2012).
 CAMERA = Intrinsics(518.858, 519.470, 325.582, 253.736, 640, 480)
@@ -86,12 +88,7 @@ class NYUv2:
                 + (", or set data.raw_depth=false for in-painted depth" if raw_depth else "")
             )
         self._files = [_files(root, name, depth) for name in self.names]
-        missing = [path for paths in self._files for path in paths if not path.is_file()]
-        if missing:
-            raise DataError(
-                f"{listing} names {len(missing)} files that do not exist; copy the data set "
-                f"again:\n{listed(missing)}"
-            )
+        check_present(listing, chain(*self._files), "copy the data set again")
         self._class_ids = np.full(256, UNLABELLED, np.uint8)
         self._class_ids[1:41] = np.arange(40) if classes == 40 else np.array(GROUPS13) - 1
 

@@ -11,9 +11,9 @@ import scipy.io
 
 from sosd_ros.labels import NYU40
 
+from .errors import DataError
 from .files import listed
 from .nyuv2 import GROUPS13
-from .sample import DataError
 
 
 class Frame(NamedTuple):

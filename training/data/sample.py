@@ -112,7 +112,3 @@ def median_depth(samples: Samples, most: int = 32) -> float:
     chosen = np.linspace(0, len(samples) - 1, min(most, len(samples))).astype(int)
     known = [depth[np.isfinite(depth)] for depth in (samples[int(n)].depth for n in chosen)]
     return float(np.median(np.concatenate(known)))
-
-
-class DataError(ValueError):
-    """A data set that cannot be used; the message names the file and what to do."""

@@ -6,8 +6,7 @@ import dataclasses
 import os
 from pathlib import Path
 
-from training.config import Data
-
+from ..config import Data
 from . import cityscapes, nyuv2
 from .sample import DataSet
 

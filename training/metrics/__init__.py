@@ -1,13 +1,14 @@
 """Metrics, from sums that add up exactly over images and shards; one measure a file."""
 
 from .calibration import Calibration
-from .depth import DEPTH_METRICS, DepthErrors, ErrorsByDistance, Scale
+from .depth import DEPTH_ERRORS, DEPTH_METRICS, DepthErrors, ErrorsByDistance, Scale
 from .edges import DepthEdges
 from .measure import Measure, Values
 from .semantic import ConfusionMatrix, Trimap
 from .spread import Spread
 
 __all__ = [
+    "DEPTH_ERRORS",
     "DEPTH_METRICS",
     "Calibration",
     "ConfusionMatrix",

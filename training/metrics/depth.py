@@ -14,6 +14,8 @@ DEPTH_METRICS = {
     "metres": ("rel", "rms", "log10", "d1", "d2", "d3"),
     "disparity": ("px",),
 }
+# Of which less is better.
+DEPTH_ERRORS = {"rel", "rms", "log10", "px"}
 # A depth at or below zero has no logarithm and no ratio; it counts as a millimetre, which every
 # metric punishes.
 LEAST_DEPTH = 1e-3

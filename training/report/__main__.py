@@ -11,11 +11,14 @@ import numpy as np
 from sosd_ros import atomic, commands
 from sosd_ros.device import checked_device
 
-from .. import command, model, tables
-from ..data.sample import DataSet, Samples
-from ..data.sets import data_set, default_root
-from ..evaluation import Protocol, measure, setting
-from ..model import Model
+from .. import options
+from ..data.sample import Samples
+from ..measuring import paper
+from ..measuring.protocol import COMPARISON
+from ..measuring.result import measure
+from ..measuring.setting import open_setting
+from ..networks import trained
+from ..networks.predictor import Predictor
 from . import figures
 from .answer import answer
 from .page import Frame, page
@@ -27,18 +30,15 @@ def _parser() -> argparse.ArgumentParser:
         description="Measure a network on the data set that it was trained on, and draw Fig. 8, 9 "
         "and 10 of the paper: PNG files, and index.html with them and all numbers.",
     )
-    parser.add_argument("file", type=Path, help="a .safetensors weights file or a .pt checkpoint")
+    options.add_measured_options(parser)
     parser.add_argument("--out", type=Path, required=True, help="the folder to write into")
-    command.add_data_option(parser)
-    command.add_split_option(parser)
     parser.add_argument(
         "--frames",
         default="6",
         metavar="N or NAME,NAME,...",
         help="how many, evenly spaced over the split, or which (%(default)s)",
     )
-    commands.add_device_option(parser)
-    command.add_loader_options(parser)
+    options.add_loader_options(parser)
     return parser
 
 
@@ -46,53 +46,48 @@ def run(arguments: argparse.Namespace) -> None:
     out: Path = arguments.out
     commands.check_out("--out", out, folder=True)
     device = str(checked_device(arguments.device))
-    measured = model.load(arguments.file)
-    truth = data_set(measured.data)
-    root = arguments.data or default_root(measured.data.name)
-    split = arguments.split or measured.data.validation
-    samples = truth.open(root, split)
+    measured = trained.load(arguments.file)
+    setting = open_setting(measured, measured.data, arguments.data, arguments.split)
+    samples, truth = setting.samples, setting.truth
     chosen = choose(samples.names, arguments.frames)
     out.mkdir(parents=True, exist_ok=True)
 
+    predictor = measured.predictor(device)
     result = measure(
-        measured,
+        predictor,
         samples,
         truth,
-        device=device,
         batch_size=arguments.batch_size,
         workers=arguments.workers,
     )
-    frames = [_frame(measured, samples, index, truth, device) for index in chosen]
+    frames = [_frame(predictor, samples, index) for index in chosen]
     for frame in frames:
         for figure, cells in (("answers", frame.answers), ("unit", frame.unit)):
             if cells:
                 name = f"{frame.name.replace('/', '_')}_{figure}.png"
                 atomic.write(out / name, figures.picture(cells))
 
-    manifest, data = measured.manifest, measured.data
-    height, width = manifest.input_size
+    data = measured.data.name
     facts = {
         "file": f"{arguments.file.name}, {measured.origin}",
-        "network": f"{manifest.variant} on {manifest.backbone}, input near {height}x{width}",
-        "data": setting(measured, data, samples, split),
-        "protocol": str(Protocol()),
-        "paper": tables.SOURCE[data.name],
+        "network": str(measured),
+        "data": setting.of(measured),
+        "protocol": str(COMPARISON),
+        "paper": paper.SOURCE[data],
     }
-    method = tables.method(data.name, manifest)
-    paper = (method, tables.PAPER[data.name][method])
-    title = f"{manifest.variant} on {truth.title}"
-    html = page(title, facts, result, paper, truth.labels, frames)
+    title = f"{measured.manifest.variant} on {truth.title}"
+    html = page(title, facts, result, paper.row(data, measured.manifest), truth.labels, frames)
     atomic.write(out / "index.html", html)
     print(f"wrote {out / 'index.html'}, and the figures of {len(frames)} frames beside it")
 
 
-def _frame(measured: Model, samples: Samples, index: int, truth: DataSet, device: str) -> Frame:
-    sample = samples[index]
-    said = answer(measured, sample.image, truth, device=device)
+def _frame(predictor: Predictor, samples: Samples, index: int) -> Frame:
+    sample, data = samples[index], predictor.data
+    said = answer(predictor, sample.image)
     return Frame(
         samples.names[index],
-        figures.answers(sample, said, truth),
-        figures.unit(sample, said, truth),
+        figures.answers(sample, said, data),
+        figures.unit(sample, said, data),
     )
 
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple, cast
 
 import numpy as np
 import torch
 
-from sosd_ros.network import Output, SOSDNet, input_size, prepare
+from sosd_ros.network import SOSDNet
 from sosd_ros.network.layers import upsample
 from sosd_ros.network.objectness import SemanticToDepth
 
-from ..data.sample import DataSet
-from ..evaluation import correction
-from ..model import Model
+from ..networks.predictor import Predictor
 
 
 class UnitMaps(NamedTuple):
@@ -54,32 +54,25 @@ class Answer(NamedTuple):
 
 
 @torch.inference_mode()
-def answer(model: Model, image: np.ndarray, data: DataSet, *, device: str = "cpu") -> Answer:
+def answer(predictor: Predictor, image: np.ndarray) -> Answer:
     """Answer one (H, W, 3) uint8 RGB image as the evaluation does, at a single scale."""
-    manifest, network = model.manifest, model.network.to(device)
-    size = (image.shape[0], image.shape[1])
-    seen = input_size(size, manifest.input_size)
-    images = torch.from_numpy(image)[None].to(device)
-    inputs = prepare(images, seen, manifest.mean, manifest.std)
-    output, unit = _watched(network, inputs, size)
-    factor = correction(data, seen, manifest.input_size)
-    if unit is not None:
-        unit = unit._replace(from_cue=unit.from_cue * factor, pure=unit.pure * factor)
+    with _watched(predictor) as seen:
+        [said] = predictor.answers(torch.from_numpy(image)[None])
     return Answer(
-        depth=None if output.depth is None else _numpy(output.depth * factor),
-        labels=None if output.logits is None else _numpy(output.logits.argmax(1).byte()),
-        unit=unit,
+        depth=_numpy(said["depth"]) if "depth" in said else None,
+        labels=_numpy(said["semantic"].argmax(1).byte()) if "semantic" in said else None,
+        unit=_unit_maps(predictor, seen, (image.shape[0], image.shape[1])) if seen else None,
     )
 
 
-def _watched(
-    network: SOSDNet, inputs: torch.Tensor, size: tuple[int, int]
-) -> tuple[Output, UnitMaps | None]:
-    """The network's output for a batch of one, and the maps of its unit, if it has one."""
-    unit = getattr(network, "depth_head", None)
-    if not isinstance(unit, SemanticToDepth):
-        return network(inputs, size=size), None
+@contextmanager
+def _watched(predictor: Predictor) -> Iterator[dict[str, torch.Tensor]]:
+    """What the semantic-to-depth unit computes meanwhile; nothing if the network has none."""
     seen: dict[str, torch.Tensor] = {}
+    unit = getattr(predictor.network, "depth_head", None)
+    if not isinstance(unit, SemanticToDepth):
+        yield seen
+        return
     with (
         unit.area_3d.register_forward_hook(lambda _, __, area: seen.update(area_3d=area)),
         unit.area_2d.register_forward_hook(lambda _, __, area: seen.update(area_2d=area)),
@@ -87,17 +80,26 @@ def _watched(
             lambda _, inputs, depth: seen.update(fused=inputs[0], depth=depth)
         ),
     ):
-        output = network(inputs, size=size)
+        yield seen
+
+
+def _unit_maps(
+    predictor: Predictor, seen: dict[str, torch.Tensor], size: tuple[int, int]
+) -> UnitMaps:
+    """The maps of a unit that was watched while it answered an image of ``size``."""
+    network = cast(SOSDNet, predictor.network)
+    unit = cast(SemanticToDepth, network.depth_head)
     without_cue = seen["fused"].clone()
     without_cue[:, 0] = 0
     pure = network.metric(unit.depth(without_cue)[:, :1])
     depth = network.metric(seen["depth"][:, :1])
-    return output, UnitMaps(
+    factor = predictor.correction(size)
+    return UnitMaps(
         area_3d=_numpy(seen["area_3d"][:, 0]),
         area_2d=_numpy(seen["area_2d"][:, 0]),
         cue=_numpy(seen["fused"][:, 0]),
-        from_cue=_numpy(upsample(depth - pure, size)[:, 0]),
-        pure=_numpy(upsample(pure, size)[:, 0]),
+        from_cue=_numpy(upsample(depth - pure, size)[:, 0]) * factor,
+        pure=_numpy(upsample(pure, size)[:, 0]) * factor,
     )
 
 

@@ -17,7 +17,7 @@ from matplotlib.ticker import MaxNLocator
 from sosd_ros.labels import UNLABELLED, Colour, LabelSet
 
 from ..data.sample import DataSet, Sample
-from ..pictures import DEPTH_COLOURS, paint
+from ..measuring.colour_maps import DEPTH_COLOURS, paint
 from .answer import Answer
 
 COLUMNS = 3

@@ -18,8 +18,8 @@ from pydantic import NonNegativeFloat, PositiveFloat
 from torch import autograd, nn
 
 from sosd_ros.network import SOSDNet
-from training import distributed
 
+from .. import distributed
 from .base import MakeOptimiser, Options, Strategy
 
 # Adam's momentum could carry a weight past zero, where its task would unlearn.

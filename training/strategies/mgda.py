@@ -20,8 +20,8 @@ from torch import autograd, nn
 
 from sosd_ros.network import SOSDNet
 from sosd_ros.network.backbone import REFINED_STRIDE
-from training import distributed
 
+from .. import distributed
 from .base import MakeOptimiser, Options, Strategy
 
 

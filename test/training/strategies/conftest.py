@@ -7,8 +7,9 @@ import torch
 from torch import nn
 
 from sosd_ros.network import SOSDNet
-from training import losses, strategies
+from training import strategies
 from training.data.loader import Batch
+from training.learning import losses
 
 
 class Toy(nn.Module):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from training.losses import losses
+from training.learning.losses import losses
 from training.strategies.mgda import least_norm
 
 

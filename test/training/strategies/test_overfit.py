@@ -9,7 +9,7 @@ from training.config import Data, Network
 from training.data.loader import Batch
 from training.data.sets import data_set
 from training.data.transforms import resize
-from training.imagenet import create_network, normalisation
+from training.networks.imagenet import create_network, normalisation
 
 BACKBONE = "tf_efficientnet_lite0"
 SIZE = (64, 96)

@@ -10,8 +10,9 @@ import torch
 from torch.nn.parallel import DistributedDataParallel
 
 from sosd_ros.network import SOSDNet
-from training import distributed, losses, strategies
+from training import distributed, strategies
 from training.data.loader import Batch
+from training.learning import losses
 
 
 def share_of_batch():

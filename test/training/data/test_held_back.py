@@ -1,0 +1,93 @@
+"""The two parts of NYU Depth v2's training scenes."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from training import train
+from training.config import Data
+from training.data import held_back
+from training.data.errors import DataError
+from training.data.nyuv2 import NYUv2
+from training.networks import trained
+
+HELD_BACK = held_back._FILE.read_text().split()
+
+
+@pytest.fixture(scope="module")
+def official_root(tmp_path_factory, nyuv2_root):
+    """A folder that has the samples to hold back, and some that are to be fitted."""
+    root = shutil.copytree(nyuv2_root, tmp_path_factory.mktemp("data") / "official")
+    names = sorted({*HELD_BACK, "9001", "9002"})
+    for folder, ending in (("rgb", "jpg"), ("depth", "png"), ("label40", "png")):
+        for name in names:
+            if not (link := root / folder / f"{name}.{ending}").exists():
+                link.symlink_to(root / folder / f"0001.{ending}")
+    (root / "train.txt").write_text("\n".join(names))
+    return root
+
+
+def test_numbers_that_follow_one_another_are_a_run():
+    """In any order."""
+    assert held_back.runs([9, 3, 2, 7, 4]) == [[2, 3, 4], [7], [9]]
+
+
+def test_of_five_runs_alike_in_length_one_is_held_back_whole():
+    """Of five runs of 20, five of 3 and four single ones, one of 20 and one of 3."""
+    long = [range(start, start + 20) for start in range(0, 500, 100)]
+    short = [range(start, start + 3) for start in range(1000, 1500, 100)]
+    numbers = [n for run in (*long, *short) for n in run] + [2000, 2002, 2004, 2006]
+    drawn = held_back.draw(numbers)
+    assert sorted(map(len, held_back.runs(drawn))) == [3, 20]
+    assert {tuple(run) for run in held_back.runs(drawn)} <= {*map(tuple, (*long, *short))}
+    assert held_back.draw(reversed(numbers)) == drawn
+    assert {tuple(held_back.draw(numbers, seed)) for seed in range(9)} > {tuple(drawn)}
+
+
+def test_the_parts_are_the_training_samples(official_root):
+    """Each in one of them, in the order of the list."""
+    train, fit, apart = (NYUv2(official_root, s).names for s in ("train", "fit", "held_back"))
+    assert apart == HELD_BACK and fit == ["9001", "9002"]
+    assert sorted(fit + apart) == train
+    assert len(NYUv2(official_root, "held_back")) == 157
+    assert NYUv2(official_root, "held_back")[156].image.shape == (60, 80, 3)
+
+
+def test_other_samples_than_the_official_have_no_parts(nyuv2_root, official_root, tmp_path):
+    """Names that happen to be the same are not taken for those rooms."""
+    with pytest.raises(DataError, match=r"train.txt lacks 15\d of the 157 samples that split fit"):
+        NYUv2(nyuv2_root, "fit")
+    root = shutil.copytree(official_root, tmp_path / "copy", symlinks=True)
+    (root / "train.txt").write_text("\n".join(HELD_BACK[1:]))
+    with pytest.raises(DataError, match=f"lacks 1 of the 157 .*, {HELD_BACK[0]} first; .* or val"):
+        NYUv2(root, "held_back")
+
+
+def test_a_training_on_one_part_is_measured_on_the_other(official_root, tmp_path, monkeypatch):
+    """Nothing of val is touched; so is its file by evaluate and export, if no split is given."""
+    runs = []
+    monkeypatch.setattr(train, "fit", lambda run, *_: runs.append(run))
+    config = Path(__file__).parents[3] / "config" / "training" / "nyuv2_mtl.yaml"
+    settings = ("data.split=fit", "data.size=[32,64]", "data.workers=0", "batch_size=2")
+    network = ("network.backbone=mobilenetv4_conv_small", "network.imagenet=false")
+    arguments = [str(config), "--out", str(tmp_path / "run"), "--data", str(official_root)]
+    for setting in (*settings, *network):
+        arguments += ["--set", setting]
+    train.run(train._parser().parse_args([*arguments, "--device", "cpu"]))
+    [run] = runs
+    assert run.validation.names == HELD_BACK
+    assert len(run.batches) == 1
+    manifest = trained.manifest_of(run.config)
+    assert Data.model_validate(manifest.training["data"]).validation == "held_back"
+
+
+def test_the_file_is_what_the_rule_gives(real_nyuv2):
+    """And no run of the official numbers is in both parts."""
+    train, fit, apart = (NYUv2(real_nyuv2, s).names for s in ("train", "fit", "held_back"))
+    assert [f"{number:04d}" for number in held_back.draw(map(int, train))] == HELD_BACK
+    assert (len(train), len(fit), len(apart)) == (795, 638, 157)
+    runs = [{f"{n:04d}" for n in run} for run in held_back.runs(map(int, train))]
+    assert len(runs) == 123
+    assert all(run <= {*fit} or run <= {*apart} for run in runs)
+    assert sum(run <= {*apart} for run in runs) == 24

@@ -1,0 +1,1 @@
+"""Losses, one step, and the loop over all of them with its checkpoints and its log."""

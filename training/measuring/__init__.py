@@ -1,0 +1,1 @@
+"""What a network is worth on a set of images: numbers, intervals, tables, files."""

@@ -1,0 +1,28 @@
+"""Maps of numbers in colours."""
+
+from __future__ import annotations
+
+import matplotlib
+import numpy as np
+
+UNKNOWN = (96, 96, 96)
+# Colour maps by the kind of depth: what is near is bright.
+DEPTH_COLOURS = {"metres": "viridis_r", "disparity": "viridis"}
+
+
+def paint(values: np.ndarray, low: float, high: float, colours: str) -> np.ndarray:
+    """Paint a map of numbers.
+
+    Args:
+        values: (H, W).
+        low, high: the ends of the scale; what lies beyond has the colour of the end.
+        colours: name of a Matplotlib colour map.
+
+    Returns:
+        (H, W, 3) uint8 RGB, grey where a value is not finite.
+    """
+    known = np.isfinite(values)
+    share = (np.where(known, values, low) - low) / (high - low)
+    pixels = matplotlib.colormaps[colours](share.clip(0, 1), bytes=True)[..., :3]
+    pixels[~known] = UNKNOWN
+    return pixels

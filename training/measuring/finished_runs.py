@@ -1,0 +1,112 @@
+"""Finished runs beside the paper's tables, as Markdown."""
+
+from __future__ import annotations
+
+import csv
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from statistics import mean
+from typing import NamedTuple
+
+from ..config import Config, load
+from ..networks.trained import manifest_of
+from .paper import PAPER, SOURCE, method
+
+# The columns of a table, by data set: those of the paper's tables, with their digits.
+_COLUMNS = {
+    "nyuv2": dict.fromkeys(("mIoU", "mAcc", "pAcc", "rel", "rms", "log10", "d1", "d2", "d3"), 3),
+    "cityscapes": {"mIoU": 3, "px": 2},
+}
+
+
+class FinishedRun(NamedTuple):
+    """What came of a training: its configuration, and the metrics after its last epoch."""
+
+    name: str
+    config: Config
+    metrics: dict[str, float]
+
+
+def read(folder: Path) -> FinishedRun:
+    """The run in a folder of ``training.train``.
+
+    Raises:
+        ValueError: if it has not been finished.
+    """
+    config = load(folder / "config.yaml")
+    with (folder / "log.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    if not rows or int(rows[-1]["epoch"]) < config.epochs:
+        done = rows[-1]["epoch"] if rows else 0
+        raise ValueError(
+            f"run {folder} has done {done} of {config.epochs} epochs; go on with --resume"
+        )
+    columns = _COLUMNS[config.data.name]
+    metrics = {name: float(rows[-1][name]) for name in columns if rows[-1].get(name)}
+    return FinishedRun(folder.resolve().name, config, metrics)
+
+
+def table(runs: Iterable[FinishedRun]) -> str:
+    """One row for all runs that differ by their seed alone, in the order in which they come.
+
+    Numbers are of the last epoch, so that nothing was chosen by them: the mean over the seeds, and
+    how far the seeds lie from it at most. The paper's row follows the last of its method.
+
+    Raises:
+        ValueError: if there is no run, or they are of several data sets.
+    """
+    groups: dict[str, list[FinishedRun]] = defaultdict(list)
+    for run in runs:
+        groups[run.config.model_copy(update={"seed": 0}).model_dump_json()].append(run)
+    names = {group[0].config.data.name for group in groups.values()}
+    if len(names) != 1:
+        raise ValueError(f"runs of {', '.join(sorted(names)) or 'nothing'}, expected one data set")
+    [data] = names
+    columns = _COLUMNS[data]
+    lines = [
+        _line(["", "runs", "epochs a task", *columns]),
+        _line(["---"] * (3 + len(columns))),
+    ]
+    rows = [_method(group[0].config) for group in groups.values()]
+    for number, (row, group) in enumerate(zip(rows, groups.values(), strict=True), start=1):
+        runs_of_row = ", ".join(run.name for run in group)
+        cells = [_spread([r.metrics.get(name) for r in group], columns[name]) for name in columns]
+        lines.append(_line([row, runs_of_row, f"{_epochs_per_task(group[0].config):g}", *cells]))
+        if row in PAPER[data] and row not in rows[number:]:
+            numbers = [_number(PAPER[data][row].get(name), columns[name]) for name in columns]
+            lines.append(_line([f"*the paper's {row}*", "", "", *numbers]))
+    return "\n".join([*lines, "", f"The paper's: {SOURCE[data]}."])
+
+
+def _method(config: Config) -> str:
+    """What a row is called: as in the paper's tables, if they have a row for it."""
+    name, strategy = method(config.data.name, manifest_of(config)), config.strategy.name
+    of_table_4 = strategy == name and config.network.variant == "mtl"
+    if not (of_table_4 or strategy == {"esosd": "em"}.get(name, "joint")):
+        name = f"{config.network.variant}, {strategy}"
+    # Not what the paper measured, whose row does not belong under it.
+    return f"{name}, on {config.data.validation}" if config.data.validation != "val" else name
+
+
+def _epochs_per_task(config: Config) -> float:
+    """How often each task has seen the images: Algorithm 1 shows every batch to one of them."""
+    return config.epochs / 2 if config.strategy.name == "em" else config.epochs
+
+
+def _spread(values: Sequence[float | None], digits: int) -> str:
+    numbers = [value for value in values if value is not None]
+    if not numbers:
+        return ""
+    centre = mean(numbers)
+    if len(numbers) == 1:
+        return _number(centre, digits)
+    return f"{centre:.{digits}f} ± {max(abs(n - centre) for n in numbers):.{digits}f}"
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "" if value is None else f"{value:.{digits}f}"
+
+
+def _line(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"

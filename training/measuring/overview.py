@@ -1,0 +1,46 @@
+"""Answers beside the truth, as one picture."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from sosd_ros.network import prepare
+
+from ..data.sample import Sample, Samples
+from ..data.transforms import resize
+from ..networks.predictor import Predictor
+from .colour_maps import DEPTH_COLOURS, paint
+
+
+@torch.inference_mode()
+def overview(predictor: Predictor, samples: Samples, rows: int = 4) -> np.ndarray:
+    """Image, depth and its truth, labels and their truth: a row for some samples, evenly spaced.
+
+    Args:
+        predictor: its network is in evaluation mode.
+
+    Returns:
+        (rows * height, columns * width, 3) uint8 RGB, each picture as large as the network's input.
+    """
+    chosen = np.linspace(0, len(samples) - 1, min(rows, len(samples))).round().astype(int)
+    size = predictor.input_size
+    return np.vstack([np.hstack(_row(predictor, resize(samples[int(i)], size))) for i in chosen])
+
+
+def _row(predictor: Predictor, sample: Sample) -> list[np.ndarray]:
+    data = predictor.data
+    images = torch.from_numpy(sample.image)[None].to(predictor.device)
+    size = (images.shape[1], images.shape[2])
+    output = predictor.network(prepare(images, size, *predictor.normalisation), size=size)
+    panels = [sample.image]
+    if output.depth is not None:
+        known = sample.depth[np.isfinite(sample.depth)]
+        low, high = (known.min(), known.max()) if known.size else (0.0, 1.0)
+        colours = DEPTH_COLOURS[data.depth.kind]
+        for depth in (output.depth[0].cpu().numpy(), sample.depth):
+            panels.append(paint(depth, low, max(high, low + 1e-3), colours))
+    if output.logits is not None:
+        answer = output.logits[0].argmax(0).byte().cpu().numpy()
+        panels += [data.labels.colours(answer), data.labels.colours(sample.labels)]
+    return panels

@@ -1,0 +1,170 @@
+"""A trained network from a file: a weights file, or a checkpoint of a run."""
+
+from __future__ import annotations
+
+import textwrap
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from sosd_ros import weights
+from sosd_ros.network import SOSDNet
+from sosd_ros.weights import Manifest
+
+from ..config import Config, Data
+from ..data.sets import data_set
+from . import checkpoint
+from .imagenet import Normalisation, normalisation
+from .predictor import Predictor
+
+
+@dataclass(frozen=True)
+class Model:
+    """A network in evaluation mode on the CPU, and where it comes from.
+
+    Attributes:
+        network: of a checkpoint with a moving average, that average.
+        manifest: what is known of the network; of a checkpoint, without metrics.
+        data: the data set that it was trained on.
+        origin: which state of it this is: ``sha256 ...`` or ``epoch 3 of 60``.
+    """
+
+    network: SOSDNet
+    manifest: Manifest
+    data: Data
+    origin: str
+
+    def __str__(self) -> str:
+        height, width = self.manifest.input_size
+        kind = f"{self.manifest.variant} on {self.manifest.backbone}"
+        return f"{kind}, input near {height}x{width}"
+
+    def predictor(self, device: str = "cpu") -> Predictor:
+        """The network brought to a device, to be asked there."""
+        manifest = self.manifest
+        return Predictor(
+            self.network.to(device),
+            data_set(self.data),
+            manifest.input_size,
+            Normalisation(manifest.mean, manifest.std),
+            device,
+        )
+
+
+def load(path: Path) -> Model:
+    """Read a ``.safetensors`` weights file or a ``.pt`` checkpoint.
+
+    Raises:
+        ValueError: if it cannot be used; the message names the file and what to do.
+    """
+    if path.suffix == ".safetensors":
+        return _of_weights(path)
+    if path.suffix == ".pt":
+        return _of_checkpoint(path)
+    raise ValueError(f"{path} is neither a .safetensors weights file nor a .pt checkpoint")
+
+
+def copy_into(network: SOSDNet, model: Model, path: Path) -> None:
+    """Give a network the parameters of a model, which was loaded from ``path``.
+
+    Raises:
+        ValueError: if the model's network is of another kind.
+    """
+    # No tensor tells these; what learned metres would answer their exponential.
+    for name in ("depth_form", "padding"):
+        if getattr(network, name) != getattr(model.network, name):
+            raise ValueError(
+                f"network.start is {path}, with {name} {getattr(model.network, name)!r}, but "
+                f"network.{name} is {getattr(network, name)!r}; set it as there, or start from a "
+                "network of the same kind"
+            )
+    try:
+        network.load_state_dict(model.network.state_dict())
+    except RuntimeError as error:
+        manifest = model.manifest
+        raise ValueError(
+            f"network.start is {path}, with {manifest.variant} on {manifest.backbone} for "
+            f"{len(manifest.labels.names)} classes, taps {[*manifest.taps]}, spread "
+            f"{manifest.spread}, which does not fit this network "
+            f"({_reason(error)}); train one of the same kind"
+        ) from error
+
+
+def manifest_of(config: Config) -> Manifest:
+    """The manifest of a network trained as ``config`` says, without metrics."""
+    data = data_set(config.data)
+    mean, std = normalisation(config.network.backbone)
+    training = config.model_dump(mode="json")
+    if config.data.photographs is not None:  # whose place on this machine is nobody else's business
+        training["data"]["photographs"] = config.data.photographs.name
+    return Manifest(
+        variant=config.network.variant,
+        backbone=config.network.backbone,
+        rates=config.network.rates,
+        taps=config.network.taps,
+        padding=config.network.padding,
+        depth_form=config.network.depth_form,
+        spread=config.network.spread,
+        labels=data.labels,
+        depth=data.depth,
+        focal_length=data.focal(config.data.size),
+        input_size=config.data.size,
+        mean=mean,
+        std=std,
+        training=training,
+        licence=data.licence,
+    )
+
+
+def _of_weights(path: Path) -> Model:
+    file = weights.read(path)
+    network = weights.build_network(file)
+    return Model(network, file.manifest, _data(path, file.manifest), f"sha256 {file.sha256}")
+
+
+def _of_checkpoint(path: Path) -> Model:
+    state = checkpoint.load(path)
+    try:
+        config = Config.model_validate(state["config"])
+        manifest = manifest_of(config)
+        network = weights.create_network(manifest)
+        network.load_state_dict(state.get("ema") or state["network"])
+    except (ValueError, RuntimeError) as error:
+        raise checkpoint.CheckpointError(
+            f"checkpoint {path} does not fit this version ({_reason(error)}); use the version "
+            "that wrote it"
+        ) from error
+    origin = f"epoch {state['epoch']} of {config.epochs}"
+    return Model(network.eval(), manifest, config.data, origin)
+
+
+def _data(path: Path, manifest: Manifest) -> Data:
+    """What the manifest's training configuration says, or else the set with these classes."""
+    if "data" in manifest.training:
+        try:
+            return Data.model_validate(manifest.training["data"])
+        except ValidationError as error:
+            raise weights.WeightsError(
+                f"weights file {path} was trained on data that this version does not know "
+                f"({_reason(error)}); use the version that wrote it"
+            ) from error
+    for candidate in (
+        Data(name="nyuv2", size=manifest.input_size),
+        Data(name="nyuv2", size=manifest.input_size, classes=13),
+        Data(name="cityscapes", size=manifest.input_size),
+    ):
+        if data_set(candidate).labels.names == manifest.labels.names:
+            return candidate
+    raise weights.WeightsError(
+        f"weights file {path} does not say what it was trained on, and its "
+        f"{len(manifest.labels.names)} classes, {manifest.labels.names[0]} first, are those of "
+        "neither NYU Depth v2 nor Cityscapes; it cannot be measured here"
+    )
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    return textwrap.shorten(str(error), 300)
