@@ -70,7 +70,7 @@ MAY_IMPORT = {
     "device": (),
     "weights": ("network", "labels", "atomic"),
     "colours": ("labels",),
-    "engine": ("network", "kernels", "camera", "device", "labels", "weights"),
+    "engine": ("network", "kernels", "camera", "device", "labels", "weights", "atomic"),
     "ros": (*CORE, *SHARED),
     **dict.fromkeys(TOOLS, (*CORE, *SHARED, "ros", *TOOLS)),
     **dict.fromkeys(SHARED, SHARED),
@@ -104,6 +104,7 @@ COMMANDS = (
     "export",
     "label",
     "prepare",
+    "quantise",
     "report",
     "results",
     "throughput",
@@ -122,8 +123,6 @@ LAYERS = {
         *("networks", "measuring"),
     ),
     "options": (),  # of commands
-    "formats": (),
-    "quantise": ("data", "formats"),
 }
 IN_TRAINING = LAYERS | dict.fromkeys(COMMANDS, tuple(LAYERS))
 

@@ -1,4 +1,4 @@
-"""Make a weights file of a checkpoint, or another form of either: ``python -m training.export``."""
+"""Make a weights file of a checkpoint: ``python -m training.export``."""
 
 from __future__ import annotations
 
@@ -11,18 +11,14 @@ from typing import Any
 
 from sosd_ros import commands, weights
 from sosd_ros.device import checked_device
-from sosd_ros.network import input_size
 
-from . import formats, options, quantise
+from . import options
 from .data.sample import Part
-from .data.sets import data_set, default_root
 from .measuring import bootstrap, paper, tables
 from .measuring.bootstrap import Intervals
 from .measuring.protocol import Protocol
 from .measuring.result import Result, measure
 from .measuring.setting import open_setting
-from .networks.imagenet import Normalisation
-from .networks.predictor import Predictor
 from .networks.trained import Model
 from .networks.trained import load as load_model
 
@@ -73,8 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m training.export",
         description="Make a weights file of a training checkpoint, measure it, and write the "
-        "measured numbers into its manifest. Or, with --format, make what other runtimes read, of "
-        "a checkpoint or a weights file, and check that it answers alike.",
+        "measured numbers into its manifest.",
     )
     parser.add_argument(
         "checkpoint", type=Path, help="a last.pt of python -m training.train, or a weights file"
@@ -100,46 +95,17 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands.add_device_option(parser)
     parser.add_argument("--no-metrics", action="store_true", help="write the file unmeasured")
-
-    others = parser.add_argument_group("other forms")
-    others.add_argument(
-        "--format",
-        choices=("weights", *formats.SUFFIXES),
-        default="weights",
-        help="what to write (%(default)s, the node's own .safetensors)",
-    )
-    others.add_argument(
-        "--size",
-        type=commands.size,
-        metavar="HEIGHTxWIDTH",
-        help="of the network's input, multiples of 32 (those of the training)",
-    )
-    others.add_argument(
-        "--dynamic-size",
-        action="store_true",
-        help="any multiples of 32; runtimes are slower then, and torch-export takes five minutes",
-    )
-    others.add_argument(
-        "--int8",
-        action="store_true",
-        help="openvino: quantise on images of the training, and measure what that costs on those "
-        "that it was measured on",
-    )
-    others.add_argument(
-        "--limit", type=commands.count, metavar="N", help="--int8: measure on N images only"
-    )
     return parser
 
 
 def run(arguments: argparse.Namespace) -> None:
-    _refuse_what_means_nothing(arguments)
     out: Path = arguments.out
     commands.check_out("--out", out)
-    if arguments.format != "weights":
-        _write_other(arguments)
-        return
     if out.suffix != ".safetensors":
-        raise ValueError(f"--out is {out}, expected a name that ends in .safetensors")
+        raise ValueError(
+            f"--out is {out}, expected a name that ends in .safetensors; what other runtimes read "
+            "is made of that file, by `python -m sosd_ros.build --weights FILE.safetensors --out`"
+        )
     checked_device(arguments.device)
     trained = load_model(arguments.checkpoint)
     trained.network.calibrate(arguments.temperature, arguments.spread_factor)
@@ -158,79 +124,6 @@ def run(arguments: argparse.Namespace) -> None:
         manifest = dataclasses.replace(manifest, metrics=metrics)
     weights.write(out, manifest, state)
     print(f"wrote {out}, {out.stat().st_size / 1e6:.1f} MB, {trained.origin}")
-
-
-def _refuse_what_means_nothing(arguments: argparse.Namespace) -> None:
-    if arguments.int8 and (arguments.format != "openvino" or arguments.dynamic_size):
-        raise ValueError("--int8 is for --format openvino and a fixed size")
-    calibrated = arguments.temperature != 1 or arguments.spread_factor != 1
-    if calibrated and arguments.format != "weights":
-        raise ValueError(
-            "--temperature and --spread-factor are for a weights file; write that, and export it"
-        )
-    if arguments.limit and not arguments.int8:
-        raise ValueError("--limit is for --int8")
-    if arguments.format == "weights" and (arguments.size or arguments.dynamic_size):
-        raise ValueError(
-            "--size and --dynamic-size are for another --format; a weights file fits any size"
-        )
-
-
-def _write_other(arguments: argparse.Namespace) -> None:
-    """Write what another runtime reads."""
-    out = arguments.out
-    formats.check_request(arguments.format, arguments.size, out, arguments.dynamic_size)
-    if arguments.int8:
-        quantise.require_nncf()
-    trained = load_model(arguments.checkpoint)
-    manifest = trained.manifest
-    size = arguments.size or manifest.input_size
-    sha256 = trained.origin.removeprefix("sha256 ")  # of a checkpoint, which state it is
-    file = weights.Weights(manifest, trained.network.state_dict(), sha256)
-    if arguments.int8:
-        _write_int8(trained, file, size, arguments)
-    else:
-        agreed = formats.export(file, arguments.format, size, out, arguments.dynamic_size)
-        print(f"checked against torch: {agreed}")
-    print(f"wrote {out}, inputs of {'any size, such as ' * arguments.dynamic_size}", end="")
-    print(f"{size[0]}x{size[1]}, {trained.origin}")
-
-
-def _write_int8(
-    trained: Model, file: weights.Weights, size: tuple[int, int], arguments: argparse.Namespace
-) -> None:
-    """Quantise, measure what it costs, say so, and write."""
-    formats.check_request("openvino", size, arguments.out)
-    truth, root = data_set(trained.data), arguments.data or default_root(trained.data.name)
-    samples = truth.open(root, trained.data.validation)
-    seen = input_size(samples[0].labels.shape, size)
-    if seen != size:
-        raise ValueError(
-            f"--size is {size[0]}x{size[1]}, but what it costs is measured on images that the "
-            f"network sees at {seen[0]}x{seen[1]}; use that"
-        )
-    quantised = quantise.quantised(file, size, truth.open(root, trained.data.split))
-    if arguments.limit is not None:
-        samples = Part(samples, range(min(arguments.limit, len(samples))))
-    metrics = []
-    for what, network in (
-        ("float32", formats.openvino_model(file, size)),
-        ("int8", quantised),
-    ):
-        print(f"measuring {what} on {len(samples)} images ...", flush=True)
-        predictor = Predictor(
-            quantise.OpenVinoNetwork(network, file.manifest),
-            truth,
-            size,
-            Normalisation(file.manifest.mean, file.manifest.std),
-        )
-        metrics.append(measure(predictor, samples, truth).pooled())
-    lost = quantise.losses(*metrics)
-    for name, loss in lost.items():
-        print(f"{name:5} {loss.before:.4f} in float32, {loss.after:.4f} in int8: {loss.worse:+.2%}")
-    if any(loss.worse > quantise.MOST_LOSS for loss in lost.values()):
-        print(f"it loses more than {quantise.MOST_LOSS:.0%}: an option, and not the better file")
-    quantise.write(file, quantised, arguments.out, lost)
 
 
 def _measure(file: Model, arguments: argparse.Namespace) -> dict[str, object]:

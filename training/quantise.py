@@ -1,9 +1,14 @@
-"""Post-training quantisation to 8 bits for CPUs, by NNCF, with what it costs measured."""
+"""Post-training quantisation to 8 bits for CPUs, by NNCF, with what it costs measured.
+
+``python -m training.quantise``
+"""
 
 from __future__ import annotations
 
+import argparse
 import importlib.util
 import math
+import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,16 +16,24 @@ import numpy as np
 import torch
 from torch import nn
 
-from sosd_ros import atomic
-from sosd_ros.engine.exchange import answer_names, answers_of
-from sosd_ros.network import Output, prepare, tasks_of, upsample
+from sosd_ros import atomic, commands
+from sosd_ros.engine.backend import Backend, Deployment
+from sosd_ros.engine.formats import Order, openvino_model, save_openvino
+from sosd_ros.engine.openvino_backend import OpenVinoBackend
+from sosd_ros.network import Output, input_size, prepare, tasks_of, upsample
 from sosd_ros.weights import Manifest, Weights
 
-from .data.sample import Samples
-from .formats import Run, openvino_model, run_openvino, save_openvino
+from . import options
+from .data.sample import DataSet, Part, Samples
+from .data.sets import data_set, default_root
+from .measuring.result import measure
+from .networks.imagenet import Normalisation
+from .networks.predictor import Predictor
+from .networks.trained import load as load_model
 
 MOST_LOSS = 0.01  # relative, of mIoU and of rel, above which 8 bits are only an option
 CALIBRATION_IMAGES = 200
+_CPU = torch.device("cpu")
 
 
 class Loss(NamedTuple):
@@ -31,31 +44,23 @@ class Loss(NamedTuple):
     worse: float
 
 
-class OpenVinoNetwork(nn.Module):
-    """A model of OpenVINO that is called as the network is, for the evaluation."""
+class BackendNetwork(nn.Module):
+    """A backend of the engine that is called as the network is, for the evaluation."""
 
-    def __init__(self, model: Any, manifest: Manifest) -> None:
+    def __init__(self, backend: Backend, manifest: Manifest) -> None:
         super().__init__()
         self.tasks = tasks_of(manifest.variant)
-        self._names = answer_names(manifest)
-        self._run: Run = run_openvino(model)
+        self._backend = backend
 
     def forward(self, images: torch.Tensor, size: tuple[int, int]) -> Output:
         """Normalised images (N, 3, h, w) to answers of ``size``."""
-        answers = [torch.from_numpy(a) for a in self._run(images.contiguous().numpy())]
-        depth, logits, spread = answers_of(self._names, answers)
+        depth, logits, spread = self._backend(images, self.tasks)
         if depth is not None:
             depth = upsample(depth[:, None], size)[:, 0]
         if spread is not None:
             spread = upsample(spread[:, None], size)[:, 0]
         logits = None if logits is None else upsample(logits, size)
         return Output(depth, logits, (images, images), spread)
-
-
-def require_nncf() -> None:
-    """Refuse where NNCF is missing."""
-    if importlib.util.find_spec("nncf") is None:
-        raise ValueError("nncf is not installed; pip install nncf openvino onnxscript")
 
 
 def quantised(file: Weights, size: tuple[int, int], samples: Samples) -> Any:
@@ -79,6 +84,27 @@ def _input(image: np.ndarray, manifest: Manifest, size: tuple[int, int]) -> np.n
     return prepare(images, size, manifest.mean, manifest.std).contiguous().numpy()
 
 
+def measured(
+    file: Weights, size: tuple[int, int], in_8_bits: Any, samples: Samples, truth: DataSet
+) -> dict[str, Loss]:
+    """What a set's metrics lose from float32 to 8 bits, both run as the engine's backend does."""
+    deployment, metrics = Deployment(file, _CPU, "fp32"), []
+    with tempfile.TemporaryDirectory() as folder:
+        files = {"float32": Path(folder, "float32.onnx"), "int8": Path(folder, "int8.xml")}
+        OpenVinoBackend.build(deployment, size, files["float32"])
+        save_openvino(file, in_8_bits, files["int8"])
+        for what, path in files.items():
+            print(f"measuring {what} on {len(samples)} images ...", flush=True)
+            predictor = Predictor(
+                BackendNetwork(OpenVinoBackend(deployment, {size: path}), file.manifest),
+                truth,
+                size,
+                Normalisation(file.manifest.mean, file.manifest.std),
+            )
+            metrics.append(measure(predictor, samples, truth).pooled())
+    return losses(*metrics)
+
+
 def losses(before: dict[str, float], after: dict[str, float]) -> dict[str, Loss]:
     """By how much mIoU and rel, or px, are worse; metrics by name."""
     found = {}
@@ -90,8 +116,64 @@ def losses(before: dict[str, float], after: dict[str, float]) -> dict[str, Loss]
     return found
 
 
-def write(file: Weights, model: Any, out: Path, measured: dict[str, Loss]) -> None:
-    """Write a quantised model, whole or not at all, with what it lost."""
-    numbers = {name: loss._asdict() for name, loss in measured.items()}
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m training.quantise",
+        description="Quantise a network to 8 bits on images of its training, measure what that "
+        "costs on those that it was measured on, and write it for OpenVINO.",
+    )
+    parser.add_argument(
+        "checkpoint", type=Path, help="a weights file, or a last.pt of python -m training.train"
+    )
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="FILE.xml", help="the file to write"
+    )
+    options.add_data_option(parser)
+    parser.add_argument(
+        "--size",
+        type=commands.size,
+        metavar="HEIGHTxWIDTH",
+        help="of the network's input, multiples of 32 (that of the training)",
+    )
+    parser.add_argument(
+        "--limit", type=commands.count, metavar="N", help="measure on N images only"
+    )
+    return parser
+
+
+def run(arguments: argparse.Namespace) -> None:
+    out: Path = arguments.out
+    commands.check_out("--out", out)
+    if out.suffix != ".xml":
+        raise ValueError(f"--out is {out}, expected a name that ends in .xml")
+    Order(out, arguments.size).check()
+    if importlib.util.find_spec("nncf") is None:
+        raise ValueError("nncf is not installed; pip install nncf openvino onnxscript")
+    trained = load_model(arguments.checkpoint)
+    sha256 = trained.origin.removeprefix("sha256 ")  # of a checkpoint, which state it is
+    file = Weights(trained.manifest, trained.network.state_dict(), sha256)
+    size = arguments.size or file.manifest.input_size
+    truth, root = data_set(trained.data), arguments.data or default_root(trained.data.name)
+    samples = truth.open(root, trained.data.validation)
+    seen = input_size(samples[0].labels.shape, size)
+    if seen != size:
+        raise ValueError(
+            f"--size is {size[0]}x{size[1]}, but what it costs is measured on images that the "
+            f"network sees at {seen[0]}x{seen[1]}; use that"
+        )
+    in_8_bits = quantised(file, size, truth.open(root, trained.data.split))
+    if arguments.limit is not None:
+        samples = Part(samples, range(min(arguments.limit, len(samples))))
+    lost = measured(file, size, in_8_bits, samples, truth)
+    for name, loss in lost.items():
+        print(f"{name:5} {loss.before:.4f} in float32, {loss.after:.4f} in int8: {loss.worse:+.2%}")
+    if any(loss.worse > MOST_LOSS for loss in lost.values()):
+        print(f"it loses more than {MOST_LOSS:.0%}: an option, and not the better file")
     with atomic.together(out) as partial:
-        save_openvino(file, model, partial, int8=numbers)
+        numbers = {name: loss._asdict() for name, loss in lost.items()}
+        save_openvino(file, in_8_bits, partial, int8=numbers)
+    print(f"wrote {out}, inputs of {size[0]}x{size[1]}, {trained.origin}")
+
+
+if __name__ == "__main__":
+    commands.main(_parser(), run)

@@ -17,8 +17,8 @@ import torch
 from .. import atomic, commands, weights
 from ..device import checked_device
 from ..engine import EngineError, cache
-from ..engine.choice import Candidate
-from ..engine.perception import TASK_OF
+from ..engine.answers import TASK_OF
+from ..engine.stock import Candidate
 from ..network import SOSDNet, input_size
 from ..ros.malloc import keep_freed_memory
 from ..weights import Weights

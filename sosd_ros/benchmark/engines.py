@@ -15,17 +15,10 @@ import torch
 from .. import weights
 from ..device import checked_device
 from ..engine import Engine
-from ..engine.choice import (
-    AUTO,
-    Agreements,
-    Candidate,
-    agreement,
-    answers,
-    candidates,
-    ensure_built,
-    open_candidate,
-)
-from ..engine.on_cpu import CpuProgram, Range
+from ..engine.agreement import Agreements, agreement_of, answers
+from ..engine.answers import USUAL_RANGE
+from ..engine.on_cpu import CpuProgram
+from ..engine.stock import Candidate, Stock
 from ..network import input_size
 from ..ros.malloc import keep_freed_memory
 from ..share import sample_frames
@@ -35,7 +28,6 @@ from .timing import Times, in_turn
 
 ANSWERS = frozenset({"depth", "semantic"})
 FOCAL = 518.0  # pixels, of the Kinect that NYU Depth v2 was taken with
-RANGE = (0.1, 10.0)  # metres
 
 
 @dataclass(frozen=True)
@@ -90,6 +82,11 @@ class Bench:
     folder: Path
     tell: Callable[[str], None]
 
+    @property
+    def stock(self) -> Stock:
+        """The engines that there are."""
+        return Stock(self.file, self.device, self.folder)
+
     def at(self, size: tuple[int, int]) -> Bench:
         """The same with a network that sees images of a size at that size."""
         manifest = dataclasses.replace(self.file.manifest, input_size=size)
@@ -110,16 +107,16 @@ def frame(size: tuple[int, int]) -> np.ndarray:
 
 def installed(bench: Bench, sizes: Iterable[tuple[int, int]]) -> list[Candidate]:
     """The candidates that run here, built for inputs of ``sizes`` where they must be."""
-    usable = []
-    for candidate in candidates(bench.device, AUTO, AUTO):
+    usable, stock = [], bench.stock
+    for candidate in stock.candidates():
         kind = candidate.backend
         if missing := kind.missing():
             bench.tell(f"{candidate}: left out, {missing}")
             continue
-        if kind.is_built:
+        if kind.suffix:
             bench.tell(f"{candidate}: building what is not built yet ...")
             try:
-                ensure_built(candidate, bench.file, bench.device, sizes, bench.folder)
+                stock.build(candidate, sizes)
             except Exception as error:
                 bench.tell(f"{candidate}: left out, {type(error).__name__}: {error}")
                 continue
@@ -129,7 +126,7 @@ def installed(bench: Bench, sizes: Iterable[tuple[int, int]]) -> list[Candidate]
 
 def opened(bench: Bench, candidate: Candidate) -> Engine:
     """An engine of a candidate that has been built."""
-    return open_candidate(candidate, bench.file, bench.device, bench.folder, RANGE, tell=bench.tell)
+    return bench.stock.open(candidate, bench.tell)
 
 
 @torch.inference_mode()
@@ -138,10 +135,10 @@ def compare(
 ) -> list[EngineResult]:
     """Engines for one shape of batch, all timed in turn."""
     images = np.stack([frame(shape[1:])] * shape[0])
-    focals, limits = [FOCAL] * shape[0], Range(*RANGE)
+    focals = [FOCAL] * shape[0]
     size = input_size(shape[1:], bench.file.manifest.input_size)
     samples = frames(shape[1:])
-    expected = answers(opened(bench, eager(bench)), samples)
+    expected = answers(opened(bench, bench.stock.eager), samples)
     engines: dict[str, Engine] = {}
     subjects: dict[str, Callable[[], object]] = {}
     for candidate in chosen:
@@ -156,7 +153,7 @@ def compare(
             heads = program.forward(inputs)
             subjects[f"{name} prepare"] = partial(program.prepare, images)
             subjects[f"{name} forward"] = partial(program.forward, inputs)
-            subjects[f"{name} finish"] = partial(program.finish, *heads, factors, limits)
+            subjects[f"{name} finish"] = partial(program.finish, *heads, factors, USUAL_RANGE)
     times = in_turn(subjects, rounds)
     return [
         EngineResult(
@@ -167,15 +164,10 @@ def compare(
             times.get(f"{name} prepare"),
             times.get(f"{name} forward"),
             times.get(f"{name} finish"),
-            agreement(answers(engine, samples), expected),
+            agreement_of(answers(engine, samples), expected),
         )
         for name, engine in engines.items()
     ]
-
-
-def eager(bench: Bench) -> Candidate:
-    """Eager float32."""
-    return next(c for c in candidates(bench.device, "torch", "fp32"))
 
 
 class Memory(NamedTuple):
@@ -191,8 +183,9 @@ def memory_of(
     """Memory of this process when an engine has answered so many frames, for each of ``at``."""
     keep_freed_memory()  # as the node does
     place = checked_device(device)
-    [candidate] = (c for c in candidates(place, AUTO, AUTO) if str(c) == name)
-    engine = opened(Bench(weights.read(path), place, folder, tell=lambda sentence: None), candidate)
+    stock = Stock(weights.read(path), place, folder)
+    [candidate] = (c for c in stock.candidates() if str(c) == name)
+    engine = stock.open(candidate, tell=lambda sentence: None)
     images, found = frame((480, 640))[None], []
     for number in range(1, max(at) + 1):
         engine(images, [FOCAL], answers)

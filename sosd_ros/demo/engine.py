@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from .. import weights
-from ..engine import EngineError, is_built
+from ..engine import EngineError, Request, is_built
 from ..engine.cache import default_cache
 
 _BACKEND = "openvino"
@@ -33,7 +33,8 @@ def build_once(path: Path, device: str, sizes: Collection[tuple[int, int]]) -> s
     precisions = ["bf16", "fp32"] if has_bfloat16() else ["fp32"]
     file, cache = weights.read(path), default_cache()
     try:
-        if is_built(file, torch.device(device), _BACKEND, precisions[0], sizes, cache):
+        request = Request(_BACKEND, precisions[0], cache)
+        if is_built(file, torch.device(device), request, sizes):
             return ""
     except EngineError as error:  # it is not installed
         return str(error)

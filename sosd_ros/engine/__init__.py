@@ -1,8 +1,10 @@
 """Images in, metric depth and labels out: one module a backend, no ROS."""
 
-from .choice import AUTO, BACKENDS, build, is_built, load
+from .answers import Perception, Range, answers_to
+from .backend import EngineError
+from .choice import build, load
 from .engine import Engine
-from .perception import EngineError, Perception, answers_to
+from .stock import AUTO, BACKENDS, Request, is_built
 
 __all__ = [
     "AUTO",
@@ -10,6 +12,8 @@ __all__ = [
     "Engine",
     "EngineError",
     "Perception",
+    "Range",
+    "Request",
     "answers_to",
     "build",
     "is_built",

@@ -2,62 +2,67 @@
 
 from __future__ import annotations
 
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import torch
 
 from ..weights import Weights
+from .answers import Answers
 
 Tell = Callable[[str], None]  # where progress and reasons go, sentence by sentence
+Files = Mapping[tuple[int, int], Path]  # built ones by (height, width) of the inputs
 
 
-class Answers(NamedTuple):
-    """The network's answers at its stride; ``None`` for what was not asked for.
+class EngineError(RuntimeError):
+    """An engine that cannot be made; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """What is to run where, and how exactly.
 
     Attributes:
-        depth: (N, h/8, w/8) float32 in the unit that the network was trained in. Of a network that
-            answers at stride 4, all are (h/4, w/4).
-        logits: (N, classes, h/8, w/8) float32 class scores.
-        spread: (N, h/8, w/8) float32, the scale of a Laplace distribution over log depth; comes
-            with depth, and is ``None`` of a network that has none.
+        weights: a verified weights file.
+        device: where the network runs; its inputs and answers lie there.
+        precision: of the backend's ``precisions``.
     """
 
-    depth: torch.Tensor | None
-    logits: torch.Tensor | None
-    spread: torch.Tensor | None = None
+    weights: Weights
+    device: torch.device
+    precision: str
 
 
 class Backend(ABC):
     """Runs the network of a weights file on a device, at a precision.
 
+    A new one is a subclass with a ``name``, its ``precisions``, ``__init__`` and ``__call__``, that
+    stands in ``stock.BACKENDS``. One that runs from files has a ``suffix`` and a ``build`` as well.
+
     Args:
-        weights: a verified weights file.
-        device: where the network runs; its inputs and answers lie there.
-        precision: of ``precisions``.
-        folder: what ``build`` made; ``None`` where nothing needs to be built.
+        deployment: of which weights, where, at which precision.
+        files: that ``build`` has made, by (height, width) of the inputs; none where nothing needs
+            to be built.
 
     Attributes:
         name: as the node's parameter ``backend`` has it.
         precisions: that it offers, by type of device, fastest first as a rule.
-        is_built: whether it runs from files that ``build`` makes beforehand.
+        suffix: of the files that it runs from, such as ``.onnx``; empty if it needs none.
         libraries: distributions whose versions the built files depend on.
         uses_graph: whether all work on a frame is to be captured as one CUDA graph.
     """
 
     name: ClassVar[str]
     precisions: ClassVar[Mapping[str, Sequence[str]]]
-    is_built: ClassVar[bool] = False
+    suffix: ClassVar[str] = ""
     libraries: ClassVar[Sequence[str]] = ("torch",)
     uses_graph: ClassVar[bool] = False
 
     @abstractmethod
-    def __init__(
-        self, weights: Weights, device: torch.device, precision: str, folder: Path | None = None
-    ) -> None: ...
+    def __init__(self, deployment: Deployment, files: Files) -> None: ...
 
     @abstractmethod
     def __call__(self, inputs: torch.Tensor, tasks: Collection[str]) -> Answers:
@@ -83,25 +88,10 @@ class Backend(ABC):
         return ""
 
     @classmethod
-    def build(
-        cls,
-        weights: Weights,
-        device: torch.device,
-        precision: str,
-        sizes: Sequence[tuple[int, int]],
-        folder: Path,
-    ) -> None:
-        """Write what inputs of ``sizes`` need into ``folder``; names are of ``built_file``."""
+    def build(cls, deployment: Deployment, size: tuple[int, int], path: Path) -> None:
+        """Write the file that inputs of a (height, width) need.
+
+        Raises:
+            Exception: of a compiler or an exporter.
+        """
         raise NotImplementedError(f"backend {cls.name} needs nothing to be built")
-
-
-def built_file(folder: Path, size: tuple[int, int], suffix: str) -> Path:
-    """Where a file for inputs of a (height, width) belongs: ``288x384.onnx``."""
-    return folder / f"{size[0]}x{size[1]}{suffix}"
-
-
-def built_files(folder: Path, suffix: str = ".*") -> dict[tuple[int, int], Path]:
-    """What is named as by ``built_file``, by (height, width)."""
-    named = ((re.fullmatch(r"(\d+)x(\d+)", path.stem), path) for path in folder.glob(f"*{suffix}"))
-    found = {(int(name[1]), int(name[2])): path for name, path in named if name}
-    return dict(sorted(found.items()))

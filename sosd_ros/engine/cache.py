@@ -9,6 +9,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -97,6 +98,18 @@ def find(cache: Path, key: dict[str, Any]) -> Path | None:
         return folder if stored == _sizes(folder) else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def built_file(folder: Path, size: tuple[int, int], suffix: str) -> Path:
+    """Where a file for inputs of a (height, width) belongs: ``288x384.onnx``."""
+    return folder / f"{size[0]}x{size[1]}{suffix}"
+
+
+def built_files(folder: Path, suffix: str) -> dict[tuple[int, int], Path]:
+    """What is named as by ``built_file``, by (height, width)."""
+    named = ((re.fullmatch(r"(\d+)x(\d+)", path.stem), path) for path in folder.glob(f"*{suffix}"))
+    found = {(int(name[1]), int(name[2])): path for name, path in named if name}
+    return dict(sorted(found.items()))
 
 
 def _sizes(folder: Path) -> dict[str, int]:

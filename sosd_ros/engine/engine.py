@@ -13,10 +13,10 @@ import torch
 from ..camera import focal_correction
 from ..network import input_size, tasks_of
 from ..weights import Manifest
-from .backend import Backend, Tell
-from .on_cpu import CpuProgram, Range
+from .answers import USUAL_RANGE, Perception, Range, answers_to
+from .backend import Backend, EngineError, Tell
+from .on_cpu import CpuProgram
 from .on_gpu import GpuProgram
-from .perception import EngineError, Perception, answers_to
 
 _OFFSETS = (0, -16, 16, -32, 32)  # pixels
 _MOST_PROGRAMS = 32  # batches, by shape and what they are asked, whose buffers are kept
@@ -30,14 +30,9 @@ class Engine:
         manifest: of its weights.
         device: on which it runs.
         precision: at which it runs.
-        depth_range: (least, most) metres; nearer is answered as NaN, farther as +inf. May be set
-            between two calls.
         tell: is told, in a sentence, what the user should know.
 
     Attributes:
-        max_relative_uncertainty: share of the depth; where one standard deviation is more, depth
-            is answered as NaN. May be set between two calls, and does nothing with weights that do
-            not say how unsure they are.
         answers: that the network can be asked for.
         why: why it is this backend and not another, a line for each that there was.
         fallback: a backend for inputs of sizes that the first one does not accept.
@@ -49,12 +44,9 @@ class Engine:
         manifest: Manifest,
         device: torch.device,
         precision: str,
-        depth_range: tuple[float, float],
         tell: Tell,
     ) -> None:
         self.manifest, self.device, self.precision = manifest, device, precision
-        self.depth_range = depth_range
-        self.max_relative_uncertainty = math.inf
         self.tasks = tasks_of(manifest.variant)
         self.answers = answers_to(manifest)
         self.why = ""
@@ -105,7 +97,11 @@ class Engine:
 
     @torch.inference_mode()
     def __call__(
-        self, images: np.ndarray, focals: Sequence[float], answers: Collection[str]
+        self,
+        images: np.ndarray,
+        focals: Sequence[float],
+        answers: Collection[str],
+        limits: Range = USUAL_RANGE,
     ) -> Perception:
         """Answer a batch of images.
 
@@ -113,9 +109,9 @@ class Engine:
             images: (N, H, W, 3) uint8 RGB.
             focals: sqrt(fx fy) of each image's camera, in pixels of the image.
             answers: of ``TASK_OF``; what only the others need is not computed.
+            limits: of the depth that is answered as a number, for all images of the batch.
         """
         size, needed = (images.shape[1], images.shape[2]), set(answers)
-        limits = Range(*self.depth_range, self.max_relative_uncertainty)
         if "depth" in needed and limits.uncertainty < math.inf:
             needed.add("uncertainty")
         program = self.program((images.shape[0], *size), needed)

@@ -7,7 +7,7 @@ import io
 import logging
 import tempfile
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..network import tasks_of
-from ..weights import Manifest, Weights, build_network
-from .backend import Answers
+from ..weights import Weights, build_network
+from .answers import answer_names
+from .torch_backend import rounded
 
 INPUT = "images"  # (batch, 3, height, width) float32, normalised
+_CPU = torch.device("cpu")
 
 
 class Exported(nn.Module):
@@ -33,19 +34,6 @@ class Exported(nn.Module):
         """(N, 3, h, w) float32 to what ``Answers`` has, in that order."""
         output = self.network(images, size=self.network.answer_size(images))
         return tuple(a for a in (output.depth, output.logits, output.spread) if a is not None)
-
-
-def answer_names(manifest: Manifest) -> list[str]:
-    """The names of a network's answers, of ``Answers`` and in that order."""
-    tasks = tasks_of(manifest.variant)
-    has = {"depth": "depth" in tasks, "logits": "semantic" in tasks, "spread": manifest.spread}
-    return [name for name, is_there in has.items() if is_there]
-
-
-def answers_of(names: Sequence[str], tensors: Sequence[torch.Tensor]) -> Answers:
-    """Answers by their names."""
-    named = dict(zip(names, tensors, strict=True))
-    return Answers(named.get("depth"), named.get("logits"), named.get("spread"))
 
 
 def write_onnx(
@@ -99,3 +87,33 @@ def _quietly() -> Iterator[None]:
             yield
     finally:
         logger.setLevel(level)
+
+
+def exported_program(
+    weights: Weights,
+    size: tuple[int, int],
+    device: torch.device = _CPU,
+    dtype: torch.dtype = torch.float32,
+    dynamic_size: bool = False,
+) -> torch.export.ExportedProgram:
+    """The network as a graph of torch's operations, for batches of any length.
+
+    Args:
+        weights: a verified weights file.
+        size: (height, width) of the inputs.
+        device: where the graph is to run.
+        dtype: of convolutions; answers are float32.
+        dynamic_size: whether inputs may be of any multiple of 32.
+    """
+    network = Exported(weights).eval().to(device).to(memory_format=torch.channels_last)
+    if dtype != torch.float32:
+        for convolution in rounded(network):
+            convolution.to(dtype)
+            # Casts by name: those that autocast makes are lost on the way to the compiler.
+            convolution.register_forward_pre_hook(lambda _, inputs: (inputs[0].to(dtype),))
+    example = torch.zeros(2, 3, *size, device=device)
+    axes: dict[int, str] = {0: "batch"}
+    if dynamic_size:
+        axes |= {2: "height", 3: "width"}
+    shapes = (dict.fromkeys(axes, torch.export.Dim.AUTO),)
+    return torch.export.export(network, (example,), dynamic_shapes=shapes)

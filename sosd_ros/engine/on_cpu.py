@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Sequence
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -12,22 +10,8 @@ import torch
 from .. import kernels
 from ..network import input_size
 from ..weights import Manifest
+from .answers import TASK_OF, Perception, Range
 from .backend import Backend
-from .perception import TASK_OF, Perception
-
-
-class Range(NamedTuple):
-    """What depth is answered as a number.
-
-    Attributes:
-        least, most: metres; nearer is answered as NaN, farther as +inf.
-        uncertainty: share of the depth; where one standard deviation is more, it is NaN. Counts
-            where uncertainty is asked for.
-    """
-
-    least: float
-    most: float
-    uncertainty: float = math.inf
 
 
 class CpuProgram:

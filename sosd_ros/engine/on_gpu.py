@@ -13,10 +13,9 @@ import torch
 
 from ..network import input_size, prepare
 from ..weights import Manifest
-from .backend import Answers, Backend, Tell
+from .answers import TASK_OF, Answers, Perception, Range
+from .backend import Backend, Tell
 from .finishing import classify, metres, rows_on
-from .on_cpu import Range
-from .perception import TASK_OF, Perception
 
 _ALIGNMENT = 256  # bytes, of each part of a buffer
 _DTYPES = {

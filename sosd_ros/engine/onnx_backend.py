@@ -1,4 +1,4 @@
-"""ONNX Runtime, by its CPU or CUDA provider."""
+"""ONNX Runtime, by its CPU or CUDA provider; and what all have in common that begin with ONNX."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from typing import ClassVar
 import numpy as np
 import torch
 
-from ..weights import Weights
-from .backend import Answers, Backend, built_file, built_files
-from .exchange import INPUT, answers_of, write_onnx
+from .answers import Answers
+from .backend import Backend, Deployment, Files
+from .exchange import INPUT, write_onnx
 
 
 class OnnxBackend(Backend):
-    """Runs from one ONNX file an input size.
+    """Runs from one file an input size, which is ONNX, or made of it.
 
     Attributes:
         module: that has to be installed.
     """
 
     module: ClassVar[str]
-    is_built = True
+    suffix = ".onnx"
 
     @classmethod
     def missing(cls) -> str:
@@ -33,24 +33,8 @@ class OnnxBackend(Backend):
         return f"{cls.module} is not installed; README says how, under Fast"
 
     @classmethod
-    def build(
-        cls,
-        weights: Weights,
-        device: torch.device,
-        precision: str,
-        sizes: Sequence[tuple[int, int]],
-        folder: Path,
-    ) -> None:
-        for size in sizes:
-            onnx = built_file(folder, size, ".onnx")
-            write_onnx(weights, size, onnx)
-            cls.finish(onnx, device, precision, size)
-
-    @classmethod
-    def finish(
-        cls, onnx: Path, device: torch.device, precision: str, size: tuple[int, int]
-    ) -> None:
-        """What else a backend makes of the ONNX file for inputs of ``size``; by default nothing."""
+    def build(cls, deployment: Deployment, size: tuple[int, int], path: Path) -> None:
+        write_onnx(deployment.weights, size, path)
 
 
 class OnnxRuntimeBackend(OnnxBackend):
@@ -60,20 +44,18 @@ class OnnxRuntimeBackend(OnnxBackend):
     precisions: ClassVar = {"cuda": ("fp32",), "cpu": ("fp32",)}
     libraries = ("torch", "onnxruntime", "onnxruntime-gpu")
 
-    def __init__(
-        self, weights: Weights, device: torch.device, precision: str, folder: Path | None = None
-    ) -> None:
+    def __init__(self, deployment: Deployment, files: Files) -> None:
         import onnxruntime
 
-        assert folder is not None
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = len(os.sched_getaffinity(0))
         options.log_severity_level = 3
         # Its threads would keep the cores busy for a while, which others need now.
         options.add_session_config_entry("session.force_spinning_stop", "1")
+        providers = [_provider(deployment.device)]
         self._sessions = {
-            size: onnxruntime.InferenceSession(path, options, providers=[_provider(device)])
-            for size, path in built_files(folder, ".onnx").items()
+            size: onnxruntime.InferenceSession(path, options, providers=providers)
+            for size, path in files.items()
         }
 
     @property
@@ -98,7 +80,7 @@ class OnnxRuntimeBackend(OnnxBackend):
             tensors = [torch.utils.dlpack.from_dlpack(o._ortvalue.to_dlpack()) for o in outputs]
         else:
             tensors = [torch.from_numpy(output.numpy()) for output in outputs]
-        return answers_of(names, tensors)
+        return Answers.named(names, tensors)
 
 
 def _provider(device: torch.device) -> tuple[str, dict[str, str]]:

@@ -9,9 +9,8 @@ from typing import Any, ClassVar
 
 import torch
 
-from ..weights import Weights
-from .backend import Answers, built_files
-from .exchange import answers_of
+from .answers import Answers
+from .backend import Deployment, Files
 from .onnx_backend import OnnxBackend
 from .rounding import round_depthwise
 
@@ -19,33 +18,32 @@ _PRECISIONS = {"fp32": "f32", "bf16": "bf16"}
 
 
 class OpenVinoBackend(OnnxBackend):
-    """Compiles an ONNX file when it is loaded, and for each length of batch."""
+    """Compiles a model when it is loaded, and for each length of batch.
+
+    Models of its own form, ``.xml``, may stand in the place of ONNX files.
+    """
 
     name = module = "openvino"
     precisions: ClassVar = {"cpu": ("bf16", "fp32")}
     libraries = ("torch", "openvino")
 
     @classmethod
-    def finish(
-        cls, onnx: Path, device: torch.device, precision: str, size: tuple[int, int]
-    ) -> None:
-        if precision == "bf16":  # to which OpenVINO itself would round them, each to the nearest
-            round_depthwise(onnx)
+    def build(cls, deployment: Deployment, size: tuple[int, int], path: Path) -> None:
+        super().build(deployment, size, path)
+        if deployment.precision == "bf16":  # to which OpenVINO would round each to the nearest
+            round_depthwise(path)
 
-    def __init__(
-        self, weights: Weights, device: torch.device, precision: str, folder: Path | None = None
-    ) -> None:
+    def __init__(self, deployment: Deployment, files: Files) -> None:
         import openvino
 
-        assert folder is not None
         self._core, self._tensor = openvino.Core(), openvino.Tensor
         self._options = {
-            "INFERENCE_PRECISION_HINT": _PRECISIONS[precision],
+            "INFERENCE_PRECISION_HINT": _PRECISIONS[deployment.precision],
             "PERFORMANCE_HINT": "LATENCY",
             "ENABLE_CPU_PINNING": False,  # other threads need these cores in between
             "INFERENCE_NUM_THREADS": len(os.sched_getaffinity(0)),
         }
-        self._files = built_files(folder, ".onnx")
+        self._files = files
         shapes = [(1, 3, height, width) for height, width in self._files]
         self._requests = {shape: self._request(shape) for shape in shapes}
 
@@ -59,9 +57,10 @@ class OpenVinoBackend(OnnxBackend):
         if shape not in self._requests:
             self._requests[shape] = self._request(shape)
         request, names = self._requests[shape]
+        inputs = inputs.contiguous()
         request.set_input_tensor(self._tensor(inputs.numpy(), shared_memory=True))
         results = request.infer(share_outputs=True)
-        return answers_of(names, [torch.from_numpy(results[i]) for i in range(len(names))])
+        return Answers.named(names, [torch.from_numpy(results[i]) for i in range(len(names))])
 
     def _request(self, shape: tuple[int, int, int, int]) -> tuple[Any, list[str]]:
         """What answers inputs of one shape, and its answers: fixed shapes are a fifth faster."""

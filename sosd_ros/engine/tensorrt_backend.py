@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
 
-from ..weights import Weights
-from .backend import Answers, built_files
-from .exchange import INPUT, answers_of
+from .answers import Answers
+from .backend import Deployment, EngineError, Files
+from .exchange import INPUT
 from .onnx_backend import OnnxBackend
-from .perception import EngineError
 
 MAX_BATCH = 4  # of a plan; longer batches go through it in parts
 
@@ -22,24 +22,20 @@ class TensorRtBackend(OnnxBackend):
 
     name = module = "tensorrt"
     precisions: ClassVar = {"cuda": ("fp16", "fp32")}
+    suffix = ".plan"
     libraries = ("torch", "tensorrt")
     uses_graph = True
 
     @classmethod
-    def finish(
-        cls, onnx: Path, device: torch.device, precision: str, size: tuple[int, int]
-    ) -> None:
-        with torch.cuda.device(device):
-            onnx.with_suffix(".plan").write_bytes(plan(onnx, size, precision))
+    def build(cls, deployment: Deployment, size: tuple[int, int], path: Path) -> None:
+        with tempfile.TemporaryDirectory() as folder, torch.cuda.device(deployment.device):
+            onnx = Path(folder, "network.onnx")
+            super().build(deployment, size, onnx)
+            path.write_bytes(plan(onnx, size, deployment.precision))
 
-    def __init__(
-        self, weights: Weights, device: torch.device, precision: str, folder: Path | None = None
-    ) -> None:
-        assert folder is not None
-        with torch.cuda.device(device):
-            self._plans = {
-                size: Plan(path.read_bytes()) for size, path in built_files(folder, ".plan").items()
-            }
+    def __init__(self, deployment: Deployment, files: Files) -> None:
+        with torch.cuda.device(deployment.device):
+            self._plans = {size: Plan(path.read_bytes()) for size, path in files.items()}
 
     @property
     def sizes(self) -> Sequence[tuple[int, int]]:
@@ -48,9 +44,8 @@ class TensorRtBackend(OnnxBackend):
     def __call__(self, inputs: torch.Tensor, tasks: Collection[str]) -> Answers:
         plan = self._plans[inputs.shape[2], inputs.shape[3]]
         parts = [plan(part) for part in inputs.split(MAX_BATCH)]
-        return answers_of(
-            plan.answers, [torch.cat(tensors) for tensors in zip(*parts, strict=True)]
-        )
+        tensors = [torch.cat(tensors) for tensors in zip(*parts, strict=True)]
+        return Answers.named(plan.answers, tensors)
 
 
 class Plan:

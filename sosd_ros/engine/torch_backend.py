@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from pathlib import Path
 from typing import ClassVar
 
 import torch
 from torch import nn
 
 from ..network.layers import DepthConv
-from ..weights import Weights, build_network
-from .backend import Answers, Backend
+from ..weights import build_network
+from .answers import Answers
+from .backend import Backend, Deployment, Files
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -22,11 +22,10 @@ class TorchBackend(Backend):
     name = "torch"
     precisions: ClassVar = {"cuda": ("fp16", "bf16", "fp32"), "cpu": ("bf16", "fp32")}
 
-    def __init__(
-        self, weights: Weights, device: torch.device, precision: str, folder: Path | None = None
-    ) -> None:
-        self.network = build_network(weights).to(device).to(memory_format=torch.channels_last)
-        self.dtype = DTYPES[precision]
+    def __init__(self, deployment: Deployment, files: Files) -> None:
+        network = build_network(deployment.weights).to(deployment.device)
+        self.network = network.to(memory_format=torch.channels_last)
+        self.dtype = DTYPES[deployment.precision]
         for convolution in rounded(self.network):
             convolution.to(self.dtype)  # once, and not by autocast in every call
 

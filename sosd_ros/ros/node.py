@@ -31,7 +31,7 @@ from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import String
 
 from .. import weights
-from ..engine import Engine, EngineError, answers_to, load
+from ..engine import Engine, EngineError, Request, answers_to, load
 from ..labels import UNLABELLED
 from ..share import DEFAULT_WEIGHTS, sample_frames, share
 from . import camera_info, diagnostics, messages, parameters
@@ -192,16 +192,9 @@ class PerceptionNode(LifecycleNode):
         path = Path(settings.weights or share("weights", DEFAULT_WEIGHTS)).expanduser()
         file = weights.read(path)
         parameters.check_answers(settings, answers_to(file.manifest))
-        engine = load(
-            file,
-            sample_frames(),
-            settings.device,
-            (settings.min_depth, settings.max_depth),
-            settings.backend,
-            settings.precision,
-            Path(settings.engine_cache).expanduser() if settings.engine_cache else None,
-            tell=self._tell,
-        )
+        cache = Path(settings.engine_cache).expanduser() if settings.engine_cache else None
+        request = Request(settings.backend, settings.precision, cache)
+        engine = load(file, sample_frames(), settings.device, request, self._tell)
         self._engine = engine  # to be closed, if anything fails from here on
         engine.warm_up(len(settings.cameras))
         messages.warm_up()

@@ -15,7 +15,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 
 from ..camera import Intrinsics
 from ..colours import depth_colours, overlay
-from ..engine import Engine, Perception
+from ..engine import Engine, Perception, Range
 from ..labels import UNLABELLED
 from . import camera_info, messages
 from .bit_depth import BitDepth
@@ -251,9 +251,9 @@ class Pipeline:
             return Perception(None, None, None)
         images = np.stack([work.image for work in works]) if works[1:] else works[0].image[None]
         focals = [work.info[1].focal if work.info else 1.0 for work in works]
-        self._engine.depth_range = (settings.min_depth, settings.max_depth)
-        self._engine.max_relative_uncertainty = settings.max_relative_uncertainty or math.inf
-        return self._engine(images, focals, answers)
+        doubt = settings.max_relative_uncertainty or math.inf
+        limits = Range(settings.min_depth, settings.max_depth, doubt)
+        return self._engine(images, focals, answers, limits)
 
     def _publish(self, work: _Work, answer: Perception) -> None:
         started, latencies = time.monotonic(), work.latencies

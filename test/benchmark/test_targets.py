@@ -17,7 +17,7 @@ from sosd_ros.benchmark.results import Results, Target
 from sosd_ros.benchmark.surroundings import Surroundings
 from sosd_ros.benchmark.targets import targets
 from sosd_ros.benchmark.timing import Times
-from sosd_ros.engine.choice import Agreement, Agreements
+from sosd_ros.engine.agreement import Agreement, Agreements
 
 ROOT = Path(__file__).parents[2]
 

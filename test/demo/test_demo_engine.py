@@ -7,9 +7,9 @@ import torch
 
 from sosd_ros import weights
 from sosd_ros.demo.engine import build_once, has_bfloat16
-from sosd_ros.engine import EngineError, cache, is_built
-from sosd_ros.engine.choice import Candidate, key_of
+from sosd_ros.engine import EngineError, Request, cache, is_built
 from sosd_ros.engine.openvino_backend import OpenVinoBackend
+from sosd_ros.engine.stock import Candidate, Stock
 
 CPU = torch.device("cpu")
 PRECISION = "bf16" if has_bfloat16() else "fp32"
@@ -22,7 +22,8 @@ NEEDS_OPENVINO = pytest.mark.skipif(
 def built(small_weights, tmp_path, monkeypatch):
     """The user's cache, with something for inputs of 64x96."""
     monkeypatch.setenv("SOSD_CACHE", str(tmp_path))
-    key = key_of(Candidate(OpenVinoBackend, PRECISION), weights.read(small_weights), CPU)
+    stock = Stock(weights.read(small_weights), CPU, tmp_path)
+    key = stock.key(Candidate(OpenVinoBackend, PRECISION))
     cache.store(tmp_path, key, lambda folder: (folder / "64x96.onnx").write_text("a network"))
     return tmp_path
 
@@ -41,7 +42,7 @@ def test_an_engine_is_built_if_all_sizes_are(small_weights, built):
     file = weights.read(small_weights)
 
     def there(precision, *sizes):
-        return is_built(file, CPU, "openvino", precision, sizes, built)
+        return is_built(file, CPU, Request("openvino", precision, built), sizes)
 
     assert there(PRECISION, (480, 720))
     assert not there(PRECISION, (480, 720), (720, 480))

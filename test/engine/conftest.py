@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from sosd_ros.engine import EngineError, build
-from sosd_ros.engine.backend import Answers
+from sosd_ros.engine import EngineError, Request, build
+from sosd_ros.engine.answers import Answers
 from sosd_ros.network import input_size
 
 
@@ -80,7 +80,7 @@ def _built(file, folder, *precisions):
         for precision in precisions:
             if importlib.util.find_spec(backend) and importlib.util.find_spec("onnxscript"):
                 try:
-                    build(file, frame, "cpu", backend, precision, [(64, 96)], folder, tell=print)
+                    build(file, frame, "cpu", Request(backend, precision, folder), [(64, 96)])
                 except EngineError as error:  # which the tests of that backend will find
                     print(error)
     return folder

@@ -10,11 +10,13 @@ from support import write_sharp_weights, write_small_weights
 from torch.nn import functional
 
 from sosd_ros import weights
-from sosd_ros.engine import EngineError, build, load
-from sosd_ros.engine.choice import Candidate, agreement, answers, open_candidate
-from sosd_ros.engine.compile_backend import CompileBackend, exported_program
-from sosd_ros.engine.exchange import Exported, answer_names
+from sosd_ros.engine import EngineError, Range, Request, build, load
+from sosd_ros.engine.agreement import agreement_of, answers
+from sosd_ros.engine.answers import answer_names
+from sosd_ros.engine.compile_backend import CompileBackend
+from sosd_ros.engine.exchange import Exported, exported_program
 from sosd_ros.engine.openvino_backend import OpenVinoBackend
+from sosd_ros.engine.stock import Candidate, Stock
 from sosd_ros.engine.torch_backend import TorchBackend
 from sosd_ros.network import prepare
 
@@ -30,7 +32,7 @@ def needs(*modules):
 
 
 def eager(file, picture):
-    return load(file, picture, "cpu", backend="torch", precision="fp32")
+    return load(file, picture, "cpu", Request("torch", "fp32"))
 
 
 def assert_agree(engine, reference, images):
@@ -52,7 +54,7 @@ def assert_agree(engine, reference, images):
 def test_a_built_backend_answers_as_eager_torch_does(backend, built, file, picture, random):
     """Batches of one and of two, in turn, though it was built with one of them."""
     needs(backend, "onnxscript")
-    engine = load(file, picture, "cpu", backend=backend, precision="fp32", folder=built)
+    engine = load(file, picture, "cpu", Request(backend, "fp32", built))
     assert engine.name == f"{backend} fp32"
     assert engine.why.startswith(f"{backend} fp32: ")
     reference = eager(file, picture)
@@ -65,7 +67,7 @@ def test_a_built_backend_answers_as_eager_torch_does(backend, built, file, pictu
 def test_answers_of_a_built_backend_stay_as_they_were_given(backend, built, file, picture, random):
     """Whatever memory of its own it answers into."""
     needs(backend, "onnxscript")
-    engine = load(file, picture, "cpu", backend=backend, precision="fp32", folder=built)
+    engine = load(file, picture, "cpu", Request(backend, "fp32", built))
     answer = engine(picture[None], [100.0], ALL)
     copies = [np.copy(values) for values in answer[:3]]
     engine(random.integers(0, 256, (1, 64, 96, 3), dtype=np.uint8), [50.0], ALL)
@@ -78,9 +80,7 @@ def test_other_sizes_run_by_eager_torch_and_are_told_once(backend, built, file, 
     """One sentence a size of the inputs, whatever is asked for and however often."""
     needs(backend, "onnxscript")
     told = []
-    engine = load(
-        file, picture, "cpu", backend=backend, precision="fp32", folder=built, tell=told.append
-    )
+    engine = load(file, picture, "cpu", Request(backend, "fp32", built), told.append)
     assert not told
     reference = eager(file, picture)
     for size in ((96, 64), (192, 128), (60, 240), (96, 64)):
@@ -98,9 +98,8 @@ def test_a_network_of_one_task_is_built(backend, variant, tmp_path, picture):
     """It answers that task, and None for the other."""
     needs(backend, "onnxscript")
     file = weights.read(write_small_weights(tmp_path / "one.safetensors", variant=variant))
-    engine = build(
-        file, picture, "cpu", backend, "fp32", [(64, 96)], tmp_path / "cache", tell=print
-    )
+    request = Request(backend, "fp32", tmp_path / "cache")
+    engine = build(file, picture, "cpu", request, [(64, 96)])
     assert engine.name == f"{backend} fp32"
     assert_agree(engine, eager(file, picture), picture[None])
 
@@ -111,13 +110,10 @@ def test_a_damaged_file_is_an_account_and_no_crash(file, picture, built, tmp_pat
     shutil.copytree(built, tmp_path / "cache")
     for path in (tmp_path / "cache").rglob("*.onnx"):
         path.write_bytes(path.read_bytes()[:1000])
+    request = Request("onnxruntime", "fp32", tmp_path / "cache")
     with pytest.raises(EngineError, match=r"no engine can be used .*onnxruntime fp32: "):
-        load(
-            file, picture, "cpu", backend="onnxruntime", precision="fp32", folder=tmp_path / "cache"
-        )
-    engine = build(
-        file, picture, "cpu", "onnxruntime", "fp32", [(64, 96)], tmp_path / "cache", tell=print
-    )
+        load(file, picture, "cpu", request)
+    engine = build(file, picture, "cpu", request, [(64, 96)])
     assert_agree(engine, eager(file, picture), picture[None])
 
 
@@ -128,13 +124,13 @@ def test_a_sharp_network_answers_as_the_network_itself(
     """All of it at full size: depth, its uncertainty, and the labels of the best scores."""
     if backend != "torch":
         needs(backend, "onnxscript")
-    engine = load(sharp, picture, "cpu", (0, 1e9), backend, "fp32", built_sharp)
+    engine = load(sharp, picture, "cpu", Request(backend, "fp32", built_sharp))
     manifest = sharp.manifest
     network = weights.build_network(sharp)
     for shape in ((2, 64, 96), (1, 128, 192), (1, 71, 107)):
         images = random.integers(0, 256, (*shape, 3), dtype=np.uint8)
         focal = 100.0 * (shape[1] * shape[2] / (64 * 96)) ** 0.5  # as in training
-        answer = engine(images, [focal] * shape[0], ALL)
+        answer = engine(images, [focal] * shape[0], ALL, Range(0, 1e9))
         inputs = prepare(torch.from_numpy(images), (64, 96), manifest.mean, manifest.std)
         assert network.answer_size(inputs) == (16, 24)
         with torch.inference_mode():
@@ -178,13 +174,9 @@ def test_a_sharp_network_in_bfloat16(built_sharp, sharp, picture):
     needs("openvino", "onnxscript")
     theirs = answers(eager(sharp, picture), picture[None])
     torchs, openvinos = (
-        agreement(answers(engine, picture[None]), theirs).mean
+        agreement_of(answers(engine, picture[None]), theirs).mean
         for kind in (TorchBackend, OpenVinoBackend)
-        for engine in [
-            open_candidate(
-                Candidate(kind, "bf16"), sharp, CPU, built_sharp, (0.1, 10.0), pytest.fail
-            )
-        ]
+        for engine in [Stock(sharp, CPU, built_sharp).open(Candidate(kind, "bf16"), pytest.fail)]
     )
     assert 0 < openvinos.depth < 1.5 * torchs.depth < 0.05
     assert 0 < openvinos.uncertainty < 1.5 * torchs.uncertainty < 0.06
@@ -196,7 +188,7 @@ def test_compiled_code_answers_as_eager_torch_does(file, picture, tmp_path):
     """Ahead of time by inductor, for batches of any length."""
     if missing := CompileBackend.missing():
         pytest.skip(missing)
-    engine = build(file, picture, "cpu", "compile", "fp32", [(64, 96)], tmp_path, tell=print)
+    engine = build(file, picture, "cpu", Request("compile", "fp32", tmp_path), [(64, 96)])
     assert engine.name == "compile fp32"
     assert_agree(engine, eager(file, picture), picture[None])
     assert_agree(engine, eager(file, picture), np.stack([picture, picture[::-1]]))
@@ -220,9 +212,8 @@ def test_an_engine_of_another_aspect_is_tried_at_its_own(file, picture, tmp_path
     needs("onnxruntime", "onnxscript")
     told = []
     for image_size, inputs in (((96, 96), [(64, 64)]), ((64, 96), [(64, 64), (64, 96)])):
-        engine = build(
-            file, picture, "cpu", "onnxruntime", "fp32", [image_size], tmp_path, told.append
-        )
+        request = Request("onnxruntime", "fp32", tmp_path)
+        engine = build(file, picture, "cpu", request, [image_size], told.append)
         assert sorted(engine.backend.sizes) == inputs
     engine.warm_up()
     assert not any("slower" in sentence for sentence in told)

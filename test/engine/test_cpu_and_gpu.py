@@ -12,7 +12,8 @@ from torch.nn import functional
 
 from sosd_ros import kernels, network, weights
 from sosd_ros.engine import answers_to, finishing
-from sosd_ros.engine.on_cpu import CpuProgram, Range
+from sosd_ros.engine.answers import Range
+from sosd_ros.engine.on_cpu import CpuProgram
 from sosd_ros.engine.on_gpu import GpuProgram
 
 CPU = torch.device("cpu")

@@ -11,7 +11,8 @@ from support import SMALL
 
 import sosd_ros.engine.engine
 from sosd_ros import weights
-from sosd_ros.engine import Engine, EngineError, load
+from sosd_ros.engine import Engine, EngineError, Range, Request, load
+from sosd_ros.engine.backend import Deployment
 from sosd_ros.engine.on_gpu import GpuProgram
 
 BOTH = ["depth", "semantic"]
@@ -30,12 +31,16 @@ def program(request, monkeypatch):
     return request.param
 
 
-def eager(file, device="cpu", depth_range=(0.1, 10.0)):
+CPU = torch.device("cpu")
+EVERYTHING = Range(0.0, np.inf)
+
+
+def eager(file, device="cpu"):
     """An engine that needs no trial, and therefore no picture for one."""
-    return load(file, images()[0], device, depth_range, backend="torch", precision="fp32")
+    return load(file, images()[0], device, Request("torch", "fp32"))
 
 
-def constant(answer=2.0, depth_range=(0.1, 10.0), device="cpu", **changes):
+def constant(answer=2.0, **changes):
     """An engine whose network answers ``answer`` everywhere, and class 7; with spread, of 0.1."""
     manifest = dataclasses.replace(SMALL, **changes)
     torch.manual_seed(0)
@@ -46,7 +51,7 @@ def constant(answer=2.0, depth_range=(0.1, 10.0), device="cpu", **changes):
     ):
         torch.nn.init.zeros_(layer.weight)
         layer.bias.data.copy_(value)
-    return eager(weights.Weights(manifest, network.state_dict(), ""), device, depth_range)
+    return eager(weights.Weights(manifest, network.state_dict(), ""))
 
 
 def images(count=1, height=64, width=96):
@@ -80,14 +85,13 @@ def test_only_what_was_asked_for(asked):
     """None for the rest."""
     plain, unsure = constant(), constant(spread=True)
     names = ("depth", "semantic", "confidence", "uncertainty")
-    unsure.max_relative_uncertainty = 0.1
     for engine, wanted in (
         (plain, asked),
         (plain, [*asked, "uncertainty"]),  # which it cannot answer
         (unsure, asked),
         (unsure, [*asked, "uncertainty"]),
     ):
-        answer = engine(images(), [100.0], wanted)
+        answer = engine(images(), [100.0], wanted, Range(uncertainty=0.1))
         given = {name for name, values in zip(names, answer, strict=True) if values is not None}
         assert given == set(wanted) & engine.answers
     assert unsure.answers - plain.answers == {"uncertainty"}
@@ -123,14 +127,13 @@ def test_depth_that_is_too_uncertain_is_unknown():
     for answer in (2.0, 11.0):
         engine = constant(answer, spread=True)
         before = engine(images(), [100.0], ["depth"]).depth
-        engine.max_relative_uncertainty = 0.15
-        np.testing.assert_array_equal(engine(images(), [100.0], ["depth"]).depth, before)
-        engine.max_relative_uncertainty = 0.13  # it is unsure by 0.14
-        assert np.isnan(engine(images(), [100.0], ["depth"]).depth).all()
-        assert np.isnan(engine(images(), [100.0], ALL).depth).all()
-    plain = constant()
-    plain.max_relative_uncertainty = 0.01
-    assert (plain(images(), [100.0], ["depth"]).depth == 2).all()
+        depth = engine(images(), [100.0], ["depth"], Range(uncertainty=0.15)).depth
+        np.testing.assert_array_equal(depth, before)
+        too_low = Range(uncertainty=0.13)  # it is unsure by 0.14
+        assert np.isnan(engine(images(), [100.0], ["depth"], too_low).depth).all()
+        assert np.isnan(engine(images(), [100.0], ALL, too_low).depth).all()
+    plain = constant()(images(), [100.0], ["depth"], Range(uncertainty=0.01))
+    assert (plain.depth == 2).all()
 
 
 def test_confidence_is_the_probability_of_the_label():
@@ -143,19 +146,19 @@ def test_confidence_is_the_probability_of_the_label():
 @pytest.mark.parametrize("size", [(1, 1), (1, 64), (64, 1), (3, 190), (7, 5)])
 def test_the_smallest_images_are_answered(size):
     """With the shapes of larger ones; what they show is another matter."""
-    answer = constant(depth_range=(0.0, np.inf))(images(1, *size), [100.0], ALL)
+    answer = constant()(images(1, *size), [100.0], ALL, EVERYTHING)
     assert {a.shape for a in answer if a is not None} == {(1, *size)}
     assert np.isfinite(answer.depth).all() and (answer.labels == 7).all()
 
 
 def test_a_batch_of_unlike_cameras_is_answered_as_each_alone(file, random):
     """Whatever their focal lengths, and whatever the others see."""
-    small = eager(file, depth_range=(0.0, np.inf))
+    small = eager(file)
     pictures = random.integers(0, 256, (3, 64, 96, 3), dtype=np.uint8)
     focals = [40.0, 100.0, 350.0]
-    together = small(pictures, focals, BOTH)
+    together = small(pictures, focals, BOTH, EVERYTHING)
     for index, focal in enumerate(focals):
-        alone = small(pictures[index, None], [focal], BOTH)
+        alone = small(pictures[index, None], [focal], BOTH, EVERYTHING)
         np.testing.assert_allclose(together.depth[index], alone.depth[0], rtol=1e-4)
         assert (together.labels[index] == alone.labels[0]).mean() > 0.999
 
@@ -187,11 +190,11 @@ def test_shapes_may_alternate(file, random):
 
 
 def test_the_range_may_change_between_two_frames():
-    """The first frame after it is answered by the new one."""
+    """Each frame is answered by its own."""
     two = constant()
-    assert (two(images(), [100.0], ["depth"]).depth == 2).all()
-    two.depth_range = (0.1, 1.5)
-    assert np.isposinf(two(images(), [100.0], ["depth"]).depth).all()
+    for _ in range(2):
+        assert (two(images(), [100.0], ["depth"]).depth == 2).all()
+        assert np.isposinf(two(images(), [100.0], ["depth"], Range(0.1, 1.5)).depth).all()
 
 
 def test_a_closed_engine_holds_no_network(file):
@@ -272,9 +275,7 @@ def test_a_message_that_cannot_be_written_to_is_read(file, picture):
 def test_cuda_answers_as_the_cpu_does(file, picture, backend, tmp_path):
     """Half precision on the GPU: depth within 1 %, and nearly all labels the same."""
     told = []
-    on_gpu = load(
-        file, picture, "cuda", backend=backend, precision="fp16", folder=tmp_path, tell=told.append
-    )
+    on_gpu = load(file, picture, "cuda", Request(backend, "fp16", tmp_path), told.append)
     answer, expected = (e(picture[None], [100.0], BOTH) for e in (on_gpu, eager(file)))
     np.testing.assert_allclose(answer.depth, expected.depth, rtol=0.01)
     assert (answer.labels == expected.labels).mean() > 0.98
@@ -290,20 +291,18 @@ def test_every_size_that_was_built_is_warmed_up_for_every_length_of_batch(file):
         return kind.__call__(self, inputs, tasks)
 
     sizes = [(64, 96), (96, 64)]
-    built = type("Built", (kind,), {"sizes": sizes, "__call__": note})(
-        file, torch.device("cpu"), "fp32"
-    )
-    engine = Engine(built, file.manifest, torch.device("cpu"), "fp32", (0.1, 10.0), pytest.fail)
+    built = type("Built", (kind,), {"sizes": sizes, "__call__": note})
+    backend = built(Deployment(file, CPU, "fp32"), {})
+    engine = Engine(backend, file.manifest, CPU, "fp32", pytest.fail)
     engine.warm_up(3)
     assert {(count, 3, *size) for count in (2, 3) for size in sizes} <= seen
 
 
 def test_an_engine_without_another_to_fall_back_on_says_so(file):
     """Inputs of a size that nothing runs are refused by size, and by name."""
-    eager_engine = eager(file)
-    choosy = type("Choosy", (type(eager_engine.backend),), {"accepts": lambda self, size: False})(
-        file, torch.device("cpu"), "fp32"
-    )
-    engine = Engine(choosy, file.manifest, torch.device("cpu"), "fp32", (0.1, 10.0), pytest.fail)
+    kind = type(eager(file).backend)
+    choosy = type("Choosy", (kind,), {"accepts": lambda self, size: False})
+    backend = choosy(Deployment(file, CPU, "fp32"), {})
+    engine = Engine(backend, file.manifest, CPU, "fp32", pytest.fail)
     with pytest.raises(EngineError, match="torch fp32 does not accept inputs of 64x96"):
         engine(images(), [100.0], BOTH)

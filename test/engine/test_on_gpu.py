@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from sosd_ros.engine import answers_to
-from sosd_ros.engine.on_cpu import Range
+from sosd_ros.engine.answers import Range
 from sosd_ros.engine.on_gpu import GpuProgram
 
 SHAPE = (1, 64, 96)

@@ -14,7 +14,8 @@ from support import reload_kernels
 
 from sosd_ros import kernels, weights
 from sosd_ros.camera import Intrinsics
-from sosd_ros.engine import load
+from sosd_ros.engine import Range, Request, load
+from sosd_ros.engine.answers import USUAL_RANGE
 from sosd_ros.ros import messages
 
 # Sizes of 4:2:0 are even; the others' are not, and a single row or column is one's own layout.
@@ -33,7 +34,7 @@ def engine(fresh_kernels, request):
     """The network with what surrounds it, on a CPU."""
     file = weights.read(request.getfixturevalue(request.param))
     frame = np.zeros((64, 96, 3), np.uint8)
-    return load(file, frame, "cpu", backend="torch", precision="fp32")
+    return load(file, frame, "cpu", Request("torch", "fp32"))
 
 
 def compiled():
@@ -62,12 +63,12 @@ def read_only(array):
     return view
 
 
-def answer(engine, image, answers, step):
+def answer(engine, image, answers, step, limits=USUAL_RANGE):
     """The way of a frame, from its picture to its cloud."""
     height, width = image.shape[:2]
     rays = Intrinsics(100.0, 100.0, 0.0, 0.0, width, height).rays()
     depth, labels, _, doubt = (
-        None if a is None else a[0] for a in engine(image[None], [100.0], answers)
+        None if a is None else a[0] for a in engine(image[None], [100.0], answers, limits)
     )
     if depth is not None:
         messages.cloud_message(Header(), depth, rays, image, labels, step, uncertainty=doubt)
@@ -90,9 +91,8 @@ def test_no_image_needs_what_is_not_compiled_yet(engine):
         for step in (1, 3):
             answer(engine, image, answers, step)
     engine(np.stack([image, image]), [100.0] * 2, engine.answers)
-    engine.max_relative_uncertainty = 0.1
-    for answers in ({"uncertainty"}, {"depth", "semantic", "uncertainty"}):
-        answer(engine, image, answers, 1)
+    for answers in ({"depth"}, {"uncertainty"}, {"depth", "semantic", "uncertainty"}):
+        answer(engine, image, answers, 1, Range(0.2, 5.0, 0.1))
     assert compiled() == before
 
 

@@ -204,7 +204,7 @@ def test_export_writes_measured_numbers_that_evaluate_confirms(trained, nyuv2_ro
 
 
 @pytest.mark.parametrize(
-    "module", ["train", "evaluate", "export", "report", "prepare", "throughput"]
+    "module", ["train", "evaluate", "export", "quantise", "report", "prepare", "throughput"]
 )
 def test_help_says_what_a_command_does(module):
     """Usage, purpose and every option."""

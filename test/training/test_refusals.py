@@ -8,7 +8,7 @@ import yaml
 from support import write_small_weights
 
 from sosd_ros.labels import NYU13
-from training import evaluate, export, prepare, throughput, train
+from training import evaluate, export, prepare, quantise, throughput, train
 from training.config import Config
 from training.networks import checkpoint
 from training.report import __main__ as report_command
@@ -17,6 +17,7 @@ RUNS = {
     "train": (train, train.run),
     "evaluate": (evaluate, evaluate.run),
     "export": (export, export.run),
+    "quantise": (quantise, quantise.run),
     "report": (report_command, report_command.run),
     "throughput": (throughput, throughput.run),
     "prepare": (prepare, lambda arguments: arguments.prepare(arguments)),
@@ -83,7 +84,7 @@ def test_a_folder_that_cannot_be_written_is_refused_first(
         ("evaluate", "--json", ("no.pt",)),
         ("throughput", "--json", ("small.yaml",)),
         ("export", "--out", ("no.pt",)),
-        ("export", "--out", ("no.pt", "--format", "onnx")),
+        ("quantise", "--out", ("no.pt",)),
     ],
 )
 def test_a_file_that_cannot_be_written_is_refused_first(
@@ -132,23 +133,17 @@ def test_going_on_with_other_settings_is_refused_before_data_is_read(refusal, co
 
 
 @pytest.mark.parametrize(
-    ("arguments", "sentence"),
+    ("command", "arguments", "sentence"),
     [
-        (
-            ["--format", "onnx", "--out", "x.pt"],
-            "--out is x.pt, expected a name that ends in .onnx",
-        ),
-        (["--out", "x.pt"], "--out is x.pt, expected a name that ends in .safetensors"),
-        (["--format", "onnx", "--size", "33x64", "--out", "x.onnx"], "--size is 33x64, expected"),
-        (
-            ["--format", "tensorrt", "--dynamic-size", "--out", "x.plan"],
-            "--dynamic-size is not there for tensorrt",
-        ),
+        ("export", ["--out", "x.pt"], "--out is x.pt, expected a name that ends in .safetensors"),
+        ("export", ["--out", "x.onnx"], "by `python -m sosd_ros.build --weights FILE.safetensors"),
+        ("quantise", ["--out", "x.onnx"], "--out is x.onnx, expected a name that ends in .xml"),
+        ("quantise", ["--size", "33x64", "--out", "x.xml"], "--size is 33x64, expected multiples"),
     ],
 )
-def test_an_export_hears_first_what_it_asks_for_in_vain(arguments, sentence, refusal):
+def test_an_export_hears_first_what_it_asks_for_in_vain(command, arguments, sentence, refusal):
     """The checkpoint, which is not there either, comes after."""
-    assert sentence in refusal("export", "no.pt", *arguments)
+    assert sentence in refusal(command, "no.pt", *arguments)
 
 
 @pytest.mark.parametrize(
