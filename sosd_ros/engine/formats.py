@@ -70,7 +70,7 @@ class Order:
         needs = FORMATS[self.out.suffix].needs
         absent = [name for name in needs if importlib.util.find_spec(name) is None]
         if absent:
-            raise ValueError(f"{absent[0]} is not installed; pip install {' '.join(needs)}")
+            raise ValueError(f"{absent[0]} is not installed; README says how, under Fast")
 
 
 def export(file: Weights, frames: np.ndarray, order: Order, tell: Tell = print) -> Agreements:
