@@ -1,7 +1,7 @@
 """Write what follows from the code: ``python docs/generate.py``.
 
-``config/perception.yaml`` and ``docs/parameters.md`` come from ``sosd_ros/ros/parameters.py``. A
-test holds the files to what this writes.
+``config/perception.yaml`` and ``docs/parameters.md`` come from ``sosd_ros/ros/parameters.py``, the
+drawing of ``docs/architecture.md`` from the imports. A test holds the files to what this writes.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import yaml
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
+from docs.drawing import drawing  # noqa: E402
 from sosd_ros.ros.parameters import PARAMETERS, Change, Parameter  # noqa: E402
 
 # When a parameter may be changed: a heading, and what it means.
@@ -38,6 +39,7 @@ def files() -> dict[Path, str]:
     return {
         ROOT / "config" / "perception.yaml": parameters_file(),
         ROOT / "docs" / "parameters.md": parameters_page(),
+        ROOT / "docs" / "architecture.md": architecture_page(),
     }
 
 
@@ -96,6 +98,13 @@ def parameters_page() -> str:
                     f"| {parameter.description} |"
                 )
     return "\n".join(lines) + "\n"
+
+
+def architecture_page() -> str:
+    """The page as it is, with the drawing as the imports are."""
+    before, rest = (ROOT / "docs" / "architecture.md").read_text().split("```mermaid\n")
+    _, after = rest.split("```", 1)
+    return f"{before}```mermaid\n{drawing()}\n```{after}"
 
 
 def _default(parameter: Parameter) -> str:

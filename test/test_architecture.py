@@ -1,6 +1,7 @@
 """Which module may import which: what keeps the network and the training free of ROS."""
 
 import ast
+import re
 import subprocess
 import sys
 from graphlib import TopologicalSorter
@@ -189,3 +190,12 @@ def test_the_engine_is_imported_without_runtimes_that_may_be_missing():
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_the_map_names_files_that_are_there():
+    """Those of docs/architecture.md, in the words of its sections."""
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    named = set(re.findall(r"`([a-z_0-9/]+\.[a-z]+)`", page))
+    places = [ROOT, ROOT / "sosd_ros", ROOT / "training", ROOT / "training" / "strategies"]
+    assert len(named) >= 30
+    assert not [name for name in named if not any((place / name).is_file() for place in places)]
