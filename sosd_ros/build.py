@@ -15,30 +15,23 @@ from .share import sample_frames
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m sosd_ros.build",
-        description="Build engines for this machine, compare them with eager float32, time them, "
+    parser = commands.parser(
+        "sosd_ros.build",
+        "Build engines for this machine, compare them with eager float32, time them, "
         "and record the fastest, which the node takes from then on. Or, with --out, write the "
         "network as a file that another runtime reads, if that answers as eager float32 does.",
     )
     commands.add_weights_option(parser)
     commands.add_device_option(parser)
-    parser.add_argument(
-        "--size",
-        type=commands.size,
-        action="append",
-        metavar="HEIGHTxWIDTH",
-        help="of the camera's images; may be given several times (default: 480x640). With --out, "
+    commands.add_size_option(
+        parser,
+        "of the camera's images; may be given several times (default: 480x640). With --out, "
         "of the network's inputs, multiples of 32 (default: those of the training)",
+        action="append",
     )
 
     engines = parser.add_argument_group("engines for this machine")
-    engines.add_argument(
-        "--backend",
-        default=AUTO,
-        choices=[AUTO, *(backend.name for backend in BACKENDS)],
-        help="build only this one (default: all that are installed)",
-    )
+    add_backend_option(engines, "build only this one (default: all that are installed)")
     engines.add_argument(
         "--precision", default=AUTO, choices=[AUTO, "fp32", "bf16", "fp16"], help="only this one"
     )
@@ -60,6 +53,12 @@ def _parser() -> argparse.ArgumentParser:
         "five minutes",
     )
     return parser
+
+
+def add_backend_option(parser: argparse._ActionsContainer, help: str) -> None:
+    """``--backend``: one of those there are, or ``auto``."""
+    names = [AUTO, *(backend.name for backend in BACKENDS)]
+    parser.add_argument("--backend", default=AUTO, choices=names, help=help)
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -37,6 +38,36 @@ def main(
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(128 + signal.SIGINT)  # as a shell reports it
+
+
+def parser(module: str, description: str | None, example: str = "") -> argparse.ArgumentParser:
+    """One for ``python -m module``.
+
+    Args:
+        description: what it does; one that has lines, such as a module's, keeps them.
+        example: arguments that show how it is used.
+    """
+    description = description or ""
+    kind = argparse.RawDescriptionHelpFormatter if "\n" in description else argparse.HelpFormatter
+    epilog = f"Example: python -m {module} {example}" if example else None
+    return argparse.ArgumentParser(
+        prog=f"python -m {module}",
+        description=description,
+        epilog=epilog,
+        formatter_class=kind,
+    )
+
+
+def add_size_option(
+    parser: argparse.ArgumentParser,
+    help: str,
+    default: tuple[int, int] | None = None,
+    **others: Any,
+) -> None:
+    """``--size`` of images, the height first; ``others`` are argparse's."""
+    parser.add_argument(
+        "--size", type=size, default=default, metavar="HEIGHTxWIDTH", help=help, **others
+    )
 
 
 def add_weights_option(parser: argparse.ArgumentParser) -> None:

@@ -21,7 +21,7 @@ from safetensors.torch import save
 
 from . import atomic
 from .labels import LabelSet
-from .network import Padding, SOSDNet, check_form
+from .network import FORM, Padding, SOSDNet, check_form
 
 FORMAT_VERSION = 2
 # Fields added since have defaults, which hold for older files.
@@ -199,16 +199,8 @@ def create_network(manifest: Manifest) -> SOSDNet:
     Raises:
         ValueError: if the manifest describes no valid network.
     """
-    return SOSDNet(
-        manifest.variant,
-        manifest.backbone,
-        classes=len(manifest.labels.names),
-        rates=manifest.rates,
-        taps=manifest.taps,
-        padding=manifest.padding,
-        depth_form=manifest.depth_form,
-        spread=manifest.spread,
-    )
+    form: dict[str, Any] = {name: getattr(manifest, name) for name in FORM}
+    return SOSDNet(classes=len(manifest.labels.names), **form)
 
 
 def build_network(weights: Weights) -> SOSDNet:

@@ -63,28 +63,27 @@ def real_nyuv2():
     return root
 
 
-@pytest.fixture(scope="session")
-def small_weights(tmp_path_factory):
-    """Path of a weights file that is quick to run."""
-    return write_small_weights(tmp_path_factory.mktemp("weights") / "small.safetensors")
+def _weights_file(write):
+    """A fixture: the path of what ``write`` writes, once for all tests."""
+
+    @pytest.fixture(scope="session")
+    def path(tmp_path_factory):
+        return write(tmp_path_factory.mktemp("weights") / "w.safetensors")
+
+    return path
 
 
-@pytest.fixture(scope="session")
-def file(small_weights):
-    """The small weights, read."""
-    return weights.read(small_weights)
+def _read(path):
+    """A fixture: the weights file whose path the fixture ``path`` gives, read."""
+    return pytest.fixture(scope="session")(
+        lambda request: weights.read(request.getfixturevalue(path))
+    )
 
 
-@pytest.fixture(scope="session")
-def sharp_weights(tmp_path_factory):
-    """Path of a weights file of all that is beyond the paper's network."""
-    return write_sharp_weights(tmp_path_factory.mktemp("weights") / "sharp.safetensors")
-
-
-@pytest.fixture(scope="session")
-def sharp(sharp_weights):
-    """These weights, read."""
-    return weights.read(sharp_weights)
+small_weights = _weights_file(write_small_weights)  # quick to run
+file = _read("small_weights")
+sharp_weights = _weights_file(write_sharp_weights)  # with all that is beyond the paper's network
+sharp = _read("sharp_weights")
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -251,4 +252,15 @@ def reliable(*cameras):
 
 
 RELIABLE = reliable("")
+
+
+@contextmanager
+def node_for_a_file(tmp_path_factory, weights):
+    """A node for all tests of a file, which leave it as they found it."""
+    log = tmp_path_factory.mktemp("node") / "log"
+    node = NodeProcess(log, weights=weights, device="cpu", **EAGER, **RELIABLE)
+    yield node
+    assert node.end() == 0, node.log
+
+
 EAGER = {"backend": "torch", "precision": "fp32"}  # without a trial at each start

@@ -21,9 +21,9 @@ from .networks import trained
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m training.calibrate",
-        description="Find the temperature of the class scores and the factor of the depth's "
+    parser = commands.parser(
+        "training.calibrate",
+        "Find the temperature of the class scores and the factor of the depth's "
         "spread that fit scenes which the network has not seen, for the options of "
         "python -m training.export. Train with data.split=fit for that, and ask about held_back.",
     )

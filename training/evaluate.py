@@ -26,9 +26,9 @@ from .networks.trained import Model
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m training.evaluate",
-        description="Measure a network on the data set that it was trained on, beside the paper.",
+    parser = commands.parser(
+        "training.evaluate",
+        "Measure a network on the data set that it was trained on, beside the paper.",
     )
     options.add_measured_options(parser)
     options.add_loader_options(parser)

@@ -66,16 +66,12 @@ def _rounded(value: Any) -> Any:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m training.export",
-        description="Make a weights file of a training checkpoint, measure it, and write the "
+    parser = commands.parser(
+        "training.export",
+        "Make a weights file of a training checkpoint, measure it, and write the "
         "measured numbers into its manifest.",
     )
-    parser.add_argument(
-        "checkpoint", type=Path, help="a last.pt of python -m training.train, or a weights file"
-    )
-    parser.add_argument("--out", type=Path, required=True, help="the file to write")
-    options.add_data_option(parser)
+    options.add_source_options(parser, ".safetensors")
     parser.add_argument(
         "--data-note",
         help="what the numbers were measured on, for the manifest, where the data is not the "

@@ -83,9 +83,9 @@ def _read(photograph: Path) -> np.ndarray:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m training.label",
-        description="Write what teachers say of photographs, for data.photographs of a training. "
+    parser = commands.parser(
+        "training.label",
+        "Write what teachers say of photographs, for data.photographs of a training. "
         "Given again after a stop, it goes on.",
     )
     parser.add_argument(

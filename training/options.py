@@ -27,6 +27,17 @@ def add_data_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_source_options(parser: argparse.ArgumentParser, out: str) -> None:
+    """A network to write in another form, where to, and the images that it is measured on."""
+    parser.add_argument(
+        "checkpoint", type=Path, help="a last.pt of python -m training.train, or a weights file"
+    )
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar=f"FILE{out}", help="the file to write"
+    )
+    add_data_option(parser)
+
+
 def add_measured_options(parser: argparse.ArgumentParser) -> None:
     """The file of a network, the images that it is asked about, and the device that answers.
 

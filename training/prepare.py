@@ -57,9 +57,9 @@ def prepare_photographs(arguments: argparse.Namespace) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m training.prepare",
-        description="Write a data set as training reads it. Given again after a stop, it goes on.",
+    parser = commands.parser(
+        "training.prepare",
+        "Write a data set as training reads it. Given again after a stop, it goes on.",
     )
     data_sets = parser.add_subparsers(required=True)
 
@@ -76,13 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     city = data_sets.add_parser("cityscapes", help="Cityscapes at a size that is quick to read")
     city.add_argument("--root", type=Path, required=True, help="the official data set, unpacked")
     city.add_argument("--out", type=Path, required=True, help="folder to write")
-    city.add_argument(
-        "--size",
-        type=commands.size,
-        default=(256, 512),
-        metavar="HEIGHTxWIDTH",
-        help="of the frames (256x512, the paper's)",
-    )
+    commands.add_size_option(city, "of the frames (256x512, the paper's)", (256, 512))
     city.set_defaults(prepare=prepare_cityscapes)
 
     photos = data_sets.add_parser(
@@ -95,22 +89,11 @@ def _parser() -> argparse.ArgumentParser:
         help="of pictures, the best first: of what is alike one stays",
     )
     photos.add_argument("--out", type=Path, required=True, help="folder to write")
-    photos.add_argument(
-        "--squeezed",
-        type=Path,
-        nargs="+",
-        default=[],
-        metavar="DIR",
-        help="further folders, whose square files are pictures of 4:3 that were squeezed",
-    )
-    photos.add_argument(
-        "--unlike",
-        type=Path,
-        nargs="+",
-        default=[],
-        metavar="DIR",
-        help="leave out what is like a picture of these folders, such as those to be measured on",
-    )
+    for option, meaning in (
+        ("--squeezed", "further folders, whose square files are pictures of 4:3, squeezed"),
+        ("--unlike", "leave out what is like a picture of these, such as those to be measured on"),
+    ):
+        photos.add_argument(option, type=Path, nargs="+", default=[], metavar="DIR", help=meaning)
     photos.add_argument(
         "--short-side", type=commands.count, default=240, help="least height (%(default)s)"
     )

@@ -117,23 +117,14 @@ def losses(before: dict[str, float], after: dict[str, float]) -> dict[str, Loss]
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m training.quantise",
-        description="Quantise a network to 8 bits on images of its training, measure what that "
+    parser = commands.parser(
+        "training.quantise",
+        "Quantise a network to 8 bits on images of its training, measure what that "
         "costs on those that it was measured on, and write it for OpenVINO.",
     )
-    parser.add_argument(
-        "checkpoint", type=Path, help="a weights file, or a last.pt of python -m training.train"
-    )
-    parser.add_argument(
-        "--out", type=Path, required=True, metavar="FILE.xml", help="the file to write"
-    )
-    options.add_data_option(parser)
-    parser.add_argument(
-        "--size",
-        type=commands.size,
-        metavar="HEIGHTxWIDTH",
-        help="of the network's input, multiples of 32 (that of the training)",
+    options.add_source_options(parser, ".xml")
+    commands.add_size_option(
+        parser, "of the network's input, multiples of 32 (that of the training)"
     )
     parser.add_argument(
         "--limit", type=commands.count, metavar="N", help="measure on N images only"

@@ -11,7 +11,7 @@ from .measuring.finished_runs import read, table
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m training.results", description=__doc__)
+    parser = commands.parser("training.results", __doc__)
     parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="folder of a run")
     return parser
 

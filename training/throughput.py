@@ -33,12 +33,12 @@ def _open(config: Config, data: DataSet, root: Path | None, wanted: int) -> tupl
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m training.throughput",
-        description="Measure decoding, augmentation and batches in images/s beside what the "
+    parser = commands.parser(
+        "training.throughput",
+        "Measure decoding, augmentation and batches in images/s beside what the "
         "network of a configuration consumes in training, on this machine. Without the data set, "
         "frames are generated.",
-        epilog="Example: python -m training.throughput config/training/nyuv2_esosd.yaml",
+        example="config/training/nyuv2_esosd.yaml",
     )
     options.add_config_options(parser)
     options.add_data_option(parser)

@@ -20,11 +20,11 @@ from .networks import checkpoint
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m training.train",
-        description="Train a network as a configuration file says. On several GPUs or machines: "
+    parser = commands.parser(
+        "training.train",
+        "Train a network as a configuration file says. On several GPUs or machines: "
         "torchrun --nproc_per_node=N -m training.train with the same arguments.",
-        epilog="Example: python -m training.train config/training/nyuv2_esosd.yaml --out runs/a",
+        example="config/training/nyuv2_esosd.yaml --out runs/a",
     )
     options.add_config_options(parser)
     parser.add_argument("--out", type=Path, required=True, help="folder for checkpoints and logs")

@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m sosd_ros.benchmark", description=__doc__)
+    parser = commands.parser("sosd_ros.benchmark", __doc__)
     commands.add_weights_option(parser)
     commands.add_device_option(parser)
     parser.add_argument("--json", type=Path, help="where to save all figures")

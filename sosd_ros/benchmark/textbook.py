@@ -8,7 +8,6 @@ its care: no life cycle, no diagnostics, no checks. Do not put it on a robot.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from sensor_msgs.msg import CameraInfo, Image, PointCloud2, PointField
 from std_msgs.msg import Header
 from torch.nn import functional
 
+from .. import commands
 from ..camera import focal_correction
 from ..network import input_size, prepare
 from ..weights import build_network, read
@@ -180,9 +180,7 @@ def cloud_message(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m sosd_ros.benchmark.textbook", description=__doc__
-    )
+    parser = commands.parser("sosd_ros.benchmark.textbook", __doc__)
     parser.add_argument("--weights", type=Path, required=True)
     parser.add_argument("--device", default="cpu", help="cpu or a CUDA device (%(default)s)")
     options = parser.parse_args(arguments)

@@ -332,22 +332,12 @@ def _fill_queue(recorder: Recorder) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m sosd_ros.checks.soak",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = commands.parser("sosd_ros.checks.soak", __doc__)
     parser.add_argument("--seconds", type=commands.positive, default=600.0, help="(%(default)g)")
     parser.add_argument(
         "--rate", type=commands.positive, default=30.0, help="frames/s (%(default)g)"
     )
-    parser.add_argument(
-        "--size",
-        type=commands.size,
-        default=(480, 640),
-        metavar="HEIGHTxWIDTH",
-        help="of a frame (480x640)",
-    )
+    commands.add_size_option(parser, "of a frame (480x640)", (480, 640))
     commands.add_weights_option(parser)
     commands.add_device_option(parser)
     parser.add_argument(

@@ -242,9 +242,7 @@ def row(case: Case, frames: int, arrivals: dict[int, Arrival]) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m sosd_ros.checks.transport", description=__doc__
-    )
+    parser = commands.parser("sosd_ros.checks.transport", __doc__)
     parser.add_argument(
         "--rate", type=commands.positive, default=30.0, help="messages/s (%(default)g)"
     )

@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 
 from .. import commands, weights
-from ..engine import AUTO, BACKENDS
+from ..build import add_backend_option
+from ..engine import AUTO
 from ..labels import LabelSet
 from ..testbed.camera import Camera
 from ..testbed.frames import open_source
@@ -30,9 +31,9 @@ class DemoError(RuntimeError):
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m sosd_ros.demo",
-        description="Start the perception node, play frames to it over DDS, check what comes back.",
+    parser = commands.parser(
+        "sosd_ros.demo",
+        "Start the perception node, play frames to it over DDS, check what comes back.",
     )
     parser.add_argument(
         "--source",
@@ -40,11 +41,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands.add_weights_option(parser)
     commands.add_device_option(parser)
-    parser.add_argument(
-        "--backend",
-        default=AUTO,
-        choices=[AUTO, *(backend.name for backend in BACKENDS)],
-        help="of the node; auto, the default: the fastest, which on a CPU is built beforehand",
+    add_backend_option(
+        parser, "of the node; auto, the default: the fastest, which on a CPU is built beforehand"
     )
     parser.add_argument(
         "--rate", type=commands.positive, default=30.0, help="frames/s to play (%(default)g)"

@@ -3,6 +3,7 @@
 from .images import input_size, prepare
 from .layers import Padding, upsample
 from .sosd_net import (
+    FORM,
     TASKS,
     VARIANTS,
     Output,
@@ -13,6 +14,7 @@ from .sosd_net import (
 )
 
 __all__ = [
+    "FORM",
     "TASKS",
     "VARIANTS",
     "Output",

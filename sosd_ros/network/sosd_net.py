@@ -25,6 +25,8 @@ from .sharp import DETAIL_STRIDE, ConvexUpsampling, Detail
 VARIANTS = ("semantic", "depth", "mtl", "sosd", "esosd")
 TASKS = ("depth", "semantic")
 DEPTH_FORMS = ("linear", "log")
+# The arguments of ``SOSDNet`` that say which network it is, apart from its classes.
+FORM = ("variant", "backbone", "rates", "taps", "padding", "depth_form", "spread")
 _TAPS = (4, 8, 16, 32)
 _FIRST_SPREAD = 0.2
 _MOST_LOG = math.log(1000.0)  # metres

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from robot import EAGER, RELIABLE, Camera, NodeProcess
+from robot import EAGER, RELIABLE, Camera, NodeProcess, node_for_a_file
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -41,7 +41,5 @@ def start_node(tmp_path, small_weights):
 @pytest.fixture(scope="module")
 def shared_node(tmp_path_factory, small_weights):
     """One node for all tests of a file, which leave it as they found it."""
-    log = tmp_path_factory.mktemp("node") / "log"
-    node = NodeProcess(log, weights=small_weights, device="cpu", **EAGER, **RELIABLE)
-    yield node
-    assert node.end() == 0, node.log
+    with node_for_a_file(tmp_path_factory, small_weights) as node:
+        yield node

@@ -91,16 +91,22 @@ def test_a_driver_whose_stamps_never_agree_is_waited_for_once(waits):
     assert waits == [0.1, 0.1]
 
 
+def begun():
+    """A buffer with the CameraInfo of second 1, and its clock."""
+    clock = SimpleNamespace(now=0.0)
+    buffer = CameraInfoBuffer(patience=0.1, clock=lambda: clock.now)
+    buffer.add(info(1, width=100))
+    return buffer, clock
+
+
 def test_one_that_is_lost_costs_the_next_image_its_own_and_no_more(waits):
     """CameraInfos come 5 ms after their images, and that of second 2 never."""
-    now = 0.0
-    buffer = CameraInfoBuffer(patience=0.1, clock=lambda: now)
-    buffer.add(info(1, width=100))
+    buffer, clock = begun()
     assert buffer.at(Time(sec=2)).width == 100
-    now = 3.0
+    clock.now = 3.0
     assert buffer.at(Time(sec=3)).width == 100
     assert waits == [0.1]  # for that of second 2 alone
-    now = 3.005
+    clock.now = 3.005
     buffer.add(info(3, width=300))
     assert buffer.at(Time(sec=4)).width == 300
     assert waits == [0.1, 0.1]
@@ -108,13 +114,11 @@ def test_one_that_is_lost_costs_the_next_image_its_own_and_no_more(waits):
 
 def test_those_that_come_too_late_are_not_waited_for_again(waits):
     """150 ms after their images, each."""
-    now = 0.0
-    buffer = CameraInfoBuffer(patience=0.1, clock=lambda: now)
-    buffer.add(info(1, width=100))
+    buffer, clock = begun()
     for seconds in range(2, 10):
-        now = float(seconds)
+        clock.now = float(seconds)
         assert buffer.at(Time(sec=seconds)).width == 100 * (seconds - 1)
-        now += 0.15
+        clock.now += 0.15
         buffer.add(info(seconds, width=100 * seconds))
     assert waits == [0.1]
 

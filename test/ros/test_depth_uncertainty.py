@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from robot import EAGER, RELIABLE, NodeProcess, camera_info, picture, pixels, rgb
+from robot import camera_info, node_for_a_file, picture, pixels, rgb
 
 
 @pytest.fixture(scope="module")
 def shared_node(tmp_path_factory, sharp_weights):
     """One node with weights that say how unsure they are."""
-    log = tmp_path_factory.mktemp("node") / "log"
-    node = NodeProcess(log, weights=sharp_weights, device="cpu", **EAGER, **RELIABLE)
-    yield node
-    assert node.end() == 0, node.log
+    with node_for_a_file(tmp_path_factory, sharp_weights) as node:
+        yield node
 
 
 def answer(camera, *topics):

@@ -137,7 +137,7 @@ def test_the_test_set_is_not_fitted_to_unasked(checkpoint, nyuv2_root):
     ("arguments", "sentence"),
     [
         (("--temperature", "0"), "is '0', expected a number above 0"),
-        (("--temperature", "2", "--format", "onnx"), "are for a weights file; write that"),
+        (("--temperature", "2"), "expected a name that ends in .safetensors"),
     ],
 )
 def test_what_no_file_can_have_is_refused(checkpoint, tmp_path, arguments, sentence):

@@ -16,6 +16,9 @@ _PHOTOGRAPHS = (
     " Also trained on photographs without labels, of other origin: for research, unless their "
     "terms are known to allow more."
 )
+_AUGMENTATION = {
+    *("chance", "rotation", "tint", "gamma", "blur", "noise", "cutmix", "truth_stride"),
+}
 _BESIDE = Path(__file__).parents[2] / "../shared/data"
 
 
@@ -29,14 +32,7 @@ def data_set(data: Data) -> DataSet:
         chosen,
         licence=chosen.licence + (_PHOTOGRAPHS if data.photographs else ""),
         scales=data.scales or chosen.scales,
-        chance=data.chance,
-        rotation=data.rotation,
-        tint=data.tint,
-        gamma=data.gamma,
-        blur=data.blur,
-        noise=data.noise,
-        cutmix=data.cutmix,
-        truth_stride=data.truth_stride,
+        **data.model_dump(include=_AUGMENTATION),
     )
 
 

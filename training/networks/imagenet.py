@@ -12,7 +12,7 @@ import torch
 from huggingface_hub.utils.tqdm import disable_progress_bars
 from torch import nn
 
-from sosd_ros.network import SOSDNet
+from sosd_ros.network import FORM, SOSDNet
 from sosd_ros.network.objectness import SemanticToDepth
 
 from ..config import Network
@@ -63,17 +63,9 @@ def create_network(settings: Network, classes: int, *, imagenet: bool) -> SOSDNe
         disable_progress_bars()  # which would fill a log
     try:
         network = SOSDNet(
-            settings.variant,
-            backbone,
-            classes,
+            classes=classes,
             pretrained=downloads,
-            rates=settings.rates,
-            drop_path=settings.drop_path,
-            taps=settings.taps,
-            padding=settings.padding,
-            depth_form=settings.depth_form,
-            spread=settings.spread,
-            dropout=settings.dropout,
+            **settings.model_dump(include={*FORM, "drop_path", "dropout"}),
         )
     except OSError as error:
         raise ValueError(

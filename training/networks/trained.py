@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from sosd_ros import weights
-from sosd_ros.network import SOSDNet
+from sosd_ros.network import FORM, SOSDNet
 from sosd_ros.weights import Manifest
 
 from ..config import Config, Data
@@ -99,13 +99,7 @@ def manifest_of(config: Config) -> Manifest:
     if config.data.photographs is not None:  # whose place on this machine is nobody else's business
         training["data"]["photographs"] = config.data.photographs.name
     return Manifest(
-        variant=config.network.variant,
-        backbone=config.network.backbone,
-        rates=config.network.rates,
-        taps=config.network.taps,
-        padding=config.network.padding,
-        depth_form=config.network.depth_form,
-        spread=config.network.spread,
+        **config.network.model_dump(include={*FORM}),
         labels=data.labels,
         depth=data.depth,
         focal_length=data.focal(config.data.size),

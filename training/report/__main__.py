@@ -25,9 +25,9 @@ from .page import Frame, page
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m training.report",
-        description="Measure a network on the data set that it was trained on, and draw Fig. 8, 9 "
+    parser = commands.parser(
+        "training.report",
+        "Measure a network on the data set that it was trained on, and draw Fig. 8, 9 "
         "and 10 of the paper: PNG files, and index.html with them and all numbers.",
     )
     options.add_measured_options(parser)
