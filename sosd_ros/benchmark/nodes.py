@@ -47,9 +47,6 @@ class RosResult:
     """A run at one rate.
 
     Attributes:
-        node: ``sosd`` or ``textbook``.
-        parameters: of the node.
-        size: (height, width) of the frames.
         rate_hz: that was asked for.
         offered_hz: that the camera did publish at.
         achieved_hz: of answered frames; 0 if it was one alone.
@@ -59,9 +56,6 @@ class RosResult:
         held: whether ``HELD`` of the frames were answered, and the latency did not grow.
     """
 
-    node: str
-    parameters: dict[str, object]
-    size: tuple[int, int]
     rate_hz: float
     offered_hz: float
     achieved_hz: float
@@ -80,12 +74,10 @@ class HighestRate:
     """The highest rate that was held.
 
     Attributes:
-        node: ``sosd`` or ``textbook``.
         rate_hz: of the fastest run that was held; 0 if none was.
         runs: that were tried, in their order.
     """
 
-    node: str
     rate_hz: float
     runs: list[RosResult]
 
@@ -96,6 +88,8 @@ class NodeReport:
 
     Attributes:
         node: ``sosd`` or ``textbook``.
+        parameters: of the node.
+        size: (height, width) of the frames.
         unhurried: the run at ``LOW_RATE``, whose p50 goes over the engine's own at that rate.
         stages: median milliseconds of it by stage, of the node's own diagnostics; ``total`` is from
             the image's arrival to the last answer's departure. None of the textbook node.
@@ -104,6 +98,8 @@ class NodeReport:
     """
 
     node: str
+    parameters: Mapping[str, object]
+    size: tuple[int, int]
     unhurried: RosResult
     stages: dict[str, float]
     rates: list[RosResult]
@@ -119,16 +115,12 @@ class Robot:
 
     Args:
         node: ``sosd`` or ``textbook``.
-        parameters: of the node.
         size: (height, width) of the frames.
         camera: that the node answers.
     """
 
-    def __init__(
-        self, node: str, parameters: Mapping[str, object], size: tuple[int, int], camera: Camera
-    ) -> None:
-        self.node, self.parameters, self.size = node, dict(parameters), size
-        self.camera = camera
+    def __init__(self, node: str, size: tuple[int, int], camera: Camera) -> None:
+        self.node, self.camera = node, camera
         # Made once: a camera's own work should not show in the figures.
         self._pictures = _pictures(size)
         self.begin()
@@ -188,7 +180,7 @@ class Robot:
         answered = {s: self.camera.answered[s] for s in sent if s in self.camera.answered}
         if not answered:
             raise NodeError(f"{self.node} answered none of {len(sent)} frames at {rate_hz:g} Hz")
-        return summarise(self.node, self.parameters, self.size, rate_hz, sent, answered)
+        return summarise(rate_hz, sent, answered)
 
     def stages(self) -> dict[str, float]:
         """Median milliseconds by stage, which the perception node says of its last frames."""
@@ -263,7 +255,7 @@ def robot(
         for topic, kind in answers.items():
             camera.subscribe(topic, kind)
         camera.listen_diagnostics()
-        robot = Robot(node, parameters, size, camera)
+        robot = Robot(node, size, camera)
         robot.warm_up()
         yield robot
 
@@ -301,7 +293,7 @@ def highest_rate(
         runs.append(robot.play(rate, seconds))
         held, missed = (rate, missed) if runs[-1].held else (held, rate)
     best = max((run.rate_hz for run in runs if run.held), default=0.0)
-    return HighestRate(robot.node, best, runs)
+    return HighestRate(best, runs)
 
 
 def examine(node: str, parameters: Mapping[str, object], answers: Mapping[str, type]) -> NodeReport:
@@ -310,6 +302,8 @@ def examine(node: str, parameters: Mapping[str, object], answers: Mapping[str, t
         unhurried = robot_.play(LOW_RATE)
         return NodeReport(
             node=node,
+            parameters=parameters,
+            size=SIZE,
             unhurried=unhurried,
             stages=robot_.stages(),
             rates=[robot_.play(rate) for rate in RATES],
@@ -318,12 +312,7 @@ def examine(node: str, parameters: Mapping[str, object], answers: Mapping[str, t
 
 
 def summarise(
-    node: str,
-    parameters: Mapping[str, object],
-    size: tuple[int, int],
-    rate_hz: float,
-    sent: Mapping[int, float],
-    answered: Mapping[int, float],
+    rate_hz: float, sent: Mapping[int, float], answered: Mapping[int, float]
 ) -> RosResult:
     """The figures of a run.
 
@@ -336,9 +325,6 @@ def summarise(
     p50, p95, p99 = (1000 * float(p) for p in np.percentile(latencies, (50, 95, 99)))
     growth = _growth(started, latencies)
     return RosResult(
-        node=node,
-        parameters=dict(parameters),
-        size=size,
         rate_hz=rate_hz,
         offered_hz=_rate(list(sent.values())),
         achieved_hz=_rate(list(answered.values())),

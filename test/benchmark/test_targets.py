@@ -27,10 +27,10 @@ def times(median):
 
 
 def run(rate, p50=0.0, p95=0.0):
-    return RosResult("", {}, (480, 640), rate, rate, rate, 1, 1, 0, p50, p95, 0.0, 0.0, True)
+    return RosResult(rate, rate, rate, 1, 1, 0, p50, p95, 0.0, 0.0, True)
 
 
-HELD = HighestRate("", 30.0, [])
+HELD = HighestRate(30.0, [])
 
 
 def engine(name, total, forward, labels=1.0):
@@ -69,8 +69,8 @@ def test_rows_are_made_of_the_results():
 def test_rows_over_ros_and_of_rivals():
     """Latency at 5 Hz over all answers' time; at 30 Hz over the textbook's; rivals' medians."""
     ros = {
-        "sosd": NodeReport("sosd", run(5, p50=30), {}, [run(30, p95=50)], HELD),
-        "textbook": NodeReport("textbook", run(5), {}, [run(30, p95=200)], HELD),
+        "sosd": NodeReport("sosd", {}, (480, 640), run(5, p50=30), {}, [run(30, p95=50)], HELD),
+        "textbook": NodeReport("textbook", {}, (480, 640), run(5), {}, [run(30, p95=200)], HELD),
     }
     rivals = {"fast fp32": times(10), "one + another": times(100)}
     more = dataclasses.replace(RESULTS, ros=ros, rivals=rivals, growth=1.02, xception65_share=0.7)
