@@ -65,12 +65,17 @@ def drawing() -> str:
 def imports() -> Arrows:
     """The rooms that each room imports."""
     arrows: Arrows = {room: set() for room in ROOM_OF.values()}
-    for top in ("sosd_ros", "training"):
-        for path in sorted((ROOT / top).rglob("*.py")):
-            if room := _room(path.relative_to(ROOT).with_suffix("").parts):
-                arrows[room] |= {other for name in _imported(path) if (other := _room(name))}
-                arrows[room].discard(room)
+    for module, path in modules().items():
+        if room := room_of(module):
+            names = set(imported(path)) - {"sosd_ros", "training"}  # from which names come as well
+            arrows[room] |= {other for name in names if (other := room_of(name))} - {room}
     return arrows
+
+
+def modules() -> dict[str, Path]:
+    """The files of both packages, by the name of their module."""
+    paths = [path for top in ("sosd_ros", "training") for path in (ROOT / top).rglob("*.py")]
+    return {".".join(p.relative_to(ROOT).with_suffix("").parts): p for p in sorted(paths)}
 
 
 def without_what_follows(arrows: Mapping[str, set[str]]) -> Arrows:
@@ -85,17 +90,21 @@ def _leads(arrows: Mapping[str, set[str]], starts: set[str], end: str) -> bool:
     return any(end in arrows[start] or _leads(arrows, arrows[start], end) for start in starts)
 
 
-def _room(parts: tuple[str, ...]) -> str | None:
-    """That of a module or a name in it, ``("sosd_ros", "engine", "Engine")``."""
+def room_of(name: str) -> str | None:
+    """The room of a module or of a name in it, ``sosd_ros.engine.Engine``; ``None`` of others."""
+    parts = name.split(".")
     places = ("/".join(parts[:length]) for length in range(len(parts), 0, -1))
     return next((ROOM_OF[place] for place in places if place in ROOM_OF), None)
 
 
-def _imported(path: Path) -> Iterator[tuple[str, ...]]:
-    """Absolute names of all that a file imports from its package and the other one."""
+def imported(path: Path) -> Iterator[str]:
+    """Absolute names of all that a file imports."""
     package = path.relative_to(ROOT).parent.parts
     for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
             base = package[: len(package) - node.level + 1] if node.level else ()
-            module = (*base, *(node.module.split(".") if node.module else ()))
-            yield from ((*module, alias.name) for alias in node.names)
+            module = ".".join((*base, node.module) if node.module else base)
+            yield module
+            yield from (f"{module}.{alias.name}" for alias in node.names)
