@@ -24,7 +24,7 @@ def installed(source, target, pattern="**/*"):
 
 setup(
     name=NAME,
-    version="0.1.0",
+    version="0.2.0",
     description="Metric depth, semantic masks and point clouds from one colour camera",
     maintainer="sosd_ros maintainers",
     maintainer_email="maintainers@sosd-ros.org",
