@@ -42,6 +42,8 @@ class Data(_Section):
 
     name: Literal["nyuv2", "cityscapes"] = "nyuv2"
     size: tuple[PositiveInt, PositiveInt] = (480, 640)
+    # Of what is learned from, for the weights file; the data set's own if empty.
+    licence: str | None = None
     workers: int = Field(2, ge=0)
     # NYU Depth v2 alone: all training samples, measured on val, or four fifths of their scenes,
     # measured on the fifth that is held back; 40 classes or their 13 groups; in-painted depth or

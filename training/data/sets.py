@@ -30,7 +30,7 @@ def data_set(data: Data) -> DataSet:
         chosen = nyuv2.data_set(data.classes or 40, raw_depth=data.raw_depth)
     return dataclasses.replace(
         chosen,
-        licence=chosen.licence + (_PHOTOGRAPHS if data.photographs else ""),
+        licence=data.licence or chosen.licence + (_PHOTOGRAPHS if data.photographs else ""),
         scales=data.scales or chosen.scales,
         **data.model_dump(include=_AUGMENTATION),
     )

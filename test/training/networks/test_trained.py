@@ -77,6 +77,8 @@ def test_the_manifest_speaks_of_the_data_set(data, expected):
     scale = (width / camera.width * height / camera.height) ** 0.5
     assert manifest.focal_length == pytest.approx(camera.focal * scale)
     assert weights.Manifest.from_json(manifest.to_json()) == manifest
+    own = Config.model_validate(SMALL_RUN | {"data": data | {"licence": "Ours."}})
+    assert trained.manifest_of(own).licence == "Ours."
 
 
 @pytest.mark.parametrize(
