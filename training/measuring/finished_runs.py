@@ -50,7 +50,7 @@ def read(folder: Path) -> FinishedRun:
 def table(runs: Iterable[FinishedRun]) -> str:
     """One row for all runs that differ by their seed alone, in the order in which they come.
 
-    Numbers are of the last epoch, so that nothing was chosen by them: the mean over the seeds, and
+    Numbers are of the last epoch, so no checkpoint was selected on them: the mean over the seeds, and
     how far the seeds lie from it at most. The paper's row follows the last of its method.
 
     Raises:
