@@ -50,8 +50,8 @@ def read(folder: Path) -> FinishedRun:
 def table(runs: Iterable[FinishedRun]) -> str:
     """One row for all runs that differ by their seed alone, in the order in which they come.
 
-    Numbers are of the last epoch, so no checkpoint was selected on them: the mean over the seeds, and
-    how far the seeds lie from it at most. The paper's row follows the last of its method.
+    Numbers are of the last epoch, so no checkpoint was selected on them: the mean over the seeds,
+    and how far the seeds lie from it at most. The paper's row follows the last of its method.
 
     Raises:
         ValueError: if there is no run, or they are of several data sets.
