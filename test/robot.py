@@ -23,18 +23,19 @@ from processes import ROOT, ForkedProcess
 from rcl_interfaces.srv import SetParametersAtomically
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile
-from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from sosd_ros.camera import Intrinsics
 from sosd_ros.ros import messages
 from sosd_ros.ros.camera_info import info_of
+from sosd_ros.ros.topics import KINDS
 from sosd_ros.testbed import camera
 
 TIMEOUT = 90.0  # seconds, for a machine that is busy with something else; not a speed limit
-OUTPUTS = {"depth": Image, "camera_info": CameraInfo, "semantic": Image, "points": PointCloud2}
-FOR_PEOPLE = {"confidence": Image, "overlay": Image, "depth/colored": Image}
-OF_SPREAD = {"depth_uncertainty": Image}  # of weights that say how unsure depth is
+FOR_PEOPLE = ("confidence", "overlay", "depth/colored")
+OF_SPREAD = ("depth_uncertainty",)  # of weights that say how unsure depth is
+OUTPUTS = [topic for topic in KINDS if topic not in (*FOR_PEOPLE, *OF_SPREAD)]
 
 
 class NodeProcess:
@@ -109,7 +110,7 @@ class Camera(camera.Camera):
         """
         for topic in topics:
             self.heard.setdefault(topic, [])
-            self.subscribe(topic, (OUTPUTS | FOR_PEOPLE | OF_SPREAD)[topic])
+            self.subscribe(topic)
         self.wait(self._is_heard(topics), "a first answer")
 
     def listen_latched(self, kind, topic):

@@ -20,7 +20,7 @@ from subprocess import Popen
 
 import cv2
 import numpy as np
-from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
 from ..ros import messages
@@ -207,10 +207,10 @@ class Robot:
         return time.monotonic() - max([self.camera.sent[stamp], *heard]) > QUIET
 
 
-def answers_of(manifest: Manifest) -> dict[str, type]:
-    """What both nodes answer with such weights, as types by topic."""
-    answers = {"depth": Image, "semantic": Image, "confidence": Image, "points": PointCloud2}
-    return answers | ({"depth_uncertainty": Image} if manifest.spread else {})
+def answers_of(manifest: Manifest) -> list[str]:
+    """The topics that both nodes answer on with such weights."""
+    answers = ["depth", "semantic", "confidence", "points"]
+    return [*answers, "depth_uncertainty"] if manifest.spread else answers
 
 
 def _pictures(size: tuple[int, int]) -> list[tuple[Image, CameraInfo]]:
@@ -229,7 +229,7 @@ def _pictures(size: tuple[int, int]) -> list[tuple[Image, CameraInfo]]:
 def robot(
     node: str,
     parameters: Mapping[str, object],
-    answers: Mapping[str, type],
+    answers: Sequence[str],
     size: tuple[int, int] = SIZE,
 ) -> Iterator[Robot]:
     """A node as a process, warmed up, with a camera in a context of its own.
@@ -238,7 +238,7 @@ def robot(
         node: ``sosd`` or ``textbook``.
         parameters: of the node, over its defaults; the textbook node takes ``weights`` and
             ``device`` of them, which have to be there.
-        answers: types of the topics that a frame is answered on, see ``answers_of``.
+        answers: the topics that a frame is answered on, see ``answers_of``.
         size: (height, width) of the frames.
 
     Raises:
@@ -252,8 +252,8 @@ def robot(
         NODES[node](parameters) as process,
         closing(Camera("sosd_benchmark", context, process, peer=node)) as camera,
     ):
-        for topic, kind in answers.items():
-            camera.subscribe(topic, kind)
+        for topic in answers:
+            camera.subscribe(topic)
         camera.listen_diagnostics()
         robot = Robot(node, size, camera)
         robot.warm_up()
@@ -296,7 +296,7 @@ def highest_rate(
     return HighestRate(best, runs)
 
 
-def examine(node: str, parameters: Mapping[str, object], answers: Mapping[str, type]) -> NodeReport:
+def examine(node: str, parameters: Mapping[str, object], answers: Sequence[str]) -> NodeReport:
     """All that is measured of a node, which is started once; arguments as of ``robot``."""
     with robot(node, parameters, answers) as robot_:
         unhurried = robot_.play(LOW_RATE)

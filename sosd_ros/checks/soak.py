@@ -32,7 +32,6 @@ from subprocess import Popen
 from typing import Any
 
 import numpy as np
-from sensor_msgs.msg import Image, PointCloud2
 
 from .. import commands
 from ..progress import progress_bar
@@ -50,7 +49,7 @@ GROWTH = 0.01  # of memory, at most
 TRY_TIMEOUT = 5.0  # seconds for a first frame to be answered
 TRIES = 6
 END_TIMEOUT = 30.0  # seconds
-OUTPUTS = {"depth": Image, "semantic": Image, "points": PointCloud2}
+OUTPUTS = ("depth", "semantic", "points")
 DEPTH = 60  # messages that the middleware keeps for a reader that is late: 2 s at 30 Hz
 # A frame that is lost before the node could count it would look like a fault of the node. Its
 # outputs are left as they are: deep ones keep clouds for us whenever we are late, by the megabyte.
@@ -225,9 +224,9 @@ class Recorder:
         height, width = size
         self._pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
         self._info = info_of(assumed_intrinsics(width, height))
-        for output, kind in OUTPUTS.items():
+        for output in OUTPUTS:
             lost = SubscriptionEventCallbacks(message_lost=partial(self._lose, output))
-            camera.subscribe(output, kind, event_callbacks=lost)
+            camera.subscribe(output, event_callbacks=lost)
         camera.listen_diagnostics()
         self.begin()
 

@@ -14,6 +14,7 @@ from rcl_interfaces.msg import Parameter, ParameterValue
 from rcl_interfaces.srv import GetParameters, SetParameters
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from robot import OUTPUTS, ROOT, TIMEOUT, Camera, camera_info, picture, rgb
+from sensor_msgs.msg import Image, PointCloud2
 from support import write_small_weights
 
 from sosd_ros.ros.node import EXIT_TIMEOUT
@@ -238,7 +239,7 @@ def test_subscribers_may_come_and_go(start_node, camera):
     camera.listen("semantic")
     for _ in range(20):
         other = Camera()
-        other.node.create_subscription(OUTPUTS["points"], "/sosd/points", lambda message: None, 1)
+        other.node.create_subscription(PointCloud2, "/sosd/points", lambda message: None, 1)
         is_answered(camera, "semantic")
         other.close()
         is_answered(camera, "semantic")
@@ -292,9 +293,9 @@ def test_without_any_camera_info_there_are_labels_and_a_warning(start_node, came
     camera.wait_until_active()
     camera.listen_diagnostics()
     depths = []
-    camera.node.create_subscription(OUTPUTS["depth"], "/sosd/depth", depths.append, 10)
+    camera.node.create_subscription(Image, "/sosd/depth", depths.append, 10)
     semantics = camera.heard.setdefault("semantic", [])
-    camera.node.create_subscription(OUTPUTS["semantic"], "/sosd/semantic", semantics.append, 10)
+    camera.node.create_subscription(Image, "/sosd/semantic", semantics.append, 10)
 
     def is_warned():
         camera.send(rgb(camera.header(), picture()))
@@ -342,7 +343,7 @@ def test_a_peer_whose_quality_of_service_does_not_fit_is_named(start_node, camer
     node = start_node()  # told to listen reliably
     camera.wait_until_active()
     camera.listen_diagnostics()
-    publisher = camera.node.create_publisher(OUTPUTS["depth"], "image", BEST_EFFORT)
+    publisher = camera.node.create_publisher(Image, "image", BEST_EFFORT)
     said = "publisher of test_camera on /image has QoS incompatible with ours (RELIABILITY)"
     camera.wait(lambda: said in node.log, said)
     camera.wait_for_status("node", WARN, "/image")
@@ -350,7 +351,7 @@ def test_a_peer_whose_quality_of_service_does_not_fit_is_named(start_node, camer
     camera.wait_for_status("node", OK, "")
 
     listener = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-    camera.node.create_subscription(OUTPUTS["depth"], "/sosd/depth", lambda m: None, listener)
+    camera.node.create_subscription(Image, "/sosd/depth", lambda m: None, listener)
     said = "subscription of test_camera on /sosd/depth has QoS incompatible with ours (DURABILITY)"
     camera.wait(lambda: said in node.log, said)
     [advice] = {

@@ -23,7 +23,7 @@ def camera():
     """A camera that hears two answers, which it can give itself."""
     camera = Camera("test_camera", peer="test_echo")
     for topic in TOPICS:
-        camera.subscribe(topic, Image)
+        camera.subscribe(topic)
     yield camera
     camera.close()
 
