@@ -36,6 +36,8 @@ SECONDS = 4.0  # of a run
 SIZE = (480, 640)
 WARM_UP = 10  # frames, one at a time
 HELD = 0.99  # of the frames, answered
+BOUNDS = (2.0, 128.0)  # Hz, of which the first is taken to be held and the second not to be
+PRECISION = 1.05  # of the highest rate held: a rate that is not over one that is
 GROWTH = 0.02  # seconds of latency a second of play, at most, where a rate is held
 TIMEOUT = 90.0  # seconds for the first answer; not a speed limit
 RETRY = 1.0  # seconds until a first frame that discovery may have missed is sent again
@@ -272,25 +274,13 @@ NODES: dict[str, Callable[[Mapping[str, object]], AbstractContextManager[Popen]]
 }
 
 
-def highest_rate(
-    robot: Robot,
-    seconds: float = SECONDS,
-    bounds: tuple[float, float] = (2.0, 128.0),
-    precision: float = 1.05,
-) -> HighestRate:
-    """Bisect for the highest rate that a node holds.
-
-    Args:
-        robot: a node that has been warmed up.
-        seconds: of each run.
-        bounds: rates in Hz, of which the lower is taken to be held and the upper not to be.
-        precision: the ratio of a rate that is not held to the one that is, at which to stop.
-    """
-    held, missed = bounds
+def highest_rate(robot: Robot) -> HighestRate:
+    """Bisect for the highest rate that a node holds, which has been warmed up."""
+    held, missed = BOUNDS
     runs = []
-    while missed > precision * held:
+    while missed > PRECISION * held:
         rate = math.sqrt(held * missed)
-        runs.append(robot.play(rate, seconds))
+        runs.append(robot.play(rate))
         held, missed = (rate, missed) if runs[-1].held else (held, rate)
     best = max((run.rate_hz for run in runs if run.held), default=0.0)
     return HighestRate(best, runs)

@@ -48,7 +48,7 @@ def engine(name, total, forward, labels=1.0):
 
 RESULTS = Results(
     engines=[engine("torch fp32", 40, 38), engine("fast fp32", 10, 8), engine("wrong", 1, 1, 0)],
-    surroundings=Surroundings(times(50), times(5), times(1), 100, 1, times(3), 1.0),
+    surroundings=Surroundings(times(50), times(5), times(1), 100, 1, times(3)),
     in_full_at_rate=times(20),
 )
 
