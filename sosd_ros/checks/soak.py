@@ -40,7 +40,7 @@ from ..ros.camera_info import info_of
 from ..ros.generations import SubscriptionEventCallbacks
 from ..testbed.camera import Camera
 from ..testbed.frames import assumed_intrinsics
-from ..testbed.process import NodeError, middleware, own_memory, perception_node
+from ..testbed.process import NodeError, middleware, own_memory, perception_node, reliable_inputs
 
 WARM_UP = 0.25  # of the time
 WINDOWS = 20  # of the rest
@@ -51,13 +51,6 @@ TRIES = 6
 END_TIMEOUT = 30.0  # seconds
 OUTPUTS = ("depth", "semantic", "points")
 DEPTH = 60  # messages that the middleware keeps for a reader that is late: 2 s at 30 Hz
-# A frame that is lost before the node could count it would look like a fault of the node. Its
-# outputs are left as they are: deep ones keep clouds for us whenever we are late, by the megabyte.
-LOSSLESS = {
-    f"qos_overrides./{topic}.subscription.{policy}": value
-    for topic in ("image", "camera_info")
-    for policy, value in {"reliability": "reliable", "depth": DEPTH}.items()
-}
 Samples = list[tuple[float, float]]
 MIB = 2**20
 
@@ -350,10 +343,13 @@ def _parser() -> argparse.ArgumentParser:
 
 def run(arguments: argparse.Namespace) -> None:
     frames = max(1, round(arguments.seconds * arguments.rate))
-    given = {"weights": arguments.weights, "device": arguments.device}
+    # A frame that is lost before the node could count it would look like a fault of the node. Its
+    # outputs are left as they are: deep ones keep clouds for us whenever we are late, by megabytes.
+    inputs = reliable_inputs("", depth=DEPTH)
+    given = {"weights": arguments.weights, "device": arguments.device, **inputs}
     with (
         middleware() as context,
-        perception_node(given | LOSSLESS) as process,
+        perception_node(given) as process,
         closing(Camera("sosd_soak", context, process, queue=DEPTH)) as camera,
     ):
         record = soak(Recorder(camera, process, arguments.size), frames, arguments.rate)

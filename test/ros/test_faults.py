@@ -12,8 +12,7 @@ from faulty_node import FAILS, FREE_FAILS, HANGS, HANGS_THEN_FAILS, OUT_OF_MEMOR
 from lifecycle_msgs.msg import State, Transition
 from rcl_interfaces.msg import Parameter, ParameterValue
 from rcl_interfaces.srv import GetParameters, SetParameters
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
-from robot import OUTPUTS, ROOT, TIMEOUT, Camera, camera_info, picture, rgb
+from robot import BEST_EFFORT, LATCHED, OUTPUTS, ROOT, TIMEOUT, Camera, camera_info, picture, rgb
 from sensor_msgs.msg import Image, PointCloud2
 from support import write_small_weights
 
@@ -21,7 +20,6 @@ from sosd_ros.ros.node import EXIT_TIMEOUT
 from sosd_ros.ros.pipeline import PUBLISH_TIMEOUT
 
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
-BEST_EFFORT = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 FAULTY_NODE = (ROOT / "test" / "faulty_node.py",)
 
 
@@ -65,9 +63,7 @@ def test_an_engine_that_fails_twice_leads_to_the_error_state_and_back(faulty, ca
     assert reason in faulty.log
     camera.wait_for_status("node", ERROR, reason)
     assert camera.values("node")["last error"] == reason
-    assert camera.change_state(Transition.TRANSITION_CONFIGURE)
-    assert camera.change_state(Transition.TRANSITION_ACTIVATE)
-    camera.wait_until_active()
+    camera.bring_up()
     camera.listen("points")
     is_answered(camera, "depth", "semantic", "points")
     assert camera.values("node")["last error"] in ("", reason)  # of before, or of now
@@ -82,9 +78,7 @@ def test_a_worker_that_hangs_is_shown_and_can_be_left(faulty, camera):
     assert not camera.change_state(Transition.TRANSITION_DEACTIVATE)
     camera.wait_for_state(State.PRIMARY_STATE_UNCONFIGURED)
     camera.wait_for_status("node", ERROR, "the worker hangs and was abandoned")
-    assert camera.change_state(Transition.TRANSITION_CONFIGURE)
-    assert camera.change_state(Transition.TRANSITION_ACTIVATE)
-    camera.wait_until_active()
+    camera.bring_up()
     camera.listen("points")
     is_answered(camera, "depth")
     assert faulty.end(signal.SIGTERM) == 0, faulty.log
@@ -99,9 +93,7 @@ def test_what_was_given_up_does_not_reach_what_came_after(faulty, camera):
     dropped = sum(int(count) for key, count in values.items() if key.startswith("dropped: "))
     assert values["dropped: stopped"] == "1"
     assert int(values["received"]) == int(values["answered"]) + dropped
-    assert camera.change_state(Transition.TRANSITION_CONFIGURE)
-    assert camera.change_state(Transition.TRANSITION_ACTIVATE)
-    camera.wait_until_active()
+    camera.bring_up()
     faulty.process.send_signal(signal.SIGUSR1)
     camera.listen("points")
     for _ in range(5):
@@ -350,8 +342,7 @@ def test_a_peer_whose_quality_of_service_does_not_fit_is_named(start_node, camer
     camera.node.destroy_publisher(publisher)
     camera.wait_for_status("node", OK, "")
 
-    listener = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-    camera.node.create_subscription(Image, "/sosd/depth", lambda m: None, listener)
+    camera.node.create_subscription(Image, "/sosd/depth", lambda m: None, LATCHED)
     said = "subscription of test_camera on /sosd/depth has QoS incompatible with ours (DURABILITY)"
     camera.wait(lambda: said in node.log, said)
     [advice] = {
