@@ -5,11 +5,10 @@ import re
 import subprocess
 import sys
 from graphlib import TopologicalSorter
-from pathlib import Path
 
 import pytest
+from processes import ROOT
 
-ROOT = Path(__file__).parents[1]
 ROS = {
     "ament_index_python",
     "builtin_interfaces",

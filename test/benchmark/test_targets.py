@@ -5,9 +5,9 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from processes import ROOT
 
 pytest.importorskip("rclpy", reason="no ROS 2: install the extra 'ros', or source a ROS 2")
 
@@ -18,8 +18,6 @@ from sosd_ros.benchmark.surroundings import Surroundings
 from sosd_ros.benchmark.targets import targets
 from sosd_ros.benchmark.timing import Times
 from sosd_ros.engine.agreement import Agreement, Agreements
-
-ROOT = Path(__file__).parents[2]
 
 
 def times(median):

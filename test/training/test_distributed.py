@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from processes import ROOT
 
 from training import strategies
 from training.networks import checkpoint
 
-ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.slow
 
 
