@@ -9,7 +9,7 @@ import argparse
 from pathlib import Path
 
 from . import commands, weights
-from .engine import AUTO, BACKENDS, EngineError, Request, build
+from .engine import AUTO, BACKENDS, PRECISIONS, EngineError, Request, build
 from .engine.formats import FORMATS, Order, export
 from .share import sample_frames
 
@@ -33,7 +33,7 @@ def _parser() -> argparse.ArgumentParser:
     engines = parser.add_argument_group("engines for this machine")
     add_backend_option(engines, "build only this one (default: all that are installed)")
     engines.add_argument(
-        "--precision", default=AUTO, choices=[AUTO, "fp32", "bf16", "fp16"], help="only this one"
+        "--precision", default=AUTO, choices=[AUTO, *PRECISIONS], help="only this one"
     )
     engines.add_argument("--cache", type=Path, help="where engines are kept (default: $SOSD_CACHE)")
 

@@ -261,6 +261,6 @@ def _sha256(manifest: str, tensors: Mapping[str, torch.Tensor]) -> str:
     return digest.hexdigest()
 
 
-def _first_lines(error: Exception, limit: int = 300) -> str:
+def _first_lines(error: Exception) -> str:
     text = " ".join(str(error).split())
-    return text if len(text) <= limit else text[:limit] + " ..."
+    return text if len(text) <= 300 else text[:300] + " ..."

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,24 +18,28 @@ import pytest
 pytest.importorskip("rclpy", reason="no ROS 2: install the extra 'ros', or source a ROS 2")
 
 from diagnostic_msgs.msg import DiagnosticStatus
-from lifecycle_msgs.msg import State
+from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState
 from processes import ROOT, ForkedProcess
 from rcl_interfaces.srv import SetParametersAtomically
 from rclpy.parameter import Parameter
-from rclpy.qos import DurabilityPolicy, QoSProfile
-from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from sosd_ros.camera import Intrinsics
 from sosd_ros.ros import messages
 from sosd_ros.ros.camera_info import info_of
+from sosd_ros.ros.topics import KINDS
 from sosd_ros.testbed import camera
+from sosd_ros.testbed.process import reliable_inputs
 
 TIMEOUT = 90.0  # seconds, for a machine that is busy with something else; not a speed limit
-OUTPUTS = {"depth": Image, "camera_info": CameraInfo, "semantic": Image, "points": PointCloud2}
-FOR_PEOPLE = {"confidence": Image, "overlay": Image, "depth/colored": Image}
-OF_SPREAD = {"depth_uncertainty": Image}  # of weights that say how unsure depth is
+FOR_PEOPLE = ("confidence", "overlay", "depth/colored")
+OF_SPREAD = ("depth_uncertainty",)  # of weights that say how unsure depth is
+OUTPUTS = [topic for topic in KINDS if topic not in (*FOR_PEOPLE, *OF_SPREAD)]
+LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+BEST_EFFORT = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 
 
 class NodeProcess:
@@ -109,14 +114,13 @@ class Camera(camera.Camera):
         """
         for topic in topics:
             self.heard.setdefault(topic, [])
-            self.subscribe(topic, (OUTPUTS | FOR_PEOPLE | OF_SPREAD)[topic])
+            self.subscribe(topic)
         self.wait(self._is_heard(topics), "a first answer")
 
     def listen_latched(self, kind, topic):
         """Subscribe to a topic whose last message is kept; the list of what is heard."""
         heard = self.heard.setdefault(topic, [])
-        qos = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-        self.node.create_subscription(kind, topic, heard.append, qos)
+        self.node.create_subscription(kind, topic, heard.append, LATCHED)
         return heard
 
     def listen_diagnostics(self):
@@ -160,6 +164,12 @@ class Camera(camera.Camera):
         self.wait_for_state(State.PRIMARY_STATE_ACTIVE)
         for publisher in (self.images, self.infos):
             self.wait(publisher.get_subscription_count, f"subscriber of {publisher.topic_name}")
+
+    def bring_up(self):
+        """Configure and activate the node, and wait until it hears."""
+        assert self.change_state(Transition.TRANSITION_CONFIGURE)
+        assert self.change_state(Transition.TRANSITION_ACTIVATE)
+        self.wait_until_active()
 
     def wait_for_state(self, state):
         self.wait(lambda: self.state() == state, f"life-cycle state {state}")
@@ -233,24 +243,7 @@ def rgb(header, image):
     return messages.rgb_message(header, image)
 
 
-def reliable(*cameras):
-    """Parameters that let no message be lost, as best effort and a depth of 1 may, and a test not.
-
-    Args:
-        cameras: their names.
-    """
-    topics = ("image", "camera_info", "image/compressed")
-    names = [
-        f"/{camera}/{topic}" if camera else f"/{topic}" for camera in cameras for topic in topics
-    ]
-    policies = {"reliability": "reliable", "depth": 50}
-    return {
-        f"qos_overrides.{name}.subscription.{policy}": value
-        for name in names
-        for policy, value in policies.items()
-    }
-
-
+reliable = partial(reliable_inputs, depth=50)
 RELIABLE = reliable("")
 
 

@@ -13,6 +13,8 @@ import torch
 from processes import ForkedProcess
 
 from sosd_ros import kernels, weights
+from sosd_ros.engine import BACKENDS
+from sosd_ros.engine.onnx_backend import OnnxBackend
 from sosd_ros.labels import NYU40
 from sosd_ros.network import SOSDNet
 
@@ -29,6 +31,8 @@ SMALL = weights.Manifest(
 SHARP = dataclasses.replace(
     SMALL, taps=(4, 8, 16, 32), padding="replicate", depth_form="log", spread=True
 )
+# Backends that run on the CPU from an ONNX file, by their names, which their modules have too.
+FROM_ONNX = [b.name for b in BACKENDS if issubclass(b, OnnxBackend) and "cpu" in b.precisions]
 
 
 def reload_kernels():

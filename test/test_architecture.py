@@ -4,14 +4,13 @@ import re
 import subprocess
 import sys
 from graphlib import TopologicalSorter
-from pathlib import Path
 
 import pytest
+from processes import ROOT
 
 from docs import drawing
 from docs.drawing import imported
 
-ROOT = Path(__file__).parents[1]
 ROS = {
     "ament_index_python",
     "builtin_interfaces",

@@ -8,15 +8,14 @@ import struct
 import subprocess
 import sys
 import termios
-from pathlib import Path
 
 import pytest
+from processes import ROOT
 from tqdm import tqdm
 
 from sosd_ros import progress as module
 from sosd_ros.progress import progress_bar
 
-ROOT = Path(__file__).parents[1]
 LINE = r"work: \d+ of 1000 img, +\d+\.\d+img/s(, loss=\d+)?, [0-9:]+ left\n"
 
 

@@ -19,6 +19,7 @@ from ..device import checked_device
 from ..engine import EngineError, cache
 from ..engine.answers import TASK_OF
 from ..engine.stock import Candidate
+from ..engine.torch_backend import DTYPES
 from ..network import SOSDNet, input_size
 from ..ros.malloc import keep_freed_memory
 from ..weights import Weights
@@ -35,7 +36,6 @@ SIZES = ((256, 512), (480, 640), (512, 1024))  # of the network's input, to see 
 BATCHES = (1, 2, 4)
 LONG_RUN = (200, 2000)  # frames, between which memory should not grow
 LARGE = (256, 512)  # of xception65's input
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -20,7 +20,7 @@ from subprocess import Popen
 
 import cv2
 import numpy as np
-from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
 from ..ros import messages
@@ -36,6 +36,8 @@ SECONDS = 4.0  # of a run
 SIZE = (480, 640)
 WARM_UP = 10  # frames, one at a time
 HELD = 0.99  # of the frames, answered
+BOUNDS = (2.0, 128.0)  # Hz, of which the first is taken to be held and the second not to be
+PRECISION = 1.05  # of the highest rate held: a rate that is not over one that is
 GROWTH = 0.02  # seconds of latency a second of play, at most, where a rate is held
 TIMEOUT = 90.0  # seconds for the first answer; not a speed limit
 RETRY = 1.0  # seconds until a first frame that discovery may have missed is sent again
@@ -207,10 +209,10 @@ class Robot:
         return time.monotonic() - max([self.camera.sent[stamp], *heard]) > QUIET
 
 
-def answers_of(manifest: Manifest) -> dict[str, type]:
-    """What both nodes answer with such weights, as types by topic."""
-    answers = {"depth": Image, "semantic": Image, "confidence": Image, "points": PointCloud2}
-    return answers | ({"depth_uncertainty": Image} if manifest.spread else {})
+def answers_of(manifest: Manifest) -> list[str]:
+    """The topics that both nodes answer on with such weights."""
+    answers = ["depth", "semantic", "confidence", "points"]
+    return [*answers, "depth_uncertainty"] if manifest.spread else answers
 
 
 def _pictures(size: tuple[int, int]) -> list[tuple[Image, CameraInfo]]:
@@ -229,7 +231,7 @@ def _pictures(size: tuple[int, int]) -> list[tuple[Image, CameraInfo]]:
 def robot(
     node: str,
     parameters: Mapping[str, object],
-    answers: Mapping[str, type],
+    answers: Sequence[str],
     size: tuple[int, int] = SIZE,
 ) -> Iterator[Robot]:
     """A node as a process, warmed up, with a camera in a context of its own.
@@ -238,7 +240,7 @@ def robot(
         node: ``sosd`` or ``textbook``.
         parameters: of the node, over its defaults; the textbook node takes ``weights`` and
             ``device`` of them, which have to be there.
-        answers: types of the topics that a frame is answered on, see ``answers_of``.
+        answers: the topics that a frame is answered on, see ``answers_of``.
         size: (height, width) of the frames.
 
     Raises:
@@ -252,8 +254,8 @@ def robot(
         NODES[node](parameters) as process,
         closing(Camera("sosd_benchmark", context, process, peer=node)) as camera,
     ):
-        for topic, kind in answers.items():
-            camera.subscribe(topic, kind)
+        for topic in answers:
+            camera.subscribe(topic)
         camera.listen_diagnostics()
         robot = Robot(node, size, camera)
         robot.warm_up()
@@ -272,31 +274,19 @@ NODES: dict[str, Callable[[Mapping[str, object]], AbstractContextManager[Popen]]
 }
 
 
-def highest_rate(
-    robot: Robot,
-    seconds: float = SECONDS,
-    bounds: tuple[float, float] = (2.0, 128.0),
-    precision: float = 1.05,
-) -> HighestRate:
-    """Bisect for the highest rate that a node holds.
-
-    Args:
-        robot: a node that has been warmed up.
-        seconds: of each run.
-        bounds: rates in Hz, of which the lower is taken to be held and the upper not to be.
-        precision: the ratio of a rate that is not held to the one that is, at which to stop.
-    """
-    held, missed = bounds
+def highest_rate(robot: Robot) -> HighestRate:
+    """Bisect for the highest rate that a node holds, which has been warmed up."""
+    held, missed = BOUNDS
     runs = []
-    while missed > precision * held:
+    while missed > PRECISION * held:
         rate = math.sqrt(held * missed)
-        runs.append(robot.play(rate, seconds))
+        runs.append(robot.play(rate))
         held, missed = (rate, missed) if runs[-1].held else (held, rate)
     best = max((run.rate_hz for run in runs if run.held), default=0.0)
     return HighestRate(best, runs)
 
 
-def examine(node: str, parameters: Mapping[str, object], answers: Mapping[str, type]) -> NodeReport:
+def examine(node: str, parameters: Mapping[str, object], answers: Sequence[str]) -> NodeReport:
     """All that is measured of a node, which is started once; arguments as of ``robot``."""
     with robot(node, parameters, answers) as robot_:
         unhurried = robot_.play(LOW_RATE)

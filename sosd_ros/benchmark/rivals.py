@@ -74,13 +74,11 @@ class Entry(NamedTuple):
 
     Attributes:
         name: for a table.
-        note: what it is, in a line below the table.
         build: makes it for a device and a dtype, which default to the CPU and float32; raises
             :class:`MissingLibraryError` where its library is not installed.
     """
 
     name: str
-    note: str
     build: Callable[..., Rival]
 
 
@@ -89,13 +87,11 @@ def rivals() -> list[Entry]:
     return [
         Entry(
             "SegFormer-B0 + Depth Anything small",
-            "two networks, one after the other, at 512x512 and at 518 on the short side; untrained",
             separate_networks,
         ),
         *(
             Entry(
                 f"DeepLabV3+ {encoder}, two heads",
-                "one network with a head for each answer, at the image's own size; untrained",
                 partial(two_headed_deeplab, encoder),
             )
             for encoder in ("mobilenet_v2", "resnet34")

@@ -28,7 +28,6 @@ class Surroundings:
         fused: the kernel; ``labels`` without confidence.
         plain_memory, fused_memory: MiB at most.
         cloud: depth, colour and labels into a PointCloud2.
-        same_labels: share of pixels on which both agree; the rest are ties.
     """
 
     plain: Times
@@ -37,7 +36,6 @@ class Surroundings:
     plain_memory: float
     fused_memory: float
     cloud: Times
-    same_labels: float
 
 
 @torch.inference_mode()
@@ -108,7 +106,6 @@ def measure(file: Weights, size: tuple[int, int], rounds: int) -> Surroundings:
         memory.elsewhere(_peak, scores, size, "plain"),
         memory.elsewhere(_peak, scores, size, "fused"),
         times["cloud"],
-        float((ways.plain()[0].numpy() == ways.fused()[0]).mean()),
     )
 
 

@@ -32,7 +32,6 @@ from subprocess import Popen
 from typing import Any
 
 import numpy as np
-from sensor_msgs.msg import Image, PointCloud2
 
 from .. import commands
 from ..progress import progress_bar
@@ -41,7 +40,7 @@ from ..ros.camera_info import info_of
 from ..ros.generations import SubscriptionEventCallbacks
 from ..testbed.camera import Camera
 from ..testbed.frames import assumed_intrinsics
-from ..testbed.process import NodeError, middleware, own_memory, perception_node
+from ..testbed.process import NodeError, middleware, own_memory, perception_node, reliable_inputs
 
 WARM_UP = 0.25  # of the time
 WINDOWS = 20  # of the rest
@@ -50,15 +49,8 @@ GROWTH = 0.01  # of memory, at most
 TRY_TIMEOUT = 5.0  # seconds for a first frame to be answered
 TRIES = 6
 END_TIMEOUT = 30.0  # seconds
-OUTPUTS = {"depth": Image, "semantic": Image, "points": PointCloud2}
+OUTPUTS = ("depth", "semantic", "points")
 DEPTH = 60  # messages that the middleware keeps for a reader that is late: 2 s at 30 Hz
-# A frame that is lost before the node could count it would look like a fault of the node. Its
-# outputs are left as they are: deep ones keep clouds for us whenever we are late, by the megabyte.
-LOSSLESS = {
-    f"qos_overrides./{topic}.subscription.{policy}": value
-    for topic in ("image", "camera_info")
-    for policy, value in {"reliability": "reliable", "depth": DEPTH}.items()
-}
 Samples = list[tuple[float, float]]
 MIB = 2**20
 
@@ -225,9 +217,9 @@ class Recorder:
         height, width = size
         self._pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
         self._info = info_of(assumed_intrinsics(width, height))
-        for output, kind in OUTPUTS.items():
+        for output in OUTPUTS:
             lost = SubscriptionEventCallbacks(message_lost=partial(self._lose, output))
-            camera.subscribe(output, kind, event_callbacks=lost)
+            camera.subscribe(output, event_callbacks=lost)
         camera.listen_diagnostics()
         self.begin()
 
@@ -351,10 +343,13 @@ def _parser() -> argparse.ArgumentParser:
 
 def run(arguments: argparse.Namespace) -> None:
     frames = max(1, round(arguments.seconds * arguments.rate))
-    given = {"weights": arguments.weights, "device": arguments.device}
+    # A frame that is lost before the node could count it would look like a fault of the node. Its
+    # outputs are left as they are: deep ones keep clouds for us whenever we are late, by megabytes.
+    inputs = reliable_inputs("", depth=DEPTH)
+    given = {"weights": arguments.weights, "device": arguments.device, **inputs}
     with (
         middleware() as context,
-        perception_node(given | LOSSLESS) as process,
+        perception_node(given) as process,
         closing(Camera("sosd_soak", context, process, queue=DEPTH)) as camera,
     ):
         record = soak(Recorder(camera, process, arguments.size), frames, arguments.rate)

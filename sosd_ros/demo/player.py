@@ -6,7 +6,7 @@ import itertools
 from typing import Any
 
 import numpy as np
-from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+from sensor_msgs.msg import Image
 
 from ..progress import progress_bar
 from ..ros import messages
@@ -17,7 +17,7 @@ from ..testbed.frames import Source, SourceError
 from .contact_sheet import Answer, tile
 
 ANSWER_TIMEOUT = 20.0  # seconds
-OUTPUTS = {"depth": Image, "camera_info": CameraInfo, "semantic": Image, "points": PointCloud2}
+OUTPUTS = ("depth", "camera_info", "semantic", "points")
 
 
 class Player:
@@ -33,8 +33,8 @@ class Player:
     def __init__(self, camera: Camera, source: Source) -> None:
         self.camera = camera
         self._source = source
-        for topic, kind in OUTPUTS.items():
-            camera.subscribe(topic, kind)
+        for topic in OUTPUTS:
+            camera.subscribe(topic)
         camera.listen_diagnostics()
         camera.on_answer = self._take
         self._pictures: dict[int, tuple[int, np.ndarray]] = {}

@@ -4,11 +4,12 @@ from .answers import Perception, Range, answers_to
 from .backend import EngineError
 from .choice import build, load
 from .engine import Engine
-from .stock import AUTO, BACKENDS, Request, is_built
+from .stock import AUTO, BACKENDS, PRECISIONS, Request, is_built
 
 __all__ = [
     "AUTO",
     "BACKENDS",
+    "PRECISIONS",
     "Engine",
     "EngineError",
     "Perception",

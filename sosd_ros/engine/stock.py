@@ -19,7 +19,7 @@ from .engine import Engine
 from .onnx_backend import OnnxRuntimeBackend
 from .openvino_backend import OpenVinoBackend
 from .tensorrt_backend import TensorRtBackend
-from .torch_backend import CudaGraphBackend, TorchBackend
+from .torch_backend import DTYPES, CudaGraphBackend, TorchBackend
 
 BACKENDS: tuple[type[Backend], ...] = (
     TensorRtBackend,
@@ -29,6 +29,7 @@ BACKENDS: tuple[type[Backend], ...] = (
     CompileBackend,
     TorchBackend,
 )
+PRECISIONS = tuple(DTYPES)
 AUTO = "auto"
 _NOT_BUILT = (
     "not built for this machine, these weights and versions; `python -m sosd_ros.build` does it"
@@ -51,7 +52,7 @@ class Request:
 
     Attributes:
         backend: the name of one of ``BACKENDS``, or ``auto``.
-        precision: ``fp32``, ``bf16``, ``fp16``, or ``auto``.
+        precision: one of ``PRECISIONS``, or ``auto``.
         folder: the cache of built engines; the user's own if ``None``.
     """
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rcl_interfaces.msg import ParameterDescriptor
 
-from ..engine import AUTO, BACKENDS
+from ..engine import AUTO, BACKENDS, PRECISIONS
 from .camera_info import CALIBRATED, RECTIFIED
 from .diagnostics import Thresholds
 from .messages import MAX_PIXELS
@@ -132,7 +132,7 @@ PARAMETERS = (
         "precision",
         AUTO,
         "Precision of the network's arithmetic. auto: the fastest that agrees with float32.",
-        choices=(AUTO, "fp32", "bf16", "fp16"),
+        choices=(AUTO, *PRECISIONS),
     ),
     Parameter(
         "engine_cache",

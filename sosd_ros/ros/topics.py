@@ -85,6 +85,7 @@ OUTPUTS = {
     "overlay": Output("overlay", Image, _SEMANTIC, False, "overlay"),
     "depth_colored": Output("depth/colored", Image, _DEPTH, True, "depth_colored"),
 }
+KINDS = {output.topic: output.kind for output in OUTPUTS.values()}
 
 
 class Turns:

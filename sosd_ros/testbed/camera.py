@@ -21,6 +21,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
 from ..ros.stamps import nanoseconds
+from ..ros.topics import KINDS
 from .process import NodeError, check_running
 
 FRAME_ID = "camera_optical_frame"
@@ -88,11 +89,11 @@ class Camera:
         self.answered: dict[int, float] = {}
         self._topics: defaultdict[int, set[str]] = defaultdict(set)
 
-    def subscribe(self, topic: str, kind: type, **options: Any) -> None:
+    def subscribe(self, topic: str, **options: Any) -> None:
         """Listen to an answer; ``options`` are those of the subscription."""
         self.arrived[topic] = []
-        hear = partial(self._hear, topic)
-        self.node.create_subscription(kind, self._outputs + topic, hear, self._queue, **options)
+        name, hear = self._outputs + topic, partial(self._hear, topic)
+        self.node.create_subscription(KINDS[topic], name, hear, self._queue, **options)
 
     def listen_diagnostics(self) -> None:
         self.node.create_subscription(DiagnosticArray, "/diagnostics", self._note_health, QUEUE)

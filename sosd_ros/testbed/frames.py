@@ -46,16 +46,16 @@ class Source(NamedTuple):
     sizes: Callable[[int], set[tuple[int, int]]]
 
 
-def open_source(source: str | None, rate: float, seconds_per_picture: float = 1.0) -> Source:
+def open_source(source: str | None, rate: float) -> Source:
     """Open a folder of images, a video file, a camera (``0`` or ``/dev/video0``), or the samples.
 
-    Every image of a folder is held for ``seconds_per_picture``, as a camera that stands still.
+    Every image of a folder is held for a second, as by a camera that stands still.
     Frames of more than 1280 pixels in width or height are shrunk.
 
     Raises:
         SourceError: if there is no such source, or it gives no frame.
     """
-    repeat = max(1, round(rate * seconds_per_picture))
+    repeat = max(1, round(rate))
     if source is None:
         folder = share("demo")
         samples = _folder(folder, repeat)

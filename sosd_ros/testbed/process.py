@@ -44,6 +44,25 @@ def perception_node(
         yield process
 
 
+def reliable_inputs(*cameras: str, depth: int) -> dict[str, object]:
+    """Parameters of a node that loses no input on its way, as best effort and a depth of 1 may.
+
+    Args:
+        cameras: their names.
+        depth: messages that the middleware keeps while the node is late.
+    """
+    topics = ("image", "camera_info", "image/compressed")
+    names = [
+        f"/{camera}/{topic}" if camera else f"/{topic}" for camera in cameras for topic in topics
+    ]
+    policies = {"reliability": "reliable", "depth": depth}
+    return {
+        f"qos_overrides.{name}.subscription.{policy}": value
+        for name in names
+        for policy, value in policies.items()
+    }
+
+
 @contextmanager
 def running(command: Sequence[str]) -> Iterator[subprocess.Popen]:
     """A process that is told to end, and then made to, when the block ends."""

@@ -114,7 +114,7 @@ def test_bisection_finds_the_rate_that_is_held():
         def __init__(self, limit):
             self.limit = limit
 
-        def play(self, rate_hz, seconds):
+        def play(self, rate_hz):
             sent = {n: n / rate_hz for n in range(100)}
             kept = {n: t for n, t in sent.items() if rate_hz <= self.limit or n % 2}
             return nodes.summarise(rate_hz, sent, kept)

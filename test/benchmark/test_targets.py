@@ -5,9 +5,9 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from processes import ROOT
 
 pytest.importorskip("rclpy", reason="no ROS 2: install the extra 'ros', or source a ROS 2")
 
@@ -18,8 +18,6 @@ from sosd_ros.benchmark.surroundings import Surroundings
 from sosd_ros.benchmark.targets import targets
 from sosd_ros.benchmark.timing import Times
 from sosd_ros.engine.agreement import Agreement, Agreements
-
-ROOT = Path(__file__).parents[2]
 
 
 def times(median):
@@ -48,7 +46,7 @@ def engine(name, total, forward, labels=1.0):
 
 RESULTS = Results(
     engines=[engine("torch fp32", 40, 38), engine("fast fp32", 10, 8), engine("wrong", 1, 1, 0)],
-    surroundings=Surroundings(times(50), times(5), times(1), 100, 1, times(3), 1.0),
+    surroundings=Surroundings(times(50), times(5), times(1), 100, 1, times(3)),
     in_full_at_rate=times(20),
 )
 

@@ -7,6 +7,7 @@ import importlib.util
 import numpy as np
 import pytest
 import torch
+from support import FROM_ONNX
 
 from sosd_ros.engine import EngineError, Request, build
 from sosd_ros.engine.answers import Answers
@@ -76,7 +77,7 @@ def built_sharp(sharp, tmp_path_factory):
 
 def _built(file, folder, *precisions):
     frame = np.random.default_rng(0).integers(0, 256, (64, 96, 3), dtype=np.uint8)
-    for backend in ("onnxruntime", "openvino"):
+    for backend in FROM_ONNX:
         for precision in precisions:
             if importlib.util.find_spec(backend) and importlib.util.find_spec("onnxscript"):
                 try:

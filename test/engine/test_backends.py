@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from support import write_sharp_weights, write_small_weights
+from support import FROM_ONNX, write_sharp_weights, write_small_weights
 from torch.nn import functional
 
 from sosd_ros import weights
@@ -21,7 +21,6 @@ from sosd_ros.engine.torch_backend import TorchBackend
 from sosd_ros.network import prepare
 
 ALL = ["depth", "semantic", "confidence", "uncertainty"]
-FROM_ONNX = ["onnxruntime", "openvino"]
 CPU = torch.device("cpu")
 
 

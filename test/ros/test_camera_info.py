@@ -2,11 +2,11 @@
 
 import copy
 import dataclasses
-from pathlib import Path
 
 import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
+from processes import ROOT
 from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import CameraInfo, RegionOfInterest
 from std_msgs.msg import Header
@@ -14,7 +14,6 @@ from std_msgs.msg import Header
 from sosd_ros.camera import Intrinsics
 from sosd_ros.ros import camera_info, messages
 
-ROOT = Path(__file__).parents[2]
 HEADER = Header(stamp=Time(sec=12, nanosec=345), frame_id="camera_optical_frame")
 NAN, INF = float("nan"), float("inf")
 

@@ -3,17 +3,16 @@
 import dataclasses
 import re
 import threading
-from pathlib import Path
 
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
+from processes import ROOT
 
 from sosd_ros.ros.bit_depth import BitDepth
 from sosd_ros.ros.diagnostics import Health, Monitor, Source, Thresholds, statuses
 from sosd_ros.ros.node import DIAGNOSTICS_PERIOD
 from sosd_ros.ros.statistics import CameraSnapshot, Percentiles, Snapshot, Statistics
 
-ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "operations.md").read_text()
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 HEALTH = Health(

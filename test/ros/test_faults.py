@@ -12,15 +12,14 @@ from faulty_node import FAILS, FREE_FAILS, HANGS, HANGS_THEN_FAILS, OUT_OF_MEMOR
 from lifecycle_msgs.msg import State, Transition
 from rcl_interfaces.msg import Parameter, ParameterValue
 from rcl_interfaces.srv import GetParameters, SetParameters
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
-from robot import OUTPUTS, ROOT, TIMEOUT, Camera, camera_info, picture, rgb
+from robot import BEST_EFFORT, LATCHED, OUTPUTS, ROOT, TIMEOUT, Camera, camera_info, picture, rgb
+from sensor_msgs.msg import Image, PointCloud2
 from support import write_small_weights
 
 from sosd_ros.ros.node import EXIT_TIMEOUT
 from sosd_ros.ros.pipeline import PUBLISH_TIMEOUT
 
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
-BEST_EFFORT = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 FAULTY_NODE = (ROOT / "test" / "faulty_node.py",)
 
 
@@ -64,9 +63,7 @@ def test_an_engine_that_fails_twice_leads_to_the_error_state_and_back(faulty, ca
     assert reason in faulty.log
     camera.wait_for_status("node", ERROR, reason)
     assert camera.values("node")["last error"] == reason
-    assert camera.change_state(Transition.TRANSITION_CONFIGURE)
-    assert camera.change_state(Transition.TRANSITION_ACTIVATE)
-    camera.wait_until_active()
+    camera.bring_up()
     camera.listen("points")
     is_answered(camera, "depth", "semantic", "points")
     assert camera.values("node")["last error"] in ("", reason)  # of before, or of now
@@ -81,9 +78,7 @@ def test_a_worker_that_hangs_is_shown_and_can_be_left(faulty, camera):
     assert not camera.change_state(Transition.TRANSITION_DEACTIVATE)
     camera.wait_for_state(State.PRIMARY_STATE_UNCONFIGURED)
     camera.wait_for_status("node", ERROR, "the worker hangs and was abandoned")
-    assert camera.change_state(Transition.TRANSITION_CONFIGURE)
-    assert camera.change_state(Transition.TRANSITION_ACTIVATE)
-    camera.wait_until_active()
+    camera.bring_up()
     camera.listen("points")
     is_answered(camera, "depth")
     assert faulty.end(signal.SIGTERM) == 0, faulty.log
@@ -98,9 +93,7 @@ def test_what_was_given_up_does_not_reach_what_came_after(faulty, camera):
     dropped = sum(int(count) for key, count in values.items() if key.startswith("dropped: "))
     assert values["dropped: stopped"] == "1"
     assert int(values["received"]) == int(values["answered"]) + dropped
-    assert camera.change_state(Transition.TRANSITION_CONFIGURE)
-    assert camera.change_state(Transition.TRANSITION_ACTIVATE)
-    camera.wait_until_active()
+    camera.bring_up()
     faulty.process.send_signal(signal.SIGUSR1)
     camera.listen("points")
     for _ in range(5):
@@ -238,7 +231,7 @@ def test_subscribers_may_come_and_go(start_node, camera):
     camera.listen("semantic")
     for _ in range(20):
         other = Camera()
-        other.node.create_subscription(OUTPUTS["points"], "/sosd/points", lambda message: None, 1)
+        other.node.create_subscription(PointCloud2, "/sosd/points", lambda message: None, 1)
         is_answered(camera, "semantic")
         other.close()
         is_answered(camera, "semantic")
@@ -292,9 +285,9 @@ def test_without_any_camera_info_there_are_labels_and_a_warning(start_node, came
     camera.wait_until_active()
     camera.listen_diagnostics()
     depths = []
-    camera.node.create_subscription(OUTPUTS["depth"], "/sosd/depth", depths.append, 10)
+    camera.node.create_subscription(Image, "/sosd/depth", depths.append, 10)
     semantics = camera.heard.setdefault("semantic", [])
-    camera.node.create_subscription(OUTPUTS["semantic"], "/sosd/semantic", semantics.append, 10)
+    camera.node.create_subscription(Image, "/sosd/semantic", semantics.append, 10)
 
     def is_warned():
         camera.send(rgb(camera.header(), picture()))
@@ -342,15 +335,14 @@ def test_a_peer_whose_quality_of_service_does_not_fit_is_named(start_node, camer
     node = start_node()  # told to listen reliably
     camera.wait_until_active()
     camera.listen_diagnostics()
-    publisher = camera.node.create_publisher(OUTPUTS["depth"], "image", BEST_EFFORT)
+    publisher = camera.node.create_publisher(Image, "image", BEST_EFFORT)
     said = "publisher of test_camera on /image has QoS incompatible with ours (RELIABILITY)"
     camera.wait(lambda: said in node.log, said)
     camera.wait_for_status("node", WARN, "/image")
     camera.node.destroy_publisher(publisher)
     camera.wait_for_status("node", OK, "")
 
-    listener = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-    camera.node.create_subscription(OUTPUTS["depth"], "/sosd/depth", lambda m: None, listener)
+    camera.node.create_subscription(Image, "/sosd/depth", lambda m: None, LATCHED)
     said = "subscription of test_camera on /sosd/depth has QoS incompatible with ours (DURABILITY)"
     camera.wait(lambda: said in node.log, said)
     [advice] = {

@@ -8,16 +8,14 @@ import pytest
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode
 from rclpy.parameter import Parameter
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.time import Time
-from robot import TIMEOUT, camera_info
+from robot import BEST_EFFORT, LATCHED, TIMEOUT, camera_info
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from sosd_ros.ros.topics import CameraTopics
 
-LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 VOLATILE = QoSProfile(depth=1)
-BEST_EFFORT = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 
 
 class Ears:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import ast
 import re
 from collections import Counter
-from pathlib import Path
 
 import pytest
 import yaml
+from processes import ROOT
 from sensor_msgs.msg import Image, PointCloud2
 
 from sosd_ros import weights
@@ -16,7 +16,6 @@ from sosd_ros.ros.parameters import BY_NAME
 from sosd_ros.ros.topics import OUTPUTS
 from sosd_ros.share import DEFAULT_WEIGHTS, share
 
-ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "nav2.md").read_text()
 TOPICS = {f"/sosd/{output.topic}": output for output in OUTPUTS.values()}
 

@@ -143,9 +143,7 @@ def test_a_mended_fault_needs_no_restart(start_node, camera, small_weights):
     assert camera.change_state(Transition.TRANSITION_DEACTIVATE)
     assert camera.change_state(Transition.TRANSITION_CLEANUP)
     camera.wait(lambda: not camera.node.count_publishers("/sosd/depth"), "publishers to go")
-    assert camera.change_state(Transition.TRANSITION_CONFIGURE)
-    assert camera.change_state(Transition.TRANSITION_ACTIVATE)
-    camera.wait_until_active()
+    camera.bring_up()
     camera.answers(camera.send(rgb(camera.header(), picture()), camera_info()), *OUTPUTS)
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from robot import OUTPUTS, Camera, camera_info, picture, reliable, rgb
+from robot import Camera, camera_info, picture, reliable, rgb
 from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 SECOND = 1_000_000_000
@@ -32,7 +33,7 @@ def test_stamps_are_kept_to_the_nanosecond(start_node, camera, stamp):
     camera.wait_until_active()
     camera._seconds = iter(range(1, 1))  # listening must send no stamp that is later
     hears = camera.heard.setdefault("depth", [])
-    camera.node.create_subscription(OUTPUTS["depth"], "/sosd/depth", hears.append, 10)
+    camera.node.create_subscription(Image, "/sosd/depth", hears.append, 10)
 
     def heard():
         play(camera, stamp)
@@ -80,7 +81,7 @@ def test_frames_older_than_max_age_are_dropped_and_counted(start_node, camera):
         return int(camera.values("camera").get("dropped: too_old", 0)) > 0
 
     hears = camera.heard.setdefault("depth", [])
-    camera.node.create_subscription(OUTPUTS["depth"], "/sosd/depth", hears.append, 10)
+    camera.node.create_subscription(Image, "/sosd/depth", hears.append, 10)
     camera.wait(is_dropped, "a counted drop")
     assert not hears
     assert "dropped: it is older than max_age, 1 s" in node.log
@@ -98,7 +99,7 @@ def test_age_follows_simulated_time(start_node, camera):
     camera.wait_until_active()
     clock = camera.node.create_publisher(Clock, "/clock", 1)
     hears = camera.heard.setdefault("depth", [])
-    camera.node.create_subscription(OUTPUTS["depth"], "/sosd/depth", hears.append, 10)
+    camera.node.create_subscription(Image, "/sosd/depth", hears.append, 10)
     camera.listen_diagnostics()
 
     def send(age):

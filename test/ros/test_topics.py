@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
 from lifecycle_msgs.msg import Transition
-from rclpy.qos import DurabilityPolicy, QoSProfile
 from robot import (
     FOR_PEOPLE,
+    LATCHED,
     OUTPUTS,
     camera_info,
     picture,
@@ -25,7 +25,6 @@ from std_msgs.msg import Header, String
 from sosd_ros.ros.camera_info import MAX_COEFFICIENTS
 
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
-LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
 @pytest.fixture

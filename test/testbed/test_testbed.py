@@ -1,6 +1,8 @@
 """The camera and the processes that demo, benchmark, checks and tests share."""
 
+import ast
 import itertools
+import os
 import signal
 import subprocess
 import sys
@@ -12,7 +14,7 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from sosd_ros.testbed.camera import Camera
-from sosd_ros.testbed.process import NodeError, running
+from sosd_ros.testbed.process import NodeError, profile_variable, running
 
 pytestmark = pytest.mark.usefixtures("middleware")
 TOPICS = ("depth", "semantic")
@@ -23,7 +25,7 @@ def camera():
     """A camera that hears two answers, which it can give itself."""
     camera = Camera("test_camera", peer="test_echo")
     for topic in TOPICS:
-        camera.subscribe(topic, Image)
+        camera.subscribe(topic)
     yield camera
     camera.close()
 
@@ -104,3 +106,13 @@ def test_a_command_that_is_told_to_end_is_interrupted(number):
         assert process.wait(TIMEOUT) == -signal.SIGINT
         assert process.stderr.read().endswith("KeyboardInterrupt\n")
     assert subprocess.run(["kill", "-0", node.strip()], capture_output=True).returncode != 0
+
+
+@pytest.mark.parametrize("distribution", ["humble", "iron", "jazzy", "kilted", "lyrical"])
+def test_commands_and_the_launch_file_name_one_profile(distribution, monkeypatch):
+    """The launch file has the rule itself: it starts nodes and imports nothing of the package."""
+    monkeypatch.setenv("ROS_DISTRO", distribution)
+    monkeypatch.setattr("sosd_ros.testbed.process._is_installed", lambda name: False)
+    launch = ast.parse((ROOT / "launch" / "perception.launch.py").read_text())
+    [rule] = [e for e in launch.body if isinstance(e, ast.Assign) and e.targets[0].id == "PROFILE"]
+    assert eval(ast.unparse(rule.value), {"os": os}) == profile_variable()

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from processes import ROOT
 
+from training import strategies
 from training.networks import checkpoint
 
-ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.slow
-STRATEGIES = ("joint", "em", "uncertainty", "gradnorm", "mgda")
 
 
 def start_torchrun(processes, *arguments):
@@ -48,7 +48,7 @@ def runs(tmp_path_factory, nyuv2_root):
     (root / "val.txt").write_text("0001\n0002\n0003\n0004\n0005\n")
     script = Path(__file__).with_name("ranks.py")
     for processes in (1, 2):
-        torchrun(processes, script, folder, root, *STRATEGIES)
+        torchrun(processes, script, folder, root, *strategies.NAMES)
 
     def load(strategy, rank, processes):
         return torch.load(folder / f"{strategy}-{rank}-of-{processes}.pt", weights_only=True)
@@ -56,7 +56,7 @@ def runs(tmp_path_factory, nyuv2_root):
     return load
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("strategy", strategies.NAMES)
 def test_two_processes_learn_what_one_learns(runs, strategy):
     """Each has half of the mini-batch, with other numbers of known pixels; batch norm aside."""
     alone, first, second = runs(strategy, 0, 1), runs(strategy, 0, 2), runs(strategy, 1, 2)
@@ -65,7 +65,7 @@ def test_two_processes_learn_what_one_learns(runs, strategy):
         assert two == pytest.approx(one, rel=1e-4)
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("strategy", strategies.NAMES)
 def test_both_processes_hold_the_same_parameters(runs, strategy):
     """Bit for bit, after every mini-batch; under EM the fixed ones too."""
     first, second = runs(strategy, 0, 2), runs(strategy, 1, 2)

@@ -132,11 +132,11 @@ def check_present(where: Path, paths: Iterable[Path], remedy: str) -> None:
         )
 
 
-def listed(things: Sequence[object], limit: int = 20) -> str:
-    """One a line, and how many more there are."""
-    lines = [f"  {thing}" for thing in things[:limit]]
-    if len(things) > limit:
-        lines.append(f"  and {len(things) - limit} more")
+def listed(things: Sequence[object]) -> str:
+    """One a line up to 20, and how many more there are."""
+    lines = [f"  {thing}" for thing in things[:20]]
+    if len(things) > 20:
+        lines.append(f"  and {len(things) - 20} more")
     return "\n".join(lines)
 
 

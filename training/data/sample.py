@@ -99,16 +99,15 @@ class DataSet:
         return self.camera.resized(size[1], size[0]).focal
 
 
-def median_depth(samples: Samples, most: int = 32) -> float:
-    """The median of all known depth in evenly spaced samples, in the data set's unit.
+def median_depth(samples: Samples) -> float:
+    """The median of all known depth in at most 32 evenly spaced samples, in the data set's unit.
 
     Args:
         samples: of which there is at least one.
-        most: how many of them are read.
 
     Raises:
         DataError: if one cannot be read.
     """
-    chosen = np.linspace(0, len(samples) - 1, min(most, len(samples))).astype(int)
+    chosen = np.linspace(0, len(samples) - 1, min(32, len(samples))).astype(int)
     known = [depth[np.isfinite(depth)] for depth in (samples[int(n)].depth for n in chosen)]
     return float(np.median(np.concatenate(known)))

@@ -46,8 +46,8 @@ def depth_sum(depth: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
 def log_depth_sum(depth: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
     """|log depth - log truth| summed over the pixels whose truth is finite.
 
-    Answers below ``LEAST`` count as that: they have no logarithm, or one that outweighs all else.
-    They get no gradient, which eq. 7 beside it gives them.
+    Answers below ``LOSS_FLOOR`` count as that: they have no logarithm, or one that outweighs all
+    else. They get no gradient, which eq. 7 beside it gives them.
     """
     return log_errors(depth, truth).abs().sum()
 

@@ -14,8 +14,8 @@ from .colour_maps import DEPTH_COLOURS, paint
 
 
 @torch.inference_mode()
-def overview(predictor: Predictor, samples: Samples, rows: int = 4) -> np.ndarray:
-    """Image, depth and its truth, labels and their truth: a row for some samples, evenly spaced.
+def overview(predictor: Predictor, samples: Samples) -> np.ndarray:
+    """Image, depth and its truth, labels and their truth: a row for four samples, evenly spaced.
 
     Args:
         predictor: its network is in evaluation mode.
@@ -23,7 +23,7 @@ def overview(predictor: Predictor, samples: Samples, rows: int = 4) -> np.ndarra
     Returns:
         (rows * height, columns * width, 3) uint8 RGB, each picture as large as the network's input.
     """
-    chosen = np.linspace(0, len(samples) - 1, min(rows, len(samples))).round().astype(int)
+    chosen = np.linspace(0, len(samples) - 1, min(4, len(samples))).round().astype(int)
     size = predictor.input_size
     return np.vstack([np.hstack(_row(predictor, resize(samples[int(i)], size))) for i in chosen])
 

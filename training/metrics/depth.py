@@ -18,7 +18,7 @@ DEPTH_METRICS = {
 DEPTH_ERRORS = {"rel", "rms", "log10", "px"}
 # A depth at or below zero has no logarithm and no ratio; it counts as a millimetre, which every
 # metric punishes.
-LEAST_DEPTH = 1e-3
+METRIC_FLOOR = 1e-3
 
 
 class DepthErrors(Measure):
@@ -87,7 +87,7 @@ class ErrorsByDistance(Measure):
         """Add one image: two arrays of one shape, truth NaN where it is unknown."""
         valid = known(truth)
         y_true = truth[valid].astype(np.float64)
-        y = np.maximum(predicted[valid].astype(np.float64), LEAST_DEPTH)
+        y = np.maximum(predicted[valid].astype(np.float64), METRIC_FLOOR)
         place = np.digitize(y_true if self.given == "truth" else y, self.EDGES[1:-1])
         error = y - y_true
         near = np.maximum(y / y_true, y_true / y) < 1.25
@@ -139,7 +139,7 @@ class Scale(Measure):
             self.rows.append(np.zeros(self.shape))
             return
         y_true = truth[valid].astype(np.float64)
-        ratios = y_true / np.maximum(predicted[valid], LEAST_DEPTH)
+        ratios = y_true / np.maximum(predicted[valid], METRIC_FLOOR)
         factor = np.median(ratios)
         left = np.abs(factor / ratios - 1).sum()
         off = not 1 / 1.25 <= factor <= 1.25
@@ -159,7 +159,7 @@ class Scale(Measure):
 
 def _metre_sums(y: np.ndarray, y_true: np.ndarray) -> list[float]:
     """The sums behind rel, rms (squared), log10 and the three thresholds."""
-    y = np.maximum(y, LEAST_DEPTH)
+    y = np.maximum(y, METRIC_FLOOR)
     error = np.abs(y - y_true)
     ratio = np.maximum(y / y_true, y_true / y)
     return [

@@ -69,10 +69,10 @@ class Trimap(ConfusionMatrix):
         super().add(predicted, np.where(near_another_class(truth), truth, UNLABELLED))
 
 
-def near_another_class(labels: np.ndarray, radius: int = TRIMAP_RADIUS) -> np.ndarray:
-    """Where another class is within ``radius`` of a labelled pixel: (H, W) uint8 to bool."""
-    across = np.arange(-radius, radius + 1) ** 2
-    disc = (across[:, None] + across <= radius**2).astype(np.uint8)
+def near_another_class(labels: np.ndarray) -> np.ndarray:
+    """Where another class is within ``TRIMAP_RADIUS`` of a labelled pixel: (H, W) uint8 to bool."""
+    across = np.arange(-TRIMAP_RADIUS, TRIMAP_RADIUS + 1) ** 2
+    disc = (across[:, None] + across <= TRIMAP_RADIUS**2).astype(np.uint8)
     there = labelled(labels)
     highest = cv2.dilate(np.where(there, labels, 0).astype(np.uint8), disc)
     lowest = cv2.erode(labels, disc)  # unlabelled is 255, and so never the lowest

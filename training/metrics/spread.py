@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from .depth import LEAST_DEPTH
+from .depth import METRIC_FLOOR
 from .measure import Measure, Values, known, ratio
 
 COVERAGES = (0.50, 0.80, 0.95)  # of the central intervals
@@ -41,7 +41,7 @@ class Spread(Measure):
             self.rows.append(np.zeros(self.shape))
             return
         y_true, scale = truth[valid].astype(np.float64), spread[valid].astype(np.float64)
-        y = np.maximum(predicted[valid].astype(np.float64), LEAST_DEPTH)
+        y = np.maximum(predicted[valid].astype(np.float64), METRIC_FLOOR)
         deviation = np.abs(np.log(y_true / y))
         inside = [np.sum(deviation <= -scale * math.log1p(-p)) for p in COVERAGES]
         relative, squared = np.abs(y - y_true) / y_true, (y - y_true) ** 2

@@ -13,7 +13,7 @@ import torch
 from sosd_ros.labels import LabelSet
 
 from ..data.labelled_photographs import BEST, Answer
-from ..metrics.log_depth import LEAST
+from ..metrics.log_depth import LOSS_FLOOR
 from .predictor import Predictor, View
 from .trained import load
 
@@ -47,7 +47,7 @@ class Teachers(NamedTuple):
             for predictor in self.predictors:
                 for view in predictor.answers(images, self.views, size):
                     scores.append(view["semantic"][0].float().softmax(0))
-                    log_depths.append(view["depth"][0].float().clamp(min=LEAST).log())
+                    log_depths.append(view["depth"][0].float().clamp(min=LOSS_FLOOR).log())
         spread, mean = torch.std_mean(torch.stack(log_depths), 0, correction=0)
         values, classes = torch.stack(scores).mean(0).topk(BEST, 0)
         return Answer(

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from training import strategies
 from training.config import Config
 
 
@@ -23,7 +24,9 @@ def test_a_single_path_has_a_single_loss(variant, make_network, make_strategy, b
     assert list(step(make_strategy(make_network(variant), "joint"), batch)) == [variant]
 
 
-@pytest.mark.parametrize("name", ["em", "uncertainty", "gradnorm", "mgda"])
+@pytest.mark.parametrize(
+    "name", [name for name in strategies.NAMES if strategies.kind(name).needs_both_tasks]
+)
 def test_what_balances_tasks_needs_two(name):
     """The sentence says what to use instead."""
     with pytest.raises(ValueError, match=f"{name} needs two tasks.*'depth' has one; use .* joint"):

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from sosd_ros.network import prepare
+from training import strategies
 from training.config import Data, Network
 from training.data.loader import Batch
 from training.data.sets import data_set
@@ -16,11 +17,15 @@ SIZE = (64, 96)
 FACTOR = 10  # by which each loss falls
 STEPS = 60
 
-RUNS = [
-    *(("joint", variant) for variant in ("semantic", "depth", "mtl", "sosd")),
-    ("em", "esosd"),
-    *((name, v) for name in ("uncertainty", "gradnorm", "mgda") for v in ("mtl", "sosd")),
-]
+
+def variants(strategy):
+    """Those that the paper trains by such a strategy."""
+    if strategy.freezes:
+        return ("esosd",)
+    return ("mtl", "sosd") if strategy.needs_both_tasks else ("semantic", "depth", "mtl", "sosd")
+
+
+RUNS = [(name, v) for name in strategies.NAMES for v in variants(strategies.kind(name))]
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,8 @@ import pytest
 import torch
 from processes import ForkedProcess
 
+from training import strategies
+
 SCRIPT = Path(__file__).with_name("weigh.py")
 
 
@@ -37,7 +39,7 @@ def results(tmp_path_factory, request):
     return [torch.load(folder / f"{rank}.pt") for rank in range(2)]
 
 
-@pytest.mark.parametrize("name", ["uncertainty", "gradnorm", "mgda"])
+@pytest.mark.parametrize("name", strategies.NAMES)
 def test_two_processes_learn_what_one_does(name, results):
     """Gradients of what is shared and of the strategy's own are equal in both, and right."""
     whole = runpy.run_path(str(SCRIPT))["gradients"](name)

@@ -1,6 +1,6 @@
 """One mini-batch of four images, by as many processes as there are: ``weigh.py OUT``.
 
-Saves what the strategies that balance losses leave behind: gradients of what is shared and of
+Saves what each strategy leaves behind: gradients of what is shared and of
 their own parameters. Batch norm is in evaluation mode, and so no image knows of the others.
 """
 
@@ -31,9 +31,11 @@ def gradients(name):
     strategy = strategies.create(
         strategies.options(name), network, lambda parameters: torch.optim.Adam(parameters)
     )
-    model = DistributedDataParallel(network) if processes > 1 else network
     strategy.begin(0, 0)
-    output = model(batch.images)
+    model = network
+    if processes > 1:
+        model = DistributedDataParallel(network, find_unused_parameters=strategy.freezes)
+    output = model(batch.images, strategy.tasks)
     pixels = {
         task: distributed.total(count) / processes
         for task, count in losses.known_pixels(batch).items()
@@ -48,5 +50,5 @@ def gradients(name):
 if __name__ == "__main__":
     torch.set_num_threads(1)
     with distributed.joined("cpu"):
-        result = {name: gradients(name) for name in ("uncertainty", "gradnorm", "mgda")}
+        result = {name: gradients(name) for name in strategies.NAMES}
         torch.save(result, f"{sys.argv[1]}/{distributed.rank()}.pt")
