@@ -38,12 +38,12 @@ class Intrinsics:
             raise ValueError(
                 f"the camera's intrinsics fx={self.fx:g}, fy={self.fy:g}, cx={self.cx:g}, "
                 f"cy={self.cy:g} are unusable: focal lengths must be positive and all numbers "
-                "finite; calibrate the camera or mend its CameraInfo"
+                "finite; calibrate the camera or fix its CameraInfo"
             )
         if min(self.width, self.height) <= 0:
             raise ValueError(
                 f"the camera's image size {self.width}x{self.height} is unusable: width and "
-                "height must be positive; mend its CameraInfo"
+                "height must be positive; fix its CameraInfo"
             )
 
     @property

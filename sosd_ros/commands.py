@@ -22,7 +22,7 @@ def main(
     run: Callable[[argparse.Namespace], None],
     *errors: type[Exception],
 ) -> None:
-    """Run a command; what the user can mend ends in a sentence and exit status 1.
+    """Run a command; what the user can fix ends in a sentence and exit status 1.
 
     Args:
         parser: of its options.
@@ -30,10 +30,10 @@ def main(
         errors: whose message is such a sentence, besides those of values and files.
     """
     arguments = parser.parse_args()
-    mendable: tuple[type[Exception], ...] = (ValueError, OSError, *errors)
+    fixable: tuple[type[Exception], ...] = (ValueError, OSError, *errors)
     try:
         run(arguments)
-    except mendable as error:
+    except fixable as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

@@ -36,14 +36,14 @@ def checked_device(name: str) -> torch.device:
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise DeviceError(
             f"device {name!r} was asked for, but torch {torch.__version__} finds "
-            f"{torch.cuda.device_count()} CUDA devices; mend the driver, or use the device cpu"
+            f"{torch.cuda.device_count()} CUDA devices; fix the driver, or use the device cpu"
         )
     try:
         torch.zeros(1, device=device).item()
     except (RuntimeError, AssertionError) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise DeviceError(
-            f"device {name!r} cannot be used ({reason}); mend that, or use the device cpu"
+            f"device {name!r} cannot be used ({reason}); fix that, or use the device cpu"
         ) from error
     return device
 

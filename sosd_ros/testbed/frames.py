@@ -84,7 +84,7 @@ def _folder(folder: Path, repeat: int) -> Source:
         for number, path in enumerate(paths):
             image = cv2.imread(str(path), cv2.IMREAD_COLOR)
             if image is None:
-                raise SourceError(f"image {path} cannot be decoded; remove it or mend it")
+                raise SourceError(f"image {path} cannot be decoded; remove or replace it")
             yield number, _frame(image)
 
     def sizes(frames: int) -> set[tuple[int, int]]:

@@ -114,7 +114,7 @@ def test_cuda_that_is_not_there_is_refused_and_the_cpu_named(start_node, camera)
     """No silent fall-back."""
     node = start_node(device="cuda")
     camera.wait_for_state(State.PRIMARY_STATE_UNCONFIGURED)
-    assert "finds 0 CUDA devices; mend the driver, or use the device cpu" in node.log
+    assert "finds 0 CUDA devices; fix the driver, or use the device cpu" in node.log
 
 
 @pytest.mark.gpu

@@ -75,7 +75,7 @@ def write(path: Path, content: bytes) -> None:
         atomic.write(path, content)
     except OSError as error:
         raise DataError(
-            f"cannot write {path}: {error.strerror}; mend that and give the same command again, "
+            f"cannot write {path}: {error.strerror}; fix that and give the same command again, "
             "it goes on where it stopped"
         ) from error
 

@@ -123,7 +123,7 @@ def check_splits(config: Config, training: Samples, validation: Samples) -> None
     if shared:
         raise ValueError(
             f"{len(shared)} samples are in both splits, {shared[0]} first; what is measured "
-            "must not be trained on: mend the lists of names"
+            "must not be trained on: correct the lists of names"
         )
 
 
