@@ -12,8 +12,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from .share import DEFAULT_WEIGHTS, share
 
 
@@ -82,6 +80,8 @@ def add_weights_option(parser: argparse.ArgumentParser) -> None:
 
 def add_device_option(parser: argparse.ArgumentParser) -> None:
     """``--device``: the GPU where torch finds one, as for all commands."""
+    import torch  # takes a second, which commands without this option need not wait for
+
     parser.add_argument(
         "--device",
         default="cuda" if torch.cuda.is_available() else "cpu",

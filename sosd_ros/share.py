@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 _CHECKOUT = Path(__file__).parents[1]
@@ -33,6 +32,8 @@ def sample_frames() -> np.ndarray:
     Raises:
         ValueError: if one of them cannot be read.
     """
+    import cv2  # which those who only ask where files are need not have
+
     frames = []
     for path in sorted(share("demo").glob("*.jpg")):
         bgr = cv2.imread(str(path), cv2.IMREAD_COLOR)

@@ -25,8 +25,8 @@ from sosd_ros.weights import Manifest, Weights
 
 from . import options
 from .data.sample import DataSet, Part, Samples
-from .data.sets import data_set, default_root
 from .measuring.result import measure
+from .measuring.setting import open_setting
 from .networks.imagenet import Normalisation
 from .networks.predictor import Predictor
 from .networks.trained import load as load_model
@@ -144,18 +144,19 @@ def run(arguments: argparse.Namespace) -> None:
     sha256 = trained.origin.removeprefix("sha256 ")  # of a checkpoint, which state it is
     file = Weights(trained.manifest, trained.network.state_dict(), sha256)
     size = arguments.size or file.manifest.input_size
-    truth, root = data_set(trained.data), arguments.data or default_root(trained.data.name)
-    samples = truth.open(root, trained.data.validation)
+    setting = open_setting(trained, trained.data, arguments.data)
+    samples = setting.samples
     seen = input_size(samples[0].labels.shape, size)
     if seen != size:
         raise ValueError(
             f"--size is {size[0]}x{size[1]}, but what it costs is measured on images that the "
             f"network sees at {seen[0]}x{seen[1]}; use that"
         )
-    in_8_bits = quantised(file, size, truth.open(root, trained.data.split))
+    learned_from = open_setting(trained, trained.data, arguments.data, trained.data.split)
+    in_8_bits = quantised(file, size, learned_from.samples)
     if arguments.limit is not None:
         samples = Part(samples, range(min(arguments.limit, len(samples))))
-    lost = measured(file, size, in_8_bits, samples, truth)
+    lost = measured(file, size, in_8_bits, samples, setting.truth)
     for name, loss in lost.items():
         print(f"{name:5} {loss.before:.4f} in float32, {loss.after:.4f} in int8: {loss.worse:+.2%}")
     if any(loss.worse > MOST_LOSS for loss in lost.values()):

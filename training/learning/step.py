@@ -102,7 +102,7 @@ class Trainer:
         seen = self._backward(truth)
         if not all(map(math.isfinite, seen.values())):
             raise NotFiniteError(self._not_finite(_which(seen), batch.names))
-        if not self._clip().isfinite():
+        if not self._clip():
             raise NotFiniteError(self._not_finite("a gradient is not finite", batch.names))
         self._update(rate)
         self.strategy.end()
@@ -125,6 +125,9 @@ class Trainer:
                 self.scaler.scale(self.strategy.combine(by_task, shared)).backward()
             for task, loss in by_task.items():
                 sums[task] = sums.get(task, 0) + loss.detach()
+        for parameter in self.strategy.own:
+            if parameter.grad is not None:
+                parameter.grad = distributed.total(parameter.grad) / processes
         # One exchange and one wait for the GPU, however many tasks.
         means = distributed.total(torch.stack(list(sums.values()))) / processes
         return dict(zip(sums, means.tolist(), strict=True))
@@ -149,21 +152,19 @@ class Trainer:
         ):
             yield
 
-    def _clip(self) -> torch.Tensor:
-        """Bring the gradients' norm to at most the clip, if there is one; the norm before.
+    def _clip(self) -> bool:
+        """Bring the gradients' norm to at most the clip, if there is one.
 
-        That of float16 may be infinite, since its scaler leaves such an update out; it is given as
-        0, as is the norm where there is no clip.
+        Returns:
+            Whether an update may follow: not after a norm that is not finite, unless it is of
+            float16, whose scaler leaves such an update out by itself.
         """
-        for parameter in self.strategy.own:
-            if parameter.grad is not None:
-                parameter.grad = distributed.total(parameter.grad) / distributed.processes()
         most = self.config.optimiser.clip
         if most is None:
-            return torch.zeros(())
+            return True
         self.scaler.unscale_(self.strategy.optimiser)
         norm = clip_grad_norm_(self.network.parameters(), most)
-        return torch.zeros(()) if self.scaler.is_enabled() else norm
+        return self.scaler.is_enabled() or bool(norm.isfinite())
 
     def _update(self, rate: float) -> None:
         optimiser = self.strategy.optimiser
