@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from support import SMALL, run_module, write_small_weights
+from support import SMALL, run_module, write_sharp_weights, write_small_weights
 from torch.nn import functional
 
 from sosd_ros.labels import UNLABELLED
@@ -181,12 +181,21 @@ def test_figures_9_and_10_show_each_task_beside_its_truth(depth, labels, expecte
     shape = (4, 6)
     sample = Sample(np.zeros((*shape, 3), np.uint8), np.ones(shape), np.zeros(shape, np.uint8))
     said = Answer(
-        np.ones(shape, np.float32) if depth else None,
-        np.zeros(shape, np.uint8) if labels else None,
-        None,
+        depth=np.ones(shape, np.float32) if depth else None,
+        labels=np.zeros(shape, np.uint8) if labels else None,
     )
     assert "|".join(titles(figures.answers(sample, said, NYU))) == expected
     assert figures.unit(sample, said, NYU) == []
+
+
+def test_a_network_that_tells_how_unsure_it_is_has_a_panel_of_it(samples, tmp_path):
+    """In metres, one standard deviation: here about a seventh of depth."""
+    sharp = trained.load(write_sharp_weights(tmp_path / "w.safetensors"))
+    said = answer(sharp.predictor(), samples[0].image)
+    assert np.median(said.uncertainty / said.depth) == pytest.approx(1 / 7, rel=0.1)
+    panel = figures.answers(samples[0], said, NYU)[-1]
+    assert panel.title == "uncertainty, one standard deviation"
+    assert (panel.scale.low, panel.scale.unit) == (0, "m")
 
 
 def test_unknown_truth_has_no_panel():
@@ -194,7 +203,7 @@ def test_unknown_truth_has_no_panel():
     shape = (4, 6)
     unlabelled = np.full(shape, UNLABELLED, np.uint8)
     sample = Sample(np.zeros((*shape, 3), np.uint8), np.ones(shape), unlabelled)
-    said = Answer(np.ones(shape, np.float32), np.zeros(shape, np.uint8), None)
+    said = Answer(depth=np.ones(shape, np.float32), labels=np.zeros(shape, np.uint8))
     cells = figures.answers(sample, said, NYU)
     assert "|".join(titles(cells)) == "image|semantics, answer|legend|depth, answer|depth, truth"
     assert [name for name, _ in cells[2].entries] == ["wall"]
@@ -213,7 +222,7 @@ def test_the_hard_views_are_read_as_a_prepared_data_set():
 def test_the_legend_has_the_classes_that_occur_most_frequent_first():
     """In the answer or in the truth, in the colours of the label set; unlabelled is black."""
     truth = np.array([[1, 1, 1, UNLABELLED]], np.uint8)
-    said = Answer(None, np.array([[1, 2, 2, 3]], np.uint8), None)
+    said = Answer(labels=np.array([[1, 2, 2, 3]], np.uint8))
     sample = Sample(np.zeros((1, 4, 3), np.uint8), np.full((1, 4), np.nan), truth)
     _, _, drawn, legend = figures.answers(sample, said, NYU)
     assert isinstance(legend, Legend)
@@ -239,7 +248,7 @@ def test_a_map_that_is_the_same_everywhere_has_a_scale(truth):
     """Even one without any truth, and one that is not finite."""
     shape = (4, 6)
     sample = Sample(np.zeros((*shape, 3), np.uint8), np.full(shape, truth), np.zeros(shape))
-    said = Answer(np.full(shape, truth, np.float32), None, None)
+    said = Answer(depth=np.full(shape, truth, np.float32))
     scale = figures.answers(sample, said, NYU)[1].scale
     assert scale.high > scale.low
 

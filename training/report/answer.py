@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple, cast
@@ -44,13 +45,15 @@ class Answer(NamedTuple):
 
     Attributes:
         depth: (H, W) float32 in the data set's unit.
+        uncertainty: (H, W) float32 in the unit of depth, its standard deviation.
         labels: (H, W) uint8 class ids.
         unit: how the depth came about.
     """
 
-    depth: np.ndarray | None
-    labels: np.ndarray | None
-    unit: UnitMaps | None
+    depth: np.ndarray | None = None
+    uncertainty: np.ndarray | None = None
+    labels: np.ndarray | None = None
+    unit: UnitMaps | None = None
 
 
 @torch.inference_mode()
@@ -60,6 +63,10 @@ def answer(predictor: Predictor, image: np.ndarray) -> Answer:
         [said] = predictor.answers(torch.from_numpy(image)[None])
     return Answer(
         depth=_numpy(said["depth"]) if "depth" in said else None,
+        # The spread is the scale of a Laplace distribution over log depth.
+        uncertainty=(
+            _numpy(math.sqrt(2) * said["spread"] * said["depth"]) if "spread" in said else None
+        ),
         labels=_numpy(said["semantic"].argmax(1).byte()) if "semantic" in said else None,
         unit=_unit_maps(predictor, seen, (image.shape[0], image.shape[1])) if seen else None,
     )

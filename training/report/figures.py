@@ -68,7 +68,9 @@ Cell = Panel | Legend
 
 
 def answers(sample: Sample, answer: Answer, data: DataSet) -> list[Cell]:
-    """Fig. 9 and 10: the image, and for each task the answer beside the truth."""
+    """Fig. 9 and 10: the image, and for each task the answer beside the truth; and, of a network
+    that tells it, how unsure it is of the depth.
+    """
     cells: list[Cell] = [Panel("image", sample.image, is_photograph=True)]
     if answer.labels is not None:
         cells.append(Panel("semantics, answer", data.labels.colours(answer.labels)))
@@ -83,6 +85,9 @@ def answers(sample: Sample, answer: Answer, data: DataSet) -> list[Cell]:
             _map(f"{name}, answer", answer.depth, scale),
             _map(f"{name}, truth", sample.depth, scale),
         ]
+    if answer.uncertainty is not None:
+        scale = Scale(0, _ends(answer.uncertainty)[1], scale.unit, "magma")
+        cells.append(_map("uncertainty, one standard deviation", answer.uncertainty, scale))
     return cells
 
 
