@@ -37,15 +37,19 @@ _DETAILS = {
     "aligned_rel": ("scale", "aligned_rel"),
     "off_scale": ("scale", "off_scale"),
     "edges_F1": ("edges", "F1"),
+    "AUSE_rel": ("spread", "AUSE_rel"),
+    "AUSE_rms": ("spread", "AUSE_rms"),
+    "coverage": ("spread", "coverage"),
 }
 
 
 def details(result: Result, intervals: Intervals) -> dict[str, object]:
     """What people see, for the manifest: a number, or one for each threshold of
-    ``metrics.edges``; and ``intervals``, the two ends of each number, the paper's included. None
-    for what is not defined.
+    ``metrics.edges`` or share of ``metrics.spread``; and ``intervals``, the two ends of each
+    number, the paper's included. None for what is not defined.
     """
-    found = {k: v for k, v in _DETAILS.items() if v[0] in result.measures}
+    measured = {name for name, measure in result.measures.items() if measure.rows}
+    found = {k: v for k, v in _DETAILS.items() if v[0] in measured}
     paper = {
         name: (measure, name)
         for measure, names in (("semantic", result.semantic), ("depth", result.depth))

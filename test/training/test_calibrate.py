@@ -117,10 +117,12 @@ def test_what_is_found_goes_into_the_file_by_the_line_that_is_printed(
     )
     assert options, line
     out = tmp_path / "sharp.safetensors"
-    arguments = (*options[1].split(), "--out", out, "--no-metrics")
+    arguments = (*options[1].split(), *data, "--out", out)
     assert run_module("training.export", checkpoint, *arguments).returncode == 0
     manifest = weights.read(out).manifest
     assert manifest.temperature == float(options[2]) and manifest.spread_factor == float(options[3])
+    held = manifest.metrics["coverage"]
+    assert held == sorted(held) and len(held) == 3 and "AUSE_rel" in manifest.metrics
     again = run_module("training.calibrate", out, *data, "--split", "val").stdout
     for name in ("temperature", "spread factor"):
         assert float(re.search(rf"{name} (\S+):", again)[1]) == pytest.approx(1, abs=0.01)

@@ -198,6 +198,7 @@ def test_export_writes_measured_numbers_that_evaluate_confirms(trained, nyuv2_ro
         assert manifest.metrics["intervals"][name] == [round(end, 4) for end in ends]
     assert manifest.metrics["trimap_mIoU"] == round(measured["trimap"]["mIoU"], 4)
     assert len(manifest.metrics["edges_F1"]) == len(manifest.metrics["intervals"]["edges_F1"]) == 3
+    assert "coverage" not in manifest.metrics  # of a network that does not say how unsure it is
     assert len(json.dumps(manifest.metrics, allow_nan=False)) < 1500
     assert manifest.metrics["first"]["images"] == 2  # all that there are
     assert manifest.metrics["first"]["rel"] == manifest.metrics["rel"]
