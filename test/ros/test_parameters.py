@@ -12,7 +12,6 @@ from rcl_interfaces.srv import DescribeParameters, GetParameters
 from robot import OUTPUTS, ROOT, camera_info, picture, pixels, rgb
 
 from docs import generate
-from sosd_ros.ros import parameters
 from sosd_ros.ros.parameters import BY_NAME, PARAMETERS, Change
 
 
@@ -29,7 +28,7 @@ def test_the_params_file_has_every_parameter_at_its_default():
     """config/perception.yaml and the declarations say the same, and nothing is missing."""
     content = yaml.safe_load((ROOT / "config" / "perception.yaml").read_text())
     values = dict(flat(content["/**"]["ros__parameters"]))
-    assert values == {p.name: parameters._as_ros(p.default) for p in PARAMETERS}
+    assert values.keys() == BY_NAME.keys()
     for name, value in values.items():
         assert BY_NAME[name].checked(value) == BY_NAME[name].default
 
@@ -212,7 +211,7 @@ def test_outputs_of_equal_rates_are_of_the_same_frames(running):
         {sec for m in running.heard[topic] if (sec := m.header.stamp.sec) > begin}
         for topic in ("depth", "points", "semantic")
     )
-    assert depth == points > semantic
+    assert depth == points >= semantic  # fewer, where a frame takes less than 0.1 s
 
 
 def test_what_is_read_at_configure_says_so(running):
