@@ -17,6 +17,7 @@ from sosd_ros.engine import BACKENDS
 from sosd_ros.engine.onnx_backend import OnnxBackend
 from sosd_ros.labels import NYU40
 from sosd_ros.network import SOSDNet
+from training.networks import initial
 
 SMALL = weights.Manifest(
     variant="esosd",
@@ -57,6 +58,7 @@ def write_small_weights(path, **changes):
     manifest = dataclasses.replace(SMALL, **changes)
     torch.manual_seed(0)
     network = SOSDNet(manifest.variant, manifest.backbone, len(manifest.labels.names))
+    initial.draw(network, "sigma01", seed=0)  # small: no answer is far from its bias
     if "depth" in network.tasks:
         _depth_bias(network).fill_(2.0)
     weights.write(path, manifest, network.state_dict())
@@ -68,6 +70,7 @@ def write_sharp_weights(path, **changes):
     manifest = dataclasses.replace(SHARP, **changes)
     torch.manual_seed(0)
     network = weights.create_network(manifest)
+    initial.draw(network, "sigma01", seed=0)
     for module in network.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.momentum = 1.0

@@ -55,11 +55,13 @@ class ConvexUpsampling(nn.Module):
         super().__init__()
         self.mix = hidden_conv(in_channels + Detail.out_channels, _HIDDEN, 1)
         self.weigh = nn.Conv2d(_HIDDEN, 9 * FACTOR**2, 3, padding=1)
+        self.start()
 
     def start(self) -> None:
-        """Set the biases to the weights of bilinear upsampling."""
+        """Make it bilinear upsampling, whatever the features are."""
         bilinear = torch.einsum("ay,bx->yxab", _BILINEAR, _BILINEAR)  # 3x3 coarse, 2x2 fine
         with torch.no_grad():
+            self.weigh.weight.zero_()
             self.weigh.bias.copy_((bilinear.flatten() + 1e-3).log())  # type: ignore[union-attr]
 
     def forward(

@@ -139,12 +139,6 @@ class SOSDNet(nn.Module):
             for task in self.tasks:
                 upsampling = ConvexUpsampling(_FEATURE_CHANNELS[task])
                 self.add_module(f"{task}_upsampling", upsampling)
-        for module in self.children():
-            if module is not self.backbone:
-                module.apply(_init_gaussian)
-        for module in self.children():
-            if isinstance(module, ConvexUpsampling):
-                module.start()
 
     def answer_size(self, images: torch.Tensor) -> tuple[int, int]:
         """The (height, width) at which it answers images, before it upsamples bilinearly.
@@ -295,11 +289,3 @@ def check_form(
         )
     if spread and variant == "semantic":
         raise ValueError("a network of variant 'semantic' has no depth that could have a spread")
-
-
-def _init_gaussian(module: nn.Module) -> None:
-    """Zero mean, sigma 0.01, as the paper initialises everything behind the backbone."""
-    if isinstance(module, nn.Conv2d):
-        nn.init.normal_(module.weight, std=0.01)
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)

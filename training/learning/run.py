@@ -164,7 +164,10 @@ def open_run(
     torch.manual_seed(config.seed)
     fresh = start is None and state is None
     network = create_network(
-        config.network, len(data.labels.names), imagenet=config.network.imagenet and fresh
+        config.network,
+        len(data.labels.names),
+        imagenet=config.network.imagenet and fresh,
+        seed=config.seed,
     )
     if start is not None and started is not None:
         trained.copy_into(network, started, start)

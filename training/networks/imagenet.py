@@ -16,6 +16,7 @@ from sosd_ros.network import FORM, SOSDNet
 from sosd_ros.network.objectness import SemanticToDepth
 
 from ..config import Network
+from . import initial
 
 
 class Normalisation(NamedTuple):
@@ -45,10 +46,11 @@ def normalisation(backbone: str) -> Normalisation:
     return Normalisation(config.mean, config.std) if config else _PACKAGED_NORMALISATION
 
 
-def create_network(settings: Network, classes: int, *, imagenet: bool) -> SOSDNet:
+def create_network(settings: Network, classes: int, *, imagenet: bool, seed: int = 0) -> SOSDNet:
     """A network to train; with ``imagenet``, its backbone starts from ImageNet weights.
 
-    What is to be frozen is; the weights of another network may be loaded into it later.
+    What is behind the backbone starts as ``settings.init`` says, drawn with ``seed``. What is to be
+    frozen is; the weights of another network may be loaded into it later.
 
     Those of ``tf_efficientnet_lite0`` and ``lite2`` come from an installed package, all others are
     downloaded by timm.
@@ -75,6 +77,7 @@ def create_network(settings: Network, classes: int, *, imagenet: bool) -> SOSDNe
     if packaged is not None:
         features = network.backbone.features
         features.load_state_dict({name: packaged[name] for name in features.state_dict()})
+    initial.draw(network, settings.init, seed)
     if settings.frozen_stride is not None:
         network.backbone.freeze(settings.frozen_stride)
     if settings.area_shift:
