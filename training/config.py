@@ -101,8 +101,7 @@ class Network(_Section):
 
     Attributes:
         taps, padding, depth_form, spread: beyond the paper.
-        init: what the layers behind the backbone start from, see ``networks.initial``; where a file
-            of an older version is silent, it means the default.
+        init: what the layers behind the backbone start from, see ``networks.initial``.
         imagenet: start the backbone from ImageNet weights.
         start: a weights file or checkpoint of a network of this kind, to start all of it from.
         frozen_stride: the backbone is held as it starts up to its features at this stride.
@@ -119,7 +118,7 @@ class Network(_Section):
     padding: Literal["zeros", "replicate"] = "zeros"
     depth_form: Literal["linear", "log"] = "linear"
     spread: bool = False
-    init: Literal["variance01", "sigma01", "default"] = "sigma01"
+    init: Literal["variance01", "sigma01", "default"] = "variance01"
     imagenet: bool = True
     start: Path | None = None
     frozen_stride: Literal[2, 4] | None = None

@@ -30,12 +30,15 @@ class EMOptions(Options):
             theta_com of its own.
         batch_norm: mode of the held path and unit: ``train`` normalises by the mini-batch and
             goes on counting statistics, ``eval`` uses those that are there.
+        hold: whether the other path and unit are held at all. Else the learned task moves what its
+            unit reads of them.
     """
 
     every: PositiveInt | Literal["epoch"] = 1
     alpha: tuple[NonNegativeFloat, NonNegativeFloat, NonNegativeFloat] = (1.0, 1.0, 1.0)
     moments: Literal["shared", "separate"] = "shared"
     batch_norm: Literal["train", "eval"] = "train"
+    hold: bool = True
 
 
 class EM(Strategy):
@@ -57,7 +60,7 @@ class EM(Strategy):
         self.tasks = (TASKS[turn],)
         self.optimiser = self.optimisers[turn % len(self.optimisers)]
         for task in TASKS:
-            learned = task in self.tasks
+            learned = task in self.tasks or not self.options.hold
             # Held parameters get no gradient at all: Adam would move them on a gradient of zero.
             # Gradients still flow through them into the shared ones.
             for parameter in self.network.task_parameters(task):
@@ -68,7 +71,11 @@ class EM(Strategy):
 
     def _moved(self, task: str) -> Iterator[nn.Parameter]:
         """What the steps of a task move: all but the other task's own."""
-        held = {p for other in TASKS if other != task for p in self.network.task_parameters(other)}
+        held = (
+            {p for other in TASKS if other != task for p in self.network.task_parameters(other)}
+            if self.options.hold
+            else set()
+        )
         return (parameter for parameter in self.network.parameters() if parameter not in held)
 
     def _weigh_branches(self) -> None:

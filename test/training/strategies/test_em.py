@@ -45,6 +45,19 @@ def test_a_step_holds_the_other_path_and_moves_all_else(
         assert len(moved(before[task], after[task])) > 0.5 * len(before[task])
 
 
+@pytest.mark.parametrize("moments", ["shared", "separate"])
+def test_without_hold_a_task_moves_the_other_path_as_well(
+    moments, make_network, make_strategy, batch, step
+):
+    """As far as it flows into the learned task's unit: not the other unit, nor its answer."""
+    em = make_strategy(make_network(), "em", moments=moments, hold=False)
+    for iteration, task in enumerate(("depth", "semantic")):
+        before = parts(em.network)
+        step(em, batch, iteration)
+        others = moved(before[OTHER[task]], parts(em.network)[OTHER[task]])
+        assert {name.split(".")[0] for name in others} == {f"{OTHER[task]}_feature"}
+
+
 def test_shared_means_backbone_context_and_common_representation(make_network):
     """theta_com in Algorithm 1; the two units share no area layer."""
     network = make_network()
