@@ -12,9 +12,12 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import torch
+from torch import nn
 
 from .. import atomic, commands, weights
+from ..camera import USUAL_SIZE
 from ..device import checked_device
 from ..engine import EngineError, cache
 from ..engine.answers import TASK_OF
@@ -27,12 +30,12 @@ from . import engines, memory, surroundings, tables
 from .engines import Bench, EngineResult, Memory
 from .nodes import NODES, NodeReport, answers_of, examine
 from .results import Results
+from .rivals import RIVALS
 from .roofline import flops, matmul_rate
 from .targets import targets
 from .timing import LOW_RATE, Times, at_rate, in_turn
 
-SIZE = (480, 640)  # of the images, where nothing else is said
-SIZES = ((256, 512), (480, 640), (512, 1024))  # of the network's input, to see how it scales
+SIZES = ((256, 512), USUAL_SIZE, (512, 1024))  # of the network's input, to see how it scales
 BATCHES = (1, 2, 4)
 LONG_RUN = (200, 2000)  # frames, between which memory should not grow
 LARGE = (256, 512)  # of xception65's input
@@ -79,21 +82,21 @@ def _run(bench: Bench, arguments: argparse.Namespace, results: Results) -> None:
     results.machine = _machine(bench.device)
     _say("\n".join(f"{name}: {value}" for name, value in results.machine.items()))
 
-    own = input_size(SIZE, bench.file.manifest.input_size)
+    own = input_size(USUAL_SIZE, bench.file.manifest.input_size)
     usable = engines.installed(bench, (own,) if arguments.quick else (own, *SIZES))
     results.rates = {
         name: matmul_rate(DTYPES[name], bench.device) for name in {c.precision for c in usable}
     }
     for name, rate in sorted(results.rates.items()):
         _say(f"matrix products in {name}: {rate / 1e9:.0f} GFLOP/s")
-    results.engines = engines.compare(bench, usable, (1, *SIZE), rounds)
+    results.engines = engines.compare(bench, usable, (1, *USUAL_SIZE), rounds)
     work = flops(weights.build_network(bench.file), (1, 3, *own))
-    _title(f"image to answer, {SIZE[1]}x{SIZE[0]} image, network sees {own[1]}x{own[0]}")
+    _title(f"image to answer, {USUAL_SIZE[1]}x{USUAL_SIZE[0]} image, network sees {own[1]}x{own[0]}")
     _say(tables.engines(results.engines, work, results.rates))
     best = results.best_engine().name
     _say(f"\nfastest that agrees with eager float32: {best}")
 
-    results.surroundings = surroundings.measure(bench.file, SIZE, rounds)
+    results.surroundings = surroundings.measure(bench.file, USUAL_SIZE, rounds)
     _title("around the network")
     _say(tables.surroundings(results.surroundings))
     chosen = next(candidate for candidate in usable if str(candidate) == best)
@@ -152,7 +155,7 @@ def _machine(device: torch.device) -> dict[str, str]:
 
 def _in_full(bench: Bench, chosen: Candidate) -> Callable[[], object]:
     """Image to answer with all answers, as when every topic has a subscriber."""
-    engine, images = engines.opened(bench, chosen), engines.frame(SIZE)[None]
+    engine, images = engines.opened(bench, chosen), engines.frame(USUAL_SIZE)[None]
     return partial(engine, images, [engines.FOCAL], engine.answers)
 
 
@@ -200,17 +203,23 @@ def _large(bench: Bench, folder: Path) -> tuple[Bench, int]:
 
 def _rivals(bench: Bench, chosen: Candidate, rounds: int) -> dict[str, Times]:
     """Other networks and the chosen engine, by name."""
-    from .rivals import MissingLibraryError, rivals
-
-    image, engine = engines.frame(SIZE), engines.opened(bench, chosen)
-    answer = partial(engine, image[None], [engines.FOCAL], engines.ANSWERS)
+    image, engine = engines.frame(USUAL_SIZE)[None], engines.opened(bench, chosen)
+    answer = partial(engine, image, [engines.FOCAL], engines.ANSWERS)
     subjects: dict[str, Callable[[], object]] = {str(chosen): answer}
-    for entry in rivals():
+    for name, make in RIVALS.items():
         try:
-            subjects[entry.name] = partial(entry.build(device=bench.device), image)
-        except MissingLibraryError as error:
-            _say(f"{entry.name}: left out, {error}")
+            network = make().eval().to(bench.device)
+        except ImportError as error:
+            _say(f"{name}: left out, {error}")
+        else:
+            subjects[name] = partial(_answer, network, image, bench.device)
     return in_turn(subjects, max(rounds // 6, 3))
+
+
+@torch.inference_mode()
+def _answer(network: nn.Module, images: np.ndarray, device: torch.device) -> list[torch.Tensor]:
+    """A rival's answers, back from its device."""
+    return [answer.cpu() for answer in network(torch.from_numpy(images).to(device))]
 
 
 def _ros(bench: Bench, path: Path, chosen: Candidate) -> dict[str, NodeReport]:

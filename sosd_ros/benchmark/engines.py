@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from .. import weights
+from ..camera import USUAL_SIZE
 from ..device import checked_device
 from ..engine import Engine
 from ..engine.agreement import Agreements, agreement_of, answers
@@ -186,7 +187,7 @@ def memory_of(
     stock = Stock(weights.read(path), place, folder)
     [candidate] = (c for c in stock.candidates() if str(c) == name)
     engine = stock.open(candidate, tell=lambda sentence: None)
-    images, found = frame((480, 640))[None], []
+    images, found = frame(USUAL_SIZE)[None], []
     for number in range(1, max(at) + 1):
         engine(images, [FOCAL], answers)
         if number in at:

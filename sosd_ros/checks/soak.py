@@ -34,6 +34,7 @@ from typing import Any
 import numpy as np
 
 from .. import commands
+from ..camera import USUAL_SIZE
 from ..progress import progress_bar
 from ..ros import messages
 from ..ros.camera_info import info_of
@@ -329,7 +330,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--rate", type=commands.positive, default=30.0, help="frames/s (%(default)g)"
     )
-    commands.add_size_option(parser, "of a frame (480x640)", (480, 640))
+    commands.add_size_option(parser, "of a frame (480x640)", USUAL_SIZE)
     commands.add_weights_option(parser)
     commands.add_device_option(parser)
     parser.add_argument(
