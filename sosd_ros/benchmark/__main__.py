@@ -25,6 +25,7 @@ from ..engine.stock import Candidate
 from ..engine.torch_backend import DTYPES
 from ..network import SOSDNet, input_size
 from ..ros.malloc import keep_freed_memory
+from ..testbed.times import Times
 from ..weights import Weights
 from . import engines, memory, surroundings, tables
 from .engines import Bench, EngineResult, Memory
@@ -33,7 +34,7 @@ from .results import Results
 from .rivals import RIVALS
 from .roofline import flops, matmul_rate
 from .targets import targets
-from .timing import LOW_RATE, Times, at_rate, in_turn
+from .timing import LOW_RATE, at_rate, in_turn
 
 SIZES = ((256, 512), USUAL_SIZE, (512, 1024))  # of the network's input, to see how it scales
 BATCHES = (1, 2, 4)
@@ -91,7 +92,9 @@ def _run(bench: Bench, arguments: argparse.Namespace, results: Results) -> None:
         _say(f"matrix products in {name}: {rate / 1e9:.0f} GFLOP/s")
     results.engines = engines.compare(bench, usable, (1, *USUAL_SIZE), rounds)
     work = flops(weights.build_network(bench.file), (1, 3, *own))
-    _title(f"image to answer, {USUAL_SIZE[1]}x{USUAL_SIZE[0]} image, network sees {own[1]}x{own[0]}")
+    _title(
+        f"image to answer, {USUAL_SIZE[1]}x{USUAL_SIZE[0]} image, network sees {own[1]}x{own[0]}"
+    )
     _say(tables.engines(results.engines, work, results.rates))
     best = results.best_engine().name
     _say(f"\nfastest that agrees with eager float32: {best}")

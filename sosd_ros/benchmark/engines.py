@@ -23,9 +23,10 @@ from ..engine.stock import Candidate, Stock
 from ..network import input_size
 from ..ros.malloc import keep_freed_memory
 from ..share import sample_frames
+from ..testbed.times import Times
 from ..weights import Weights
 from . import memory
-from .timing import Times, in_turn
+from .timing import in_turn
 
 ANSWERS = frozenset({"depth", "semantic"})
 FOCAL = 518.0  # pixels, of the Kinect that NYU Depth v2 was taken with

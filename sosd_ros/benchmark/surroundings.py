@@ -13,10 +13,11 @@ from .. import kernels
 from ..camera import Intrinsics
 from ..network import input_size, prepare
 from ..ros import messages
+from ..testbed.times import Times
 from ..weights import Weights, build_network
 from . import memory
 from .engines import frame
-from .timing import Times, in_turn
+from .timing import in_turn
 
 
 @dataclass(frozen=True)

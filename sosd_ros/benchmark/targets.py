@@ -32,8 +32,8 @@ def _engine_rows(results: Results) -> list[Target]:
 def _ros_rows(results: Results) -> list[Target]:
     over = ratio = against = None
     if (ros := results.ros) and results.in_full_at_rate:
-        over = ros["sosd"].unhurried.p50_ms / results.in_full_at_rate.median
-        p95 = {name: report.at(30).p95_ms for name, report in ros.items()}
+        over = ros["sosd"].unhurried.latency.median / results.in_full_at_rate.median
+        p95 = {name: report.rates[30].latency.p95 for name, report in ros.items()}
         ratio = p95["sosd"] / p95["textbook"]
     if pairs := [times for name, times in results.rivals.items() if " + " in name]:
         against = pairs[0].median / results.rivals[results.best_engine().name].median

@@ -19,19 +19,19 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.synchronize import Event
 from typing import Any, NamedTuple
 
-import numpy as np
 import rclpy
 from builtin_interfaces.msg import Time
 from rclpy.duration import Duration
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.utilities import get_rmw_implementation_identifier
-from sensor_msgs.msg import Image, PointCloud2, PointField
+from sensor_msgs.msg import Image, PointCloud2
 
 from .. import commands
 from ..ros.malloc import keep_freed_memory
 from ..share import share
 from ..testbed.process import profile_variable
+from ..testbed.times import Times, rate_of
 
 TOPIC = "sosd_transport"
 DEPTH = 10  # messages that each end keeps
@@ -73,10 +73,6 @@ def _image() -> Image:
 
 def _cloud() -> PointCloud2:
     message = PointCloud2(height=480, width=640, point_step=16, row_step=16 * 640)
-    message.fields = [
-        PointField(name=name, offset=4 * number, datatype=PointField.FLOAT32, count=1)
-        for number, name in enumerate(("x", "y", "z", "rgb"))
-    ]
     message.data.frombytes(bytes(480 * message.row_step))
     return message
 
@@ -220,9 +216,8 @@ def _now() -> Time:
 
 
 HEADER = (
-    f"{'settings':<16}{'message':<18}{'reliability':<13}{'received':>12}{'rate':>8}"
-    f"{'latency p50':>14}{'p95':>8}{'p99':>8}\n"
-    f"{'':<16}{'':<18}{'':<13}{'':>12}{'Hz':>8}{'ms':>14}{'ms':>8}{'ms':>8}"
+    f"{'settings':<16}{'message':<18}{'reliability':<13}{'received':>12}{'Hz':>8}"
+    f"{'p50 ms':>11}{'p95 ms':>9}{'p99 ms':>9}"
 )
 
 
@@ -234,11 +229,9 @@ def row(case: Case, frames: int, arrivals: dict[int, Arrival]) -> str:
     )
     if len(arrivals) < 2:
         return words
-    received = [arrival.received for arrival in arrivals.values()]
-    rate = (len(received) - 1) / (max(received) - min(received))
-    latencies = [1000 * (arrival.received - arrival.sent) for arrival in arrivals.values()]
-    p50, p95, p99 = np.percentile(latencies, (50, 95, 99))
-    return f"{words}{rate:>8.1f}{p50:>14.1f}{p95:>8.1f}{p99:>8.1f}"
+    rate = rate_of([arrival.received for arrival in arrivals.values()])
+    latency = Times.of([arrival.received - arrival.sent for arrival in arrivals.values()])
+    return f"{words}{rate:>8.1f}   {latency}"
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -72,7 +72,7 @@ class Engine:
         return self.backend.accepts(input_size(image_size, self.manifest.input_size))
 
     def usual_size(self) -> tuple[int, int]:
-        """A (height, width) of images: ``USUAL_SIZE``, or else one that the backend was built for."""
+        """A (height, width) of images: the usual, or else one that the backend was built for."""
         sizes = [USUAL_SIZE, *self.backend.sizes]
         # Rounded to multiples of 32, an input may itself be seen at another size than its image.
         offsets = [(rows, columns) for rows in _OFFSETS for columns in _OFFSETS]
