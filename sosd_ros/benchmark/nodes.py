@@ -26,8 +26,9 @@ from std_msgs.msg import Header
 from ..camera import USUAL_SIZE
 from ..ros import messages
 from ..ros.camera_info import info_of
+from ..share import sample_frames
 from ..testbed.camera import Camera
-from ..testbed.frames import open_source
+from ..testbed.frames import sample_camera
 from ..testbed.process import NodeError, middleware, perception_node, running
 from ..testbed.times import Times, rate_of
 from ..weights import Manifest
@@ -191,13 +192,12 @@ def answers_of(manifest: Manifest) -> list[str]:
 def _pictures(size: tuple[int, int]) -> list[tuple[Image, CameraInfo]]:
     """The sample frames at ``size``, each with what describes its camera; without headers."""
     height, width = size
-    source = open_source(None, rate=1)
-    info = info_of(source.intrinsics(width, height))
-    resized = (
+    info = info_of(sample_camera().resized(width, height))
+    images = (
         cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
-        for _, image in source.frames
+        for image in sample_frames()
     )
-    return [(messages.rgb_message(Header(), image), info) for image in resized]
+    return [(messages.rgb_message(Header(), image), info) for image in images]
 
 
 @contextmanager
