@@ -8,7 +8,7 @@ import itertools
 import json
 import os
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -27,8 +27,9 @@ from ..network import SOSDNet, input_size
 from ..ros.malloc import keep_freed_memory
 from ..testbed.times import Times
 from ..weights import Weights
-from . import engines, memory, surroundings, tables
+from . import engines, surroundings, tables
 from .engines import Bench, EngineResult, Memory
+from .memory import elsewhere
 from .nodes import NODES, NodeReport, answers_of, examine
 from .results import Results
 from .rivals import RIVALS
@@ -103,7 +104,10 @@ def _run(bench: Bench, arguments: argparse.Namespace, results: Results) -> None:
     _title("around the network")
     _say(tables.surroundings(results.surroundings))
     chosen = next(candidate for candidate in usable if str(candidate) == best)
-    answer = _in_full(bench, chosen)
+    engine = engines.opened(bench, chosen)
+    # With all answers, as when every topic has a subscriber.
+    images = engines.frame(USUAL_SIZE)[None]
+    answer = partial(engine, images, [engines.FOCAL], engine.answers)
     results.in_full = in_turn({"": answer}, rounds)[""]
     results.in_full_at_rate = at_rate(answer, LOW_RATE, rounds)
     _say(f"image to answer with confidence     {results.in_full}   {best}")
@@ -111,9 +115,11 @@ def _run(bench: Bench, arguments: argparse.Namespace, results: Results) -> None:
 
     if not arguments.quick:
         _title("memory of a process with one engine [MiB]")
-        results.memory = _memory(bench, path, usable)
+        names = map(str, usable)
+        results.memory = {n: _memory(bench, path, n, engines.ANSWERS, (20,))[0] for n in names}
         _say(tables.memory(results.memory))
-        early, late = _long_run(bench, path, best)
+        used = _memory(bench, path, best, tuple(TASK_OF), LONG_RUN)
+        early, late = (memory.resident for memory in used)
         results.growth = late / early
         _say(f"{best} after {LONG_RUN[0]} frames {early:.1f}, after {LONG_RUN[1]} {late:.1f}")
 
@@ -156,27 +162,12 @@ def _machine(device: torch.device) -> dict[str, str]:
     }
 
 
-def _in_full(bench: Bench, chosen: Candidate) -> Callable[[], object]:
-    """Image to answer with all answers, as when every topic has a subscriber."""
-    engine, images = engines.opened(bench, chosen), engines.frame(USUAL_SIZE)[None]
-    return partial(engine, images, [engines.FOCAL], engine.answers)
-
-
-def _memory(bench: Bench, path: Path, usable: list[Candidate]) -> dict[str, Memory]:
-    """Each engine in a process of its own, by its name."""
+def _memory(
+    bench: Bench, path: Path, name: str, answers: Collection[str], at: Sequence[int]
+) -> list[Memory]:
+    """Of a process with one engine, when it has answered so many frames, for each of ``at``."""
     place = (path, str(bench.device), bench.folder)
-    names = map(str, usable)
-    return {
-        name: memory.elsewhere(engines.memory_of, *place, name, engines.ANSWERS, (20,))[0]
-        for name in names
-    }
-
-
-def _long_run(bench: Bench, path: Path, name: str) -> tuple[float, float]:
-    """MiB of an engine's process after either number of ``LONG_RUN``."""
-    place = (path, str(bench.device), bench.folder)
-    early, late = memory.elsewhere(engines.memory_of, *place, name, tuple(TASK_OF), LONG_RUN)
-    return early.resident, late.resident
+    return elsewhere(engines.memory_of, *place, name, answers, at)
 
 
 def _scaling(bench: Bench, pair: list[Candidate], rounds: int) -> list[EngineResult]:

@@ -41,8 +41,7 @@ HELD = 0.99  # of the frames, answered
 BOUNDS = (2.0, 128.0)  # Hz, of which the first is taken to be held and the second not to be
 PRECISION = 1.05  # of the highest rate held: a rate that is not over one that is
 GROWTH = 0.02  # seconds of latency a second of play, at most, where a rate is held
-TIMEOUT = 90.0  # seconds for the first answer; not a speed limit
-RETRY = 1.0  # seconds until a first frame that discovery may have missed is sent again
+TIMEOUT = 90.0  # seconds for what comes in the end; not a speed limit
 QUIET = 3.0  # seconds without an answer, after which none is waited for
 
 
@@ -121,20 +120,15 @@ class Robot:
                 f"{count} nodes named {self.node} answer, expected one; end the others, or set "
                 "ROS_DOMAIN_ID to a number of your own"
             )
-        # Discovery has two sides: only an answer proves that the node knows us. Any will do, as a
-        # slow node may have several frames in its queue by then.
-        deadline = time.monotonic() + TIMEOUT
-        while not self.ask(RETRY) and not self.camera.answered:
-            if time.monotonic() > deadline:
-                raise NodeError(f"{self.node} did not answer a frame within {TIMEOUT:g} s")
+        self.camera.send_until(lambda: self.camera.answered, self._send)
         self._settle()
         for _ in range(WARM_UP):
             self.ask(QUIET)
 
     def ask(self, timeout: float) -> bool:
         """Play one frame; whether all of its answers came within ``timeout`` seconds."""
-        stamp = self._send()
-        return self.camera.spin_until(lambda: stamp in self.camera.answered, timeout)
+        self._send()
+        return self.camera.spin_until(self.camera.last_is_answered, timeout)
 
     def play(self, rate_hz: float, seconds: float = SECONDS) -> RosResult:
         """Play frames at a steady rate, wait for the answers that are due, and sum up.

@@ -13,7 +13,7 @@ import multiprocessing
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection, wait
 from multiprocessing.synchronize import Event
@@ -65,19 +65,10 @@ class Arrival(NamedTuple):
     received: float
 
 
-def _image() -> Image:
-    message = Image(height=1024, width=2048, encoding="rgb8", step=3 * 2048)
-    message.data.frombytes(bytes(1024 * message.step))
-    return message
-
-
-def _cloud() -> PointCloud2:
-    message = PointCloud2(height=480, width=640, point_step=16, row_step=16 * 640)
-    message.data.frombytes(bytes(480 * message.row_step))
-    return message
-
-
-MESSAGES: dict[str, Callable[[], Any]] = {"image 2048x1024": _image, "cloud 640x480": _cloud}
+MESSAGES: dict[str, tuple[Any, int]] = {  # and their bytes; the middleware does not look into them
+    "image 2048x1024": (Image, 2048 * 1024 * 3),
+    "cloud 640x480": (PointCloud2, 640 * 480 * 16),
+}
 
 
 def profile(middleware: str) -> tuple[str, str]:
@@ -141,8 +132,9 @@ def measure(case: Case, rate: float, frames: int) -> dict[int, Arrival]:
 
 
 def _send(case: Case, rate: float, frames: int, found: Event, over: Event) -> None:
-    message = MESSAGES[case.kind]()
-    kind = type(message)
+    kind, size = MESSAGES[case.kind]
+    message = kind()
+    message.data.frombytes(bytes(size))
     with _node("sender", case.profiled) as node:
         publisher = node.create_publisher(kind, TOPIC, _qos(case))
         # Empty messages arrive with any settings. They tell that the receiver is there, and,
@@ -176,7 +168,7 @@ def _receive(case: Case, found: Event, over: Event, results: Connection) -> None
             arrivals[int(message.header.frame_id)] = Arrival(sent, received)
 
     with _node("receiver", case.profiled) as node:
-        node.create_subscription(type(MESSAGES[case.kind]()), TOPIC, listen, _qos(case))
+        node.create_subscription(MESSAGES[case.kind][0], TOPIC, listen, _qos(case))
         while not over.is_set():
             rclpy.spin_once(node, timeout_sec=0.1)
 

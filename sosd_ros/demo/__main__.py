@@ -61,7 +61,7 @@ def check(player: Player) -> list[str]:
     anywhere = set(itertools.chain.from_iterable(answered.values()))
     if not camera.answered:
         problems.append("no frame was answered on all topics")
-    elif not player.last_is_answered():
+    elif not camera.last_is_answered():
         problems.append("the last frame was not answered on all topics")
     for topic, stamps in answered.items():
         if stamps != sorted(stamps):

@@ -65,20 +65,15 @@ def test_the_assumed_camera_sees_sixty_degrees():
 
 
 @pytest.mark.parametrize(
-    ("make", "sentence"),
+    ("source", "sentence"),
     [
-        (lambda path: path, "has no images"),
-        (lambda path: path / "nowhere.mp4", "is neither a folder of images, a video file nor"),
+        ("", "has no images"),
+        ("nowhere.mp4", "is neither a folder of images, a video file nor"),
+        ("clip.mp4", "cannot be opened as a video or a camera"),
     ],
 )
-def test_a_source_without_frames_is_named(tmp_path, make, sentence):
-    """With what was expected."""
-    with pytest.raises(SourceError, match=sentence):
-        open_source(str(make(tmp_path)), rate=1)
-
-
-def test_a_file_that_is_no_video_is_named(tmp_path):
-    """Before anything is started."""
+def test_a_source_without_frames_is_named(tmp_path, source, sentence):
+    """With what was expected, before anything is started; here a file that is no video."""
     (tmp_path / "clip.mp4").write_bytes(b"not a video")
-    with pytest.raises(SourceError, match="cannot be opened as a video or a camera"):
-        open_source(str(tmp_path / "clip.mp4"), rate=1)
+    with pytest.raises(SourceError, match=sentence):
+        open_source(str(tmp_path / source), rate=1)
