@@ -106,7 +106,7 @@ def _run(bench: Bench, arguments: argparse.Namespace, results: Results) -> None:
     chosen = next(candidate for candidate in usable if str(candidate) == best)
     engine = engines.opened(bench, chosen)
     # With all answers, as when every topic has a subscriber.
-    images = engines.frame(USUAL_SIZE)[None]
+    images = engines.frames(USUAL_SIZE)[:1]
     answer = partial(engine, images, [engines.FOCAL], engine.answers)
     results.in_full = in_turn({"": answer}, rounds)[""]
     results.in_full_at_rate = at_rate(answer, LOW_RATE, rounds)
@@ -197,8 +197,8 @@ def _large(bench: Bench, folder: Path) -> tuple[Bench, int]:
 
 def _rivals(bench: Bench, chosen: Candidate, rounds: int) -> dict[str, Times]:
     """Other networks and the chosen engine, by name."""
-    image, engine = engines.frame(USUAL_SIZE)[None], engines.opened(bench, chosen)
-    answer = partial(engine, image, [engines.FOCAL], engines.ANSWERS)
+    images, engine = engines.frames(USUAL_SIZE)[:1], engines.opened(bench, chosen)
+    answer = partial(engine, images, [engines.FOCAL], engines.ANSWERS)
     subjects: dict[str, Callable[[], object]] = {str(chosen): answer}
     for name, make in RIVALS.items():
         try:
@@ -206,7 +206,7 @@ def _rivals(bench: Bench, chosen: Candidate, rounds: int) -> dict[str, Times]:
         except ImportError as error:
             _say(f"{name}: left out, {error}")
         else:
-            subjects[name] = partial(_answer, network, image, bench.device)
+            subjects[name] = partial(_answer, network, images, bench.device)
     return in_turn(subjects, max(rounds // 6, 3))
 
 
@@ -230,7 +230,7 @@ def _ros(bench: Bench, path: Path, chosen: Candidate) -> dict[str, NodeReport]:
 
 
 def _title(text: str) -> None:
-    _say(tables.title(text))
+    _say(f"\n{text}\n{'-' * len(text)}")
 
 
 def _say(text: str) -> None:

@@ -18,7 +18,6 @@ from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from subprocess import Popen
 
-import cv2
 import numpy as np
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
@@ -26,12 +25,12 @@ from std_msgs.msg import Header
 from ..camera import USUAL_SIZE
 from ..ros import messages
 from ..ros.camera_info import info_of
-from ..share import sample_frames
 from ..testbed.camera import Camera
 from ..testbed.frames import sample_camera
 from ..testbed.process import NodeError, middleware, perception_node, running
 from ..testbed.times import Times, rate_of
 from ..weights import Manifest
+from .engines import frames
 from .timing import LOW_RATE
 
 RATES = (10.0, 30.0, 60.0)  # Hz offered
@@ -187,11 +186,7 @@ def _pictures(size: tuple[int, int]) -> list[tuple[Image, CameraInfo]]:
     """The sample frames at ``size``, each with what describes its camera; without headers."""
     height, width = size
     info = info_of(sample_camera().resized(width, height))
-    images = (
-        cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
-        for image in sample_frames()
-    )
-    return [(messages.rgb_message(Header(), image), info) for image in images]
+    return [(messages.rgb_message(Header(), image), info) for image in frames(size)]
 
 
 @contextmanager

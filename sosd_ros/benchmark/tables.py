@@ -11,10 +11,6 @@ from .surroundings import Surroundings
 from .timing import LOW_RATE
 
 
-def title(text: str) -> str:
-    return f"\n{text}\n{'-' * len(text)}"
-
-
 def engines(results: Iterable[EngineResult], work: int, rates: Mapping[str, float]) -> str:
     """Engines for one shape of batch; arguments as of ``EngineResult.share_of_peak``."""
     lines = [

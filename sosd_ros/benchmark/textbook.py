@@ -29,10 +29,6 @@ QUEUE = 10
 DEPTH_RANGE = (0.1, 10.0)  # metres; nearer is NaN, farther +inf, as the perception node has it
 ENCODINGS = {"float32": "32FC1", "uint8": "mono8"}
 POINT = np.dtype([("x", "<f4"), ("y", "<f4"), ("z", "<f4"), ("rgb", "<u4"), ("label", "<u4")])
-TYPES = {  # of the message's fields; the colour's bits pass for a float
-    **dict.fromkeys(("x", "y", "z", "rgb"), PointField.FLOAT32),
-    "label": PointField.UINT32,
-}
 
 
 class Network:
@@ -150,9 +146,10 @@ def cloud_message(
     cloud["rgb"] = (red << 16) | (green << 8) | blue
     cloud["label"] = labels
     message = PointCloud2(header=header, height=height, width=width)
+    types = [*4 * [PointField.FLOAT32], PointField.UINT32]  # a colour's bits pass for a float
     message.fields = [
-        PointField(name=name, offset=4 * number, datatype=datatype, count=1)
-        for number, (name, datatype) in enumerate(TYPES.items())
+        PointField(name=name, offset=4 * number, datatype=types[number], count=1)
+        for number, name in enumerate(POINT.names or ())
     ]
     message.point_step = POINT.itemsize
     message.row_step = POINT.itemsize * width
