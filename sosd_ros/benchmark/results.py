@@ -80,5 +80,14 @@ class Results:
 
     def to_json(self) -> dict[str, Any]:
         """As JSON has it: the sections that were measured, by name."""
-        sections = dataclasses.asdict(self)
+        sections = _named(dataclasses.asdict(self))
         return {name: value for name, value in sections.items() if value not in (None, [], {})}
+
+
+def _named(value: Any) -> Any:
+    """Named tuples as mappings: JSON would have them as lists without names."""
+    if hasattr(value, "_asdict"):
+        value = value._asdict()
+    if isinstance(value, dict):
+        return {name: _named(item) for name, item in value.items()}
+    return [_named(item) for item in value] if isinstance(value, list) else value

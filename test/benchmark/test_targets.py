@@ -79,6 +79,7 @@ def test_what_was_not_measured_is_not_in_the_json():
     figures = json.loads(json.dumps(RESULTS.to_json()))
     assert figures.keys() == {"engines", "surroundings", "in_full_at_rate"}
     assert figures["engines"][1]["forward"]["median"] == 8
+    assert figures["engines"][1]["agreement"]["mean"]["labels"] == 1
     assert figures["in_full_at_rate"] == {"median": 20, "p95": 20, "p99": 20, "calls": 1}
 
 
