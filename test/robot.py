@@ -225,10 +225,7 @@ def pixels(message, dtype):
     return np.frombuffer(message.data, dtype).reshape(message.height, message.width, -1).squeeze()
 
 
-def rgb(header, image):
-    return messages.rgb_message(header, image)
-
-
+rgb = messages.rgb_message
 reliable = partial(reliable_inputs, depth=50)
 RELIABLE = reliable("")
 

@@ -20,15 +20,16 @@ from multiprocessing.synchronize import Event
 from typing import Any, NamedTuple
 
 import rclpy
-from builtin_interfaces.msg import Time
 from rclpy.duration import Duration
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.time import Time
 from rclpy.utilities import get_rmw_implementation_identifier
 from sensor_msgs.msg import Image, PointCloud2
 
 from .. import commands
 from ..ros.malloc import keep_freed_memory
+from ..ros.stamps import nanoseconds
 from ..share import share
 from ..testbed.process import profile_variable
 from ..testbed.times import Times, rate_of
@@ -145,7 +146,7 @@ def _send(case: Case, rate: float, frames: int, found: Event, over: Event) -> No
         for number in range(frames):
             time.sleep(max(0.0, start + number / rate - time.monotonic()))
             message.header.frame_id = str(number)
-            message.header.stamp = _now()
+            message.header.stamp = Time(nanoseconds=time.monotonic_ns()).to_msg()
             publisher.publish(message)
         publisher.wait_for_all_acked(Duration(seconds=TIMEOUT))
         while not over.wait(1 / rate):
@@ -163,8 +164,7 @@ def _receive(case: Case, found: Event, over: Event, results: Connection) -> None
             results.send(arrivals)
             over.set()
         else:
-            stamp = message.header.stamp
-            sent = stamp.sec + 1e-9 * stamp.nanosec
+            sent = 1e-9 * nanoseconds(message.header.stamp)
             arrivals[int(message.header.frame_id)] = Arrival(sent, received)
 
     with _node("receiver", case.profiled) as node:
@@ -200,11 +200,6 @@ def _empty(kind: type, frame: str) -> Any:
     message = kind()
     message.header.frame_id = frame
     return message
-
-
-def _now() -> Time:
-    seconds, nanoseconds = divmod(time.monotonic_ns(), 1_000_000_000)
-    return Time(sec=seconds, nanosec=nanoseconds)
 
 
 HEADER = (
