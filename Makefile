@@ -37,6 +37,7 @@ lint: venv
 
 test: lint
 	$(PYTEST) -m "not slow"
+	@echo "Slow tests are left out; \`make test-all\` runs them."
 
 test-all: lint
 	$(PYTEST)

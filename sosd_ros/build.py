@@ -9,6 +9,7 @@ import argparse
 from pathlib import Path
 
 from . import commands, weights
+from .camera import USUAL_SIZE
 from .engine import AUTO, BACKENDS, PRECISIONS, EngineError, Request, build
 from .engine.formats import FORMATS, Order, export
 from .share import sample_frames
@@ -72,7 +73,7 @@ def run(arguments: argparse.Namespace) -> None:
         sample_frames(),
         arguments.device,
         Request(arguments.backend, arguments.precision, arguments.cache),
-        arguments.size or [(480, 640)],
+        arguments.size or [USUAL_SIZE],
         tell=_say,
     )
     _say(f"\n{engine.why}\n\nthe fastest that agrees: {engine.name}")

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+USUAL_SIZE = (480, 640)  # (height, width) of a camera's images, where nothing else is known
+
 
 @dataclass(frozen=True)
 class Intrinsics:

@@ -14,6 +14,8 @@ from typing import Any
 
 from .share import DEFAULT_WEIGHTS, share
 
+PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}  # in a folder of pictures
+
 
 def main(
     parser: argparse.ArgumentParser,

@@ -17,29 +17,6 @@ from support import write_sharp_weights, write_small_weights
 
 from sosd_ros import weights
 
-_left_out = pytest.StashKey[int]()
-
-
-def pytest_deselected(items):
-    config = items[0].config
-    slow = sum(item.get_closest_marker("slow") is not None for item in items)
-    config.stash[_left_out] = config.stash.get(_left_out, 0) + slow
-    if hasattr(config, "workeroutput"):  # of pytest-xdist, whose controller has no items
-        config.workeroutput["left out"] = config.stash[_left_out]
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_testnodedown(node, error):
-    count = getattr(node, "workeroutput", {}).get("left out", 0)
-    node.config.stash[_left_out] = max(count, node.config.stash.get(_left_out, 0))
-
-
-def pytest_terminal_summary(terminalreporter, config):
-    """Say what the run has not tested."""
-    if count := config.stash.get(_left_out, 0):
-        terminalreporter.write_line(f"{count} slow tests left out; `make test-all` runs them")
-
-
 _NOWHERE = "/nowhere: a test makes its own data, or asks for real_nyuv2"
 for _variable in ("SOSD_NYUV2", "SOSD_CITYSCAPES"):
     # Kept for the fixture, and for the workers of pytest-xdist, which begin with what is left here.

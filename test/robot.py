@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -108,14 +107,14 @@ class Camera(camera.Camera):
         return value
 
     def listen(self, *topics):
-        """Subscribe to outputs, and play frames until an answer has come on each.
-
-        Discovery has two sides, and only an answer proves that the node knows of us.
-        """
+        """Subscribe to outputs, and play frames until an answer has come on each."""
         for topic in topics:
             self.heard.setdefault(topic, [])
             self.subscribe(topic)
-        self.wait(self._is_heard(topics), "a first answer")
+        self.send_until(
+            lambda: all(self.heard[topic] for topic in topics),
+            lambda: self.send(self.make_image(self.header()), camera_info()),
+        )
 
     def listen_latched(self, kind, topic):
         """Subscribe to a topic whose last message is kept; the list of what is heard."""
@@ -146,19 +145,6 @@ class Camera(camera.Camera):
             return status and status.level == level and words in status.message and status.message
 
         return self.wait(says_it, f"{words!r} of {name}, not {self.status(name)}")
-
-    def _is_heard(self, topics):
-        """A condition that sends a frame whenever the one before has had time to be answered."""
-        sent_at = -TIMEOUT
-
-        def condition():
-            nonlocal sent_at
-            if time.monotonic() - sent_at > 0.5:
-                self.send(self.make_image(self.header()), camera_info())
-                sent_at = time.monotonic()
-            return all(self.heard[topic] for topic in topics)
-
-        return condition
 
     def wait_until_active(self):
         self.wait_for_state(State.PRIMARY_STATE_ACTIVE)
@@ -239,10 +225,7 @@ def pixels(message, dtype):
     return np.frombuffer(message.data, dtype).reshape(message.height, message.width, -1).squeeze()
 
 
-def rgb(header, image):
-    return messages.rgb_message(header, image)
-
-
+rgb = messages.rgb_message
 reliable = partial(reliable_inputs, depth=50)
 RELIABLE = reliable("")
 

@@ -8,13 +8,16 @@ import itertools
 import json
 import os
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import torch
+from torch import nn
 
 from .. import atomic, commands, weights
+from ..camera import USUAL_SIZE
 from ..device import checked_device
 from ..engine import EngineError, cache
 from ..engine.answers import TASK_OF
@@ -22,17 +25,19 @@ from ..engine.stock import Candidate
 from ..engine.torch_backend import DTYPES
 from ..network import SOSDNet, input_size
 from ..ros.malloc import keep_freed_memory
+from ..testbed.times import Times
 from ..weights import Weights
-from . import engines, memory, surroundings, tables
+from . import engines, surroundings, tables
 from .engines import Bench, EngineResult, Memory
+from .memory import elsewhere
 from .nodes import NODES, NodeReport, answers_of, examine
 from .results import Results
+from .rivals import RIVALS
 from .roofline import flops, matmul_rate
 from .targets import targets
-from .timing import LOW_RATE, Times, at_rate, in_turn
+from .timing import LOW_RATE, at_rate, in_turn
 
-SIZE = (480, 640)  # of the images, where nothing else is said
-SIZES = ((256, 512), (480, 640), (512, 1024))  # of the network's input, to see how it scales
+SIZES = ((256, 512), USUAL_SIZE, (512, 1024))  # of the network's input, to see how it scales
 BATCHES = (1, 2, 4)
 LONG_RUN = (200, 2000)  # frames, between which memory should not grow
 LARGE = (256, 512)  # of xception65's input
@@ -79,25 +84,30 @@ def _run(bench: Bench, arguments: argparse.Namespace, results: Results) -> None:
     results.machine = _machine(bench.device)
     _say("\n".join(f"{name}: {value}" for name, value in results.machine.items()))
 
-    own = input_size(SIZE, bench.file.manifest.input_size)
+    own = input_size(USUAL_SIZE, bench.file.manifest.input_size)
     usable = engines.installed(bench, (own,) if arguments.quick else (own, *SIZES))
     results.rates = {
         name: matmul_rate(DTYPES[name], bench.device) for name in {c.precision for c in usable}
     }
     for name, rate in sorted(results.rates.items()):
         _say(f"matrix products in {name}: {rate / 1e9:.0f} GFLOP/s")
-    results.engines = engines.compare(bench, usable, (1, *SIZE), rounds)
+    results.engines = engines.compare(bench, usable, (1, *USUAL_SIZE), rounds)
     work = flops(weights.build_network(bench.file), (1, 3, *own))
-    _title(f"image to answer, {SIZE[1]}x{SIZE[0]} image, network sees {own[1]}x{own[0]}")
+    _title(
+        f"image to answer, {USUAL_SIZE[1]}x{USUAL_SIZE[0]} image, network sees {own[1]}x{own[0]}"
+    )
     _say(tables.engines(results.engines, work, results.rates))
     best = results.best_engine().name
     _say(f"\nfastest that agrees with eager float32: {best}")
 
-    results.surroundings = surroundings.measure(bench.file, SIZE, rounds)
+    results.surroundings = surroundings.measure(bench.file, USUAL_SIZE, rounds)
     _title("around the network")
     _say(tables.surroundings(results.surroundings))
     chosen = next(candidate for candidate in usable if str(candidate) == best)
-    answer = _in_full(bench, chosen)
+    engine = engines.opened(bench, chosen)
+    # With all answers, as when every topic has a subscriber.
+    images = engines.frames(USUAL_SIZE)[:1]
+    answer = partial(engine, images, [engines.FOCAL], engine.answers)
     results.in_full = in_turn({"": answer}, rounds)[""]
     results.in_full_at_rate = at_rate(answer, LOW_RATE, rounds)
     _say(f"image to answer with confidence     {results.in_full}   {best}")
@@ -105,9 +115,11 @@ def _run(bench: Bench, arguments: argparse.Namespace, results: Results) -> None:
 
     if not arguments.quick:
         _title("memory of a process with one engine [MiB]")
-        results.memory = _memory(bench, path, usable)
+        names = map(str, usable)
+        results.memory = {n: _memory(bench, path, n, engines.ANSWERS, (20,))[0] for n in names}
         _say(tables.memory(results.memory))
-        early, late = _long_run(bench, path, best)
+        used = _memory(bench, path, best, tuple(TASK_OF), LONG_RUN)
+        early, late = (memory.resident for memory in used)
         results.growth = late / early
         _say(f"{best} after {LONG_RUN[0]} frames {early:.1f}, after {LONG_RUN[1]} {late:.1f}")
 
@@ -150,27 +162,12 @@ def _machine(device: torch.device) -> dict[str, str]:
     }
 
 
-def _in_full(bench: Bench, chosen: Candidate) -> Callable[[], object]:
-    """Image to answer with all answers, as when every topic has a subscriber."""
-    engine, images = engines.opened(bench, chosen), engines.frame(SIZE)[None]
-    return partial(engine, images, [engines.FOCAL], engine.answers)
-
-
-def _memory(bench: Bench, path: Path, usable: list[Candidate]) -> dict[str, Memory]:
-    """Each engine in a process of its own, by its name."""
+def _memory(
+    bench: Bench, path: Path, name: str, answers: Collection[str], at: Sequence[int]
+) -> list[Memory]:
+    """Of a process with one engine, when it has answered so many frames, for each of ``at``."""
     place = (path, str(bench.device), bench.folder)
-    names = map(str, usable)
-    return {
-        name: memory.elsewhere(engines.memory_of, *place, name, engines.ANSWERS, (20,))[0]
-        for name in names
-    }
-
-
-def _long_run(bench: Bench, path: Path, name: str) -> tuple[float, float]:
-    """MiB of an engine's process after either number of ``LONG_RUN``."""
-    place = (path, str(bench.device), bench.folder)
-    early, late = memory.elsewhere(engines.memory_of, *place, name, tuple(TASK_OF), LONG_RUN)
-    return early.resident, late.resident
+    return elsewhere(engines.memory_of, *place, name, answers, at)
 
 
 def _scaling(bench: Bench, pair: list[Candidate], rounds: int) -> list[EngineResult]:
@@ -200,17 +197,23 @@ def _large(bench: Bench, folder: Path) -> tuple[Bench, int]:
 
 def _rivals(bench: Bench, chosen: Candidate, rounds: int) -> dict[str, Times]:
     """Other networks and the chosen engine, by name."""
-    from .rivals import MissingLibraryError, rivals
-
-    image, engine = engines.frame(SIZE), engines.opened(bench, chosen)
-    answer = partial(engine, image[None], [engines.FOCAL], engines.ANSWERS)
+    images, engine = engines.frames(USUAL_SIZE)[:1], engines.opened(bench, chosen)
+    answer = partial(engine, images, [engines.FOCAL], engines.ANSWERS)
     subjects: dict[str, Callable[[], object]] = {str(chosen): answer}
-    for entry in rivals():
+    for name, make in RIVALS.items():
         try:
-            subjects[entry.name] = partial(entry.build(device=bench.device), image)
-        except MissingLibraryError as error:
-            _say(f"{entry.name}: left out, {error}")
+            network = make().eval().to(bench.device)
+        except ImportError as error:
+            _say(f"{name}: left out, {error}")
+        else:
+            subjects[name] = partial(_answer, network, images, bench.device)
     return in_turn(subjects, max(rounds // 6, 3))
+
+
+@torch.inference_mode()
+def _answer(network: nn.Module, images: np.ndarray, device: torch.device) -> list[torch.Tensor]:
+    """A rival's answers, back from its device."""
+    return [answer.cpu() for answer in network(torch.from_numpy(images).to(device))]
 
 
 def _ros(bench: Bench, path: Path, chosen: Candidate) -> dict[str, NodeReport]:
@@ -227,7 +230,7 @@ def _ros(bench: Bench, path: Path, chosen: Candidate) -> dict[str, NodeReport]:
 
 
 def _title(text: str) -> None:
-    _say(tables.title(text))
+    _say(f"\n{text}\n{'-' * len(text)}")
 
 
 def _say(text: str) -> None:

@@ -9,10 +9,12 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 import torch
 
 from .. import weights
+from ..camera import USUAL_SIZE
 from ..device import checked_device
 from ..engine import Engine
 from ..engine.agreement import Agreements, agreement_of, answers
@@ -22,9 +24,10 @@ from ..engine.stock import Candidate, Stock
 from ..network import input_size
 from ..ros.malloc import keep_freed_memory
 from ..share import sample_frames
+from ..testbed.times import Times
 from ..weights import Weights
 from . import memory
-from .timing import Times, in_turn
+from .timing import in_turn
 
 ANSWERS = frozenset({"depth", "semantic"})
 FOCAL = 518.0  # pixels, of the Kinect that NYU Depth v2 was taken with
@@ -94,15 +97,9 @@ class Bench:
 
 
 def frames(size: tuple[int, int]) -> np.ndarray:
-    """The sample frames, tiled to (12, height, width, 3) uint8 RGB."""
-    samples = sample_frames()
-    tiles = [-(-wanted // there) for wanted, there in zip(size, samples.shape[1:], strict=False)]
-    return np.ascontiguousarray(np.tile(samples, (1, *tiles, 1))[:, : size[0], : size[1]])
-
-
-def frame(size: tuple[int, int]) -> np.ndarray:
-    """The first of them, (height, width, 3)."""
-    return frames(size)[0]
+    """The sample frames, resized to (12, height, width, 3) uint8 RGB."""
+    resized = partial(cv2.resize, dsize=size[::-1], interpolation=cv2.INTER_AREA)
+    return np.stack([resized(image) for image in sample_frames()])
 
 
 def installed(bench: Bench, sizes: Iterable[tuple[int, int]]) -> list[Candidate]:
@@ -134,10 +131,10 @@ def compare(
     bench: Bench, chosen: Iterable[Candidate], shape: tuple[int, int, int], rounds: int
 ) -> list[EngineResult]:
     """Engines for one shape of batch, all timed in turn."""
-    images = np.stack([frame(shape[1:])] * shape[0])
+    samples = frames(shape[1:])
+    images = np.repeat(samples[:1], shape[0], axis=0)
     focals = [FOCAL] * shape[0]
     size = input_size(shape[1:], bench.file.manifest.input_size)
-    samples = frames(shape[1:])
     expected = answers(opened(bench, bench.stock.eager), samples)
     engines: dict[str, Engine] = {}
     subjects: dict[str, Callable[[], object]] = {}
@@ -186,7 +183,7 @@ def memory_of(
     stock = Stock(weights.read(path), place, folder)
     [candidate] = (c for c in stock.candidates() if str(c) == name)
     engine = stock.open(candidate, tell=lambda sentence: None)
-    images, found = frame((480, 640))[None], []
+    images, found = frames(USUAL_SIZE)[:1], []
     for number in range(1, max(at) + 1):
         engine(images, [FOCAL], answers)
         if number in at:

@@ -18,29 +18,29 @@ from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from subprocess import Popen
 
-import cv2
 import numpy as np
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
+from ..camera import USUAL_SIZE
 from ..ros import messages
 from ..ros.camera_info import info_of
 from ..testbed.camera import Camera
-from ..testbed.frames import open_source
+from ..testbed.frames import sample_camera
 from ..testbed.process import NodeError, middleware, perception_node, running
+from ..testbed.times import Times, rate_of
 from ..weights import Manifest
+from .engines import frames
 from .timing import LOW_RATE
 
 RATES = (10.0, 30.0, 60.0)  # Hz offered
 SECONDS = 4.0  # of a run
-SIZE = (480, 640)
 WARM_UP = 10  # frames, one at a time
 HELD = 0.99  # of the frames, answered
 BOUNDS = (2.0, 128.0)  # Hz, of which the first is taken to be held and the second not to be
 PRECISION = 1.05  # of the highest rate held: a rate that is not over one that is
 GROWTH = 0.02  # seconds of latency a second of play, at most, where a rate is held
-TIMEOUT = 90.0  # seconds for the first answer; not a speed limit
-RETRY = 1.0  # seconds until a first frame that discovery may have missed is sent again
+TIMEOUT = 90.0  # seconds for what comes in the end; not a speed limit
 QUIET = 3.0  # seconds without an answer, after which none is waited for
 
 
@@ -50,38 +50,20 @@ class RosResult:
 
     Attributes:
         rate_hz: that was asked for.
-        offered_hz: that the camera did publish at.
         achieved_hz: of answered frames; 0 if it was one alone.
-        offered, answered, dropped: frames.
-        p50_ms, p95_ms, p99_ms: from a frame's stamp to the last of its four answers.
+        offered, answered: frames.
+        latency: from a frame's stamp to the last of its answers.
         growth: of the latency, in seconds a second of play; what is above ``GROWTH`` queues up.
         held: whether ``HELD`` of the frames were answered, and the latency did not grow.
     """
 
     rate_hz: float
-    offered_hz: float
     achieved_hz: float
     offered: int
     answered: int
-    dropped: int
-    p50_ms: float
-    p95_ms: float
-    p99_ms: float
+    latency: Times
     growth: float
     held: bool
-
-
-@dataclass(frozen=True)
-class HighestRate:
-    """The highest rate that was held.
-
-    Attributes:
-        rate_hz: of the fastest run that was held; 0 if none was.
-        runs: that were tried, in their order.
-    """
-
-    rate_hz: float
-    runs: list[RosResult]
 
 
 @dataclass(frozen=True)
@@ -89,27 +71,17 @@ class NodeReport:
     """All about one node.
 
     Attributes:
-        node: ``sosd`` or ``textbook``.
-        parameters: of the node.
-        size: (height, width) of the frames.
-        unhurried: the run at ``LOW_RATE``, whose p50 goes over the engine's own at that rate.
+        unhurried: the run at ``LOW_RATE``, whose median goes over the engine's own at that rate.
         stages: median milliseconds of it by stage, of the node's own diagnostics; ``total`` is from
             the image's arrival to the last answer's departure. None of the textbook node.
-        rates: a run for each rate.
-        highest: the highest rate held.
+        rates: a run for each of ``RATES``.
+        highest: the highest rate held in Hz; 0 if none was.
     """
 
-    node: str
-    parameters: Mapping[str, object]
-    size: tuple[int, int]
     unhurried: RosResult
     stages: dict[str, float]
-    rates: list[RosResult]
-    highest: HighestRate
-
-    def at(self, rate_hz: float) -> RosResult:
-        """The run at one of the rates."""
-        return next(run for run in self.rates if run.rate_hz == rate_hz)
+    rates: dict[float, RosResult]
+    highest: float
 
 
 class Robot:
@@ -147,20 +119,15 @@ class Robot:
                 f"{count} nodes named {self.node} answer, expected one; end the others, or set "
                 "ROS_DOMAIN_ID to a number of your own"
             )
-        # Discovery has two sides: only an answer proves that the node knows us. Any will do, as a
-        # slow node may have several frames in its queue by then.
-        deadline = time.monotonic() + TIMEOUT
-        while not self.ask(RETRY) and not self.camera.answered:
-            if time.monotonic() > deadline:
-                raise NodeError(f"{self.node} did not answer a frame within {TIMEOUT:g} s")
+        self.camera.send_until(lambda: self.camera.answered, self._send)
         self._settle()
         for _ in range(WARM_UP):
             self.ask(QUIET)
 
     def ask(self, timeout: float) -> bool:
         """Play one frame; whether all of its answers came within ``timeout`` seconds."""
-        stamp = self._send()
-        return self.camera.spin_until(lambda: stamp in self.camera.answered, timeout)
+        self._send()
+        return self.camera.spin_until(self.camera.last_is_answered, timeout)
 
     def play(self, rate_hz: float, seconds: float = SECONDS) -> RosResult:
         """Play frames at a steady rate, wait for the answers that are due, and sum up.
@@ -218,13 +185,8 @@ def answers_of(manifest: Manifest) -> list[str]:
 def _pictures(size: tuple[int, int]) -> list[tuple[Image, CameraInfo]]:
     """The sample frames at ``size``, each with what describes its camera; without headers."""
     height, width = size
-    source = open_source(None, rate=1)
-    info = info_of(source.intrinsics(width, height))
-    resized = (
-        cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
-        for _, image in source.frames
-    )
-    return [(messages.rgb_message(Header(), image), info) for image in resized]
+    info = info_of(sample_camera().resized(width, height))
+    return [(messages.rgb_message(Header(), image), info) for image in frames(size)]
 
 
 @contextmanager
@@ -232,7 +194,7 @@ def robot(
     node: str,
     parameters: Mapping[str, object],
     answers: Sequence[str],
-    size: tuple[int, int] = SIZE,
+    size: tuple[int, int] = USUAL_SIZE,
 ) -> Iterator[Robot]:
     """A node as a process, warmed up, with a camera in a context of its own.
 
@@ -245,10 +207,7 @@ def robot(
 
     Raises:
         NodeError: if the node does not come up.
-        ValueError: if there is no such node.
     """
-    if node not in NODES:
-        raise ValueError(f"node {node!r} is unknown; choose one of {', '.join(NODES)}")
     with (
         middleware() as context,
         NODES[node](parameters) as process,
@@ -274,29 +233,26 @@ NODES: dict[str, Callable[[Mapping[str, object]], AbstractContextManager[Popen]]
 }
 
 
-def highest_rate(robot: Robot) -> HighestRate:
-    """Bisect for the highest rate that a node holds, which has been warmed up."""
+def highest_rate(robot: Robot) -> float:
+    """Bisect for the highest rate in Hz that a node holds, which has been warmed up; 0 if none."""
+    best = 0.0
     held, missed = BOUNDS
-    runs = []
     while missed > PRECISION * held:
         rate = math.sqrt(held * missed)
-        runs.append(robot.play(rate))
-        held, missed = (rate, missed) if runs[-1].held else (held, rate)
-    best = max((run.rate_hz for run in runs if run.held), default=0.0)
-    return HighestRate(best, runs)
+        if robot.play(rate).held:
+            best = held = rate
+        else:
+            missed = rate
+    return best
 
 
 def examine(node: str, parameters: Mapping[str, object], answers: Sequence[str]) -> NodeReport:
     """All that is measured of a node, which is started once; arguments as of ``robot``."""
     with robot(node, parameters, answers) as robot_:
-        unhurried = robot_.play(LOW_RATE)
         return NodeReport(
-            node=node,
-            parameters=parameters,
-            size=SIZE,
-            unhurried=unhurried,
+            unhurried=robot_.play(LOW_RATE),
             stages=robot_.stages(),
-            rates=[robot_.play(rate) for rate in RATES],
+            rates={rate: robot_.play(rate) for rate in RATES},
             highest=highest_rate(robot_),
         )
 
@@ -312,18 +268,13 @@ def summarise(
     """
     started = np.array([sent[stamp] for stamp in answered])
     latencies = np.array(list(answered.values())) - started
-    p50, p95, p99 = (1000 * float(p) for p in np.percentile(latencies, (50, 95, 99)))
     growth = _growth(started, latencies)
     return RosResult(
         rate_hz=rate_hz,
-        offered_hz=_rate(list(sent.values())),
-        achieved_hz=_rate(list(answered.values())),
+        achieved_hz=rate_of(list(answered.values())),
         offered=len(sent),
         answered=len(answered),
-        dropped=len(sent) - len(answered),
-        p50_ms=p50,
-        p95_ms=p95,
-        p99_ms=p99,
+        latency=Times.of(latencies),
         growth=growth,
         held=len(answered) >= HELD * len(sent) and growth <= GROWTH,
     )
@@ -339,8 +290,3 @@ def _growth(started: np.ndarray, latencies: np.ndarray) -> float:
         return 0.0
     seconds = np.median(started[half:]) - np.median(started[:half])
     return float((np.median(latencies[half:]) - np.median(latencies[:half])) / seconds)
-
-
-def _rate(times: Sequence[float]) -> float:
-    """Events a second, from the first to the last of them."""
-    return (len(times) - 1) / (max(times) - min(times)) if len(times) > 1 else 0.0

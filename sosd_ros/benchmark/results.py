@@ -6,12 +6,10 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
+from ..testbed.times import Times
 from .engines import EngineResult, Memory
 from .nodes import NodeReport
 from .surroundings import Surroundings
-from .timing import Times
 
 
 @dataclass(frozen=True)
@@ -82,21 +80,14 @@ class Results:
 
     def to_json(self) -> dict[str, Any]:
         """As JSON has it: the sections that were measured, by name."""
-        sections = ((f.name, getattr(self, f.name)) for f in dataclasses.fields(self))
-        return {name: _plain(value) for name, value in sections if value not in (None, [], {})}
+        sections = _named(dataclasses.asdict(self))
+        return {name: value for name, value in sections.items() if value not in (None, [], {})}
 
 
-def _plain(value: Any) -> Any:
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        members = {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
-        for name in ("overhead", "frames_per_second", "verdict"):
-            if hasattr(value, name):
-                members[name] = getattr(value, name)
-        return members
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
+def _named(value: Any) -> Any:
+    """Named tuples as mappings: JSON would have them as lists without names."""
     if hasattr(value, "_asdict"):
-        return _plain(value._asdict())
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return value.item() if isinstance(value, np.generic) else value
+        value = value._asdict()
+    if isinstance(value, dict):
+        return {name: _named(item) for name, item in value.items()}
+    return [_named(item) for item in value] if isinstance(value, list) else value

@@ -1,9 +1,10 @@
-"""What people run today instead of one network for both answers, built to be timed beside it.
+"""What people run today instead of one network for both answers, to be timed beside it.
 
-The networks have the architecture, and so the cost, of their kind, and random weights: nothing is
-downloaded, and what they answer means nothing. Each is run as a plain node would run it: eager
-torch, one image at a time, class scores upsampled to the whole image. The libraries that they come
-from are no requirement of the package and are imported when a rival is built.
+Each is a module from images (N, H, W, 3) uint8 to depth (N, H, W) in float32 and labels (N, H, W)
+uint8, as a plain node would run it: class scores upsampled to the whole image. It has the
+architecture, and so the cost, of its kind, and random weights: nothing is downloaded, and what it
+answers means nothing. The libraries are no requirement of the package and are imported when one is
+made.
 """
 
 from __future__ import annotations
@@ -11,116 +12,31 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
 from ..network import prepare, upsample
-from .roofline import flops
 
 CLASSES = 40
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-DTYPES = (torch.float32, torch.bfloat16)
 
 
-class MissingLibraryError(ImportError):
-    """A library that a rival is built from cannot be imported."""
+class SeparateNetworks(nn.Module):
+    """SegFormer-B0 for the labels and Depth Anything (V2) small for the depth.
 
-
-class Rival:
-    """A rival at work: image to answer.
-
-    Args:
-        network: from images (N, H, W, 3) to depth (N, H, W) and labels (N, H, W) uint8.
-        device: where it runs.
-        dtype: float32, or bfloat16 by autocast.
+    Each sees the image at the size that its own preprocessing makes.
 
     Raises:
-        ValueError: on another dtype.
+        ImportError: where its library is not installed, with what installs it; as all rivals.
     """
-
-    def __init__(
-        self,
-        network: nn.Module,
-        device: torch.device | str = "cpu",
-        dtype: torch.dtype = torch.float32,
-    ) -> None:
-        if dtype not in DTYPES:
-            raise ValueError(f"dtype {dtype} is not supported; use one of {DTYPES}")
-        self.device = torch.device(device)
-        self.dtype = dtype
-        self.network = network.eval().to(self.device)
-
-    def __call__(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Depth (H, W) float32 and labels (H, W) uint8 of an RGB image (H, W, 3) uint8."""
-        lowered = self.dtype != torch.float32
-        with torch.inference_mode(), torch.autocast(self.device.type, self.dtype, enabled=lowered):
-            depth, labels = self.network(torch.from_numpy(image).to(self.device)[None])
-        return depth[0].float().cpu().numpy(), labels[0].cpu().numpy()
-
-    def parameters(self) -> int:
-        """Number of learned parameters."""
-        return sum(parameter.numel() for parameter in self.network.parameters())
-
-    def flops(self, size: tuple[int, int]) -> int:
-        """FLOP for an image of ``size`` = (height, width), counted as in :mod:`.roofline`."""
-        return flops(self.network, (1, *size, 3))
-
-
-class Entry(NamedTuple):
-    """A rival that can be built.
-
-    Attributes:
-        name: for a table.
-        build: makes it for a device and a dtype, which default to the CPU and float32; raises
-            :class:`MissingLibraryError` where its library is not installed.
-    """
-
-    name: str
-    build: Callable[..., Rival]
-
-
-def rivals() -> list[Entry]:
-    """All rivals; none is built yet."""
-    return [
-        Entry(
-            "SegFormer-B0 + Depth Anything small",
-            separate_networks,
-        ),
-        *(
-            Entry(
-                f"DeepLabV3+ {encoder}, two heads",
-                partial(two_headed_deeplab, encoder),
-            )
-            for encoder in ("mobilenet_v2", "resnet34")
-        ),
-    ]
-
-
-def separate_networks(
-    device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
-) -> Rival:
-    """SegFormer-B0 for the labels and Depth Anything (V2) small for the depth, untrained."""
-    return Rival(_SeparateNetworks(), device, dtype)
-
-
-def two_headed_deeplab(
-    encoder: str, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
-) -> Rival:
-    """DeepLabV3+ on an encoder of segmentation_models_pytorch, untrained."""
-    return Rival(_TwoHeadedDeepLab(encoder), device, dtype)
-
-
-class _SeparateNetworks(nn.Module):
-    """Each network sees the image at the size that its own preprocessing makes."""
 
     SEGMENTATION_SIZE = (512, 512)  # of B0 for ADE20K, whatever the image's aspect ratio
 
     def __init__(self) -> None:
         super().__init__()
-        transformers = _library("transformers", "transformers")
+        transformers = _library("transformers")
         # The defaults of SegformerConfig are B0.
         self.segmentation = transformers.SegformerForSemanticSegmentation(
             transformers.SegformerConfig(num_labels=CLASSES)
@@ -148,14 +64,20 @@ class _SeparateNetworks(nn.Module):
         return upsample(depth[:, None], size)[:, 0], labels
 
 
-class _TwoHeadedDeepLab(nn.Module):
-    """The image's own size, to the nearest multiples of the encoder's stride."""
+class TwoHeadedDeepLab(nn.Module):
+    """DeepLabV3+ with a head for depth.
+
+    It sees the image's own size, to the nearest multiples of the encoder's stride.
+
+    Args:
+        encoder: of segmentation_models_pytorch.
+    """
 
     CHANNELS = 256  # that the decoder gives to the heads
 
     def __init__(self, encoder: str) -> None:
         super().__init__()
-        smp = _library("segmentation_models_pytorch", "segmentation-models-pytorch")
+        smp = _library("segmentation_models_pytorch")
         self.semantic = smp.DeepLabV3Plus(
             encoder, encoder_weights=None, decoder_channels=self.CHANNELS, classes=CLASSES
         )
@@ -168,6 +90,13 @@ class _TwoHeadedDeepLab(nn.Module):
         features = self.semantic.decoder(self.semantic.encoder(inputs))
         labels = _labels(self.semantic.segmentation_head(features), size)
         return upsample(self.depth_head(features), size)[:, 0], labels
+
+
+RIVALS: dict[str, Callable[[], nn.Module]] = {
+    "SegFormer-B0 + Depth Anything small": SeparateNetworks,
+    "DeepLabV3+ mobilenet_v2, two heads": partial(TwoHeadedDeepLab, "mobilenet_v2"),
+    "DeepLabV3+ resnet34, two heads": partial(TwoHeadedDeepLab, "resnet34"),
+}
 
 
 def depth_input_size(size: tuple[int, int]) -> tuple[int, int]:
@@ -199,12 +128,10 @@ def _labels(scores: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
     return scores.argmax(dim=1).to(torch.uint8)
 
 
-def _library(module: str, package: str) -> Any:
+def _library(module: str) -> Any:
     """An optional library; ``Any``, because not all of them have types."""
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        raise MissingLibraryError(
-            f"a rival is built from {module}, which cannot be imported ({error}); "
-            f"install it with: pip install {package}"
-        ) from error
+        package = module.replace("_", "-")
+        raise ImportError(f"{error}; install it with: pip install {package}") from error

@@ -16,7 +16,7 @@ LONG_ENOUGH = 0.1  # seconds, beside which the time of a call and a clock's step
 RUNS = 5
 
 
-def matmul_rate(dtype: torch.dtype, device: torch.device | str = "cpu") -> float:
+def matmul_rate(dtype: torch.dtype, device: torch.device) -> float:
     """FLOP/s of square matrix products of ``dtype``: what a network can come near to at most.
 
     The best of several products, with torch's number of threads and its present settings. On a
@@ -24,13 +24,7 @@ def matmul_rate(dtype: torch.dtype, device: torch.device | str = "cpu") -> float
     behind them differ by a factor of two on some makes. On CUDA, float32 products use TF32 only if
     ``torch.backends.cuda.matmul`` allows it, which is off unless set, while float32 convolutions
     use it unless forbidden: compare like with like.
-
-    Raises:
-        ValueError: if ``dtype`` is not a floating-point type.
     """
-    if not dtype.is_floating_point:
-        raise ValueError(f"dtype {dtype} has no FLOP/s; use a floating-point type as torch.float32")
-    device = torch.device(device)
     size = SMALLEST
     while _seconds(size, dtype, device, runs=1) < LONG_ENOUGH and size < LARGEST:
         size *= 2

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,10 +16,11 @@ from .. import kernels
 from ..camera import Intrinsics
 from ..network import input_size, prepare
 from ..ros import messages
+from ..testbed.times import Times
 from ..weights import Weights, build_network
 from . import memory
-from .engines import frame
-from .timing import Times, in_turn
+from .engines import frames
+from .timing import in_turn
 
 
 @dataclass(frozen=True)
@@ -43,40 +47,29 @@ def scores_of(file: Weights, size: tuple[int, int]) -> np.ndarray:
     """(C, h, w) float32 class scores at the network's stride, of a sample frame."""
     manifest = file.manifest
     height, width = input_size(size, manifest.input_size)
-    images = torch.from_numpy(frame(size)[None])
+    images = torch.from_numpy(frames(size)[:1])
     inputs = prepare(images, (height, width), manifest.mean, manifest.std)
     network = build_network(file)
     logits = network(inputs, size=network.answer_size(inputs)).logits
     return logits[0].contiguous().numpy()
 
 
-class Classify:
-    """The plain and the fused way from scores (C, h, w) to labels and confidence (H, W)."""
+def ways(scores: np.ndarray, size: tuple[int, int]) -> dict[str, Callable[[], Any]]:
+    """The ways from scores (C, h, w) to labels and confidence (H, W) uint8, or to labels alone."""
+    height, width = size
+    to_image = [kernels.neighbours(*pair) for pair in zip(scores.shape[1:], size, strict=True)]
 
-    def __init__(self, scores: np.ndarray, size: tuple[int, int]) -> None:
-        self.scores, self.size = scores, size
-        self.rows = kernels.neighbours(scores.shape[1], size[0])
-        self.columns = kernels.neighbours(scores.shape[2], size[1])
-        self.nothing = np.empty((0, size[1]), np.uint8)
-
-    def plain(self) -> tuple[torch.Tensor, torch.Tensor]:
-        full = functional.interpolate(
-            torch.from_numpy(self.scores)[None], size=self.size, mode="bilinear"
-        )
+    def plain() -> tuple[torch.Tensor, torch.Tensor]:
+        full = functional.interpolate(torch.from_numpy(scores)[None], size=size, mode="bilinear")
         probability, labels = full.softmax(1).max(1)
         return labels.to(torch.uint8)[0], (255 * probability).round().to(torch.uint8)[0]
 
-    def fused(self) -> tuple[np.ndarray, np.ndarray]:
-        return self._run(np.empty(self.size, np.uint8))
-
-    def labels(self) -> np.ndarray:
-        return self._run(self.nothing)[0]
-
-    def _run(self, confidence: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        labels = np.empty(self.size, np.uint8)
-        arguments = (self.scores, self.rows, self.columns, labels, confidence)
-        kernels.in_bands(self.size[0], (kernels.classify, *arguments))
+    def fused(rows: int = height) -> tuple[np.ndarray, np.ndarray]:
+        labels, confidence = np.empty(size, np.uint8), np.empty((rows, width), np.uint8)
+        kernels.in_bands(height, (kernels.classify, scores, *to_image, labels, confidence))
         return labels, confidence
+
+    return {"plain": plain, "fused": fused, "labels": partial(fused, 0)}
 
 
 @torch.inference_mode()
@@ -84,33 +77,20 @@ def measure(file: Weights, size: tuple[int, int], rounds: int) -> Surroundings:
     """Time and memory at (height, width) images."""
     height, width = size
     scores = scores_of(file, size)
-    ways = Classify(scores, size)
-    rng = np.random.default_rng(0)
-    depth = rng.uniform(0.5, 9, size).astype(np.float32)
+    subjects = ways(scores, size)
+    depth = np.random.default_rng(0).uniform(0.5, 9, size).astype(np.float32)
     rays = Intrinsics(518, 518, width / 2, height / 2, width, height).rays()
-    arrays = (Header(), depth, rays, frame(size), ways.labels())
+    arrays = (Header(), depth, rays, frames(size)[0], subjects["labels"]()[0])
     cloud = messages.cloud_message(*arrays)
-    times = in_turn(
-        {
-            "plain": ways.plain,
-            "fused": ways.fused,
-            "labels": ways.labels,
-            "cloud": lambda: messages.cloud_message(*arrays, into=cloud),
-        },
-        rounds,
-    )
+    subjects["cloud"] = partial(messages.cloud_message, *arrays, into=cloud)
     return Surroundings(
-        times["plain"],
-        times["fused"],
-        times["labels"],
-        memory.elsewhere(_peak, scores, size, "plain"),
-        memory.elsewhere(_peak, scores, size, "fused"),
-        times["cloud"],
+        **in_turn(subjects, rounds),
+        plain_memory=memory.elsewhere(_peak, scores, size, "plain"),
+        fused_memory=memory.elsewhere(_peak, scores, size, "fused"),
     )
 
 
 @torch.inference_mode()
 def _peak(scores: np.ndarray, size: tuple[int, int], way: str) -> float:
-    small = Classify(np.ascontiguousarray(scores[:, :2, :2]), (8, 8))
-    getattr(small, way)()  # loads and compiles what it needs
-    return memory.peak_of(getattr(Classify(scores, size), way))
+    ways(np.ascontiguousarray(scores[:, :2, :2]), (8, 8))[way]()  # loads and compiles its needs
+    return memory.peak_of(ways(scores, size)[way])

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from ..testbed.times import Times
 from .engines import EngineResult, Memory
 from .nodes import NodeReport
 from .surroundings import Surroundings
-from .timing import LOW_RATE, Times
-
-
-def title(text: str) -> str:
-    return f"\n{text}\n{'-' * len(text)}"
+from .timing import LOW_RATE
 
 
 def engines(results: Iterable[EngineResult], work: int, rates: Mapping[str, float]) -> str:
@@ -63,17 +60,17 @@ def rivals(results: Mapping[str, Times]) -> str:
 
 
 def nodes(reports: Mapping[str, NodeReport]) -> str:
-    lines = [f"{'node':10}{'offered':>9}{'p50':>8}{'p95':>8}{'p99':>8}{'answered':>12}{'Hz':>7}"]
+    lines = [f"{'node':10}{'offered':>9}{'p50':>9}{'p95':>9}{'p99':>9}{'answered':>12}{'Hz':>7}"]
     for name, report in reports.items():
         lines += [
-            f"{name:10}{run.rate_hz:9.0f}{run.p50_ms:8.1f}{run.p95_ms:8.1f}{run.p99_ms:8.1f}"
+            f"{name:10}{run.rate_hz:9.0f} {run.latency}"
             f"{run.answered:6d} /{run.offered:4d}{run.achieved_hz:7.1f}"
-            for run in (report.unhurried, *report.rates)
+            for run in (report.unhurried, *report.rates.values())
         ]
-        lines.append(f"{name:10}highest rate held: {report.highest.rate_hz:.1f} Hz")
+        lines.append(f"{name:10}highest rate held: {report.highest:.1f} Hz")
     ours = reports["sosd"]
     stages = dict(ours.stages)
     if "total" in stages:  # the node's own report may have come too late
-        stages["on the way"] = ours.unhurried.p50_ms - stages.pop("total")
+        stages["on the way"] = ours.unhurried.latency.median - stages.pop("total")
     of_stages = ", ".join(f"{stage} {value:.1f}" for stage, value in stages.items())
     return "\n".join([*lines, f"sosd at {LOW_RATE:g} Hz [ms]: {of_stages}"])

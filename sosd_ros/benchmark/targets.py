@@ -7,18 +7,20 @@ from .results import Results, Target
 
 def targets(results: Results) -> list[Target]:
     """The rows; what was not measured has no value."""
-    return _engine_rows(results) + _ros_rows(results) + _long_rows(results)
-
-
-def _engine_rows(results: Results) -> list[Target]:
     eager = next(engine for engine in results.engines if engine.name == "torch fp32")
     best = results.best_engine()
     gain = eager.total.median / best.total.median
-    fusion = memory = cloud = None
+    fusion = memory = cloud = over = ratio = against = None
     if around := results.surroundings:
         fusion = around.plain.median / around.fused.median
         memory = around.fused_memory / around.plain_memory
         cloud = around.cloud.median
+    if (ros := results.ros) and results.in_full_at_rate:
+        over = ros["sosd"].unhurried.latency.median / results.in_full_at_rate.median
+        ratio = ros["sosd"].rates[30].latency.p95 / ros["textbook"].rates[30].latency.p95
+    if pairs := [times for name, times in results.rivals.items() if " + " in name]:
+        against = pairs[0].median / results.rivals[best.name].median
+    growth, share = results.growth, results.xception65_share
     return [
         Target("image-to-answer over bare forward", best.overhead, 1.10, True, best.name),
         Target("best engine against eager float32, times as fast", gain, 3, False, best.name),
@@ -26,29 +28,11 @@ def _engine_rows(results: Results) -> list[Target]:
         Target("fused upsample, arg-max and confidence, times as fast", fusion, 5, False),
         Target("its memory over that of the plain way", memory, 1 / 8, True),
         Target("cloud into its message [ms]", cloud, 4, True),
-    ]
-
-
-def _ros_rows(results: Results) -> list[Target]:
-    over = ratio = against = None
-    if (ros := results.ros) and results.in_full_at_rate:
-        over = ros["sosd"].unhurried.p50_ms / results.in_full_at_rate.median
-        p95 = {name: report.at(30).p95_ms for name, report in ros.items()}
-        ratio = p95["sosd"] / p95["textbook"]
-    if pairs := [times for name, times in results.rivals.items() if " + " in name]:
-        against = pairs[0].median / results.rivals[results.best_engine().name].median
-    return [
         Target(
             "node's stamp-to-answer over image-to-answer", over, 1.25, True, "at 5 Hz, all topics"
         ),
         Target("latency p95 at 30 Hz, over the textbook node's", ratio, 1 / 3, True),
         Target("against the pair of separate networks, times as fast", against, 5, False),
-    ]
-
-
-def _long_rows(results: Results) -> list[Target]:
-    growth, share = results.growth, results.xception65_share
-    return [
         Target("memory after 2,000 frames over that after 200", growth, 1.01, True),
         Target("xception65 at 256x512, share of the matrix-product rate", share, 0.6, False),
     ]

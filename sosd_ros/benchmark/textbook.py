@@ -1,7 +1,7 @@
 """``python -m sosd_ros.benchmark.textbook``: the node that a tutorial would write, to compare with.
 
-It answers every image of a queue of ten in its callback: eager float32, class scores upsampled to
-the image's size before the arg-max, a cloud by meshgrid, and everything published whether anyone
+It answers every rgb8 image of a queue of ten in its callback: eager float32, class scores upsampled
+to the image's size before the arg-max, a cloud by meshgrid, and everything published whether anyone
 listens or not. It has the same network and the same answers as ``sosd_ros.ros.node``, and none of
 its care: no life cycle, no diagnostics, no checks. Do not put it on a robot.
 """
@@ -10,9 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import cv2
 import numpy as np
 import rclpy
 import torch
@@ -27,18 +25,10 @@ from ..camera import focal_correction
 from ..network import input_size, prepare
 from ..weights import build_network, read
 
-try:
-    from cv_bridge import CvBridge  # type: ignore[import-not-found,unused-ignore]
-except ImportError:  # not on PyPI: its steps are written out below
-    CvBridge = None
-
 QUEUE = 10
 DEPTH_RANGE = (0.1, 10.0)  # metres; nearer is NaN, farther +inf, as the perception node has it
+ENCODINGS = {"float32": "32FC1", "uint8": "mono8"}
 POINT = np.dtype([("x", "<f4"), ("y", "<f4"), ("z", "<f4"), ("rgb", "<u4"), ("label", "<u4")])
-TYPES = {  # of the message's fields; the colour's bits pass for a float
-    **dict.fromkeys(("x", "y", "z", "rgb"), PointField.FLOAT32),
-    "label": PointField.UINT32,
-}
 
 
 class Network:
@@ -54,12 +44,12 @@ class Network:
         self._manifest = weights.manifest
         self._device = device
         self._network = build_network(weights).to(device)
-        self.has_spread = weights.manifest.spread
+        self.topics = ["depth", "semantic", "confidence"]
+        if self._manifest.spread:
+            self.topics.append("depth_uncertainty")
 
     @torch.no_grad()
-    def __call__(
-        self, rgb: np.ndarray, focal: float
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]:
+    def __call__(self, rgb: np.ndarray, focal: float) -> dict[str, np.ndarray]:
         """Answer an image.
 
         Args:
@@ -67,8 +57,8 @@ class Network:
             focal: sqrt(fx fy) of its camera, in pixels.
 
         Returns:
-            (H, W) float32 metres, uint8 class ids, uint8 confidence, 255 for certainty, and float32
-            metres of depth's standard deviation, ``None`` of weights that do not say it.
+            By topic: (H, W) float32 metres, uint8 class ids, uint8 confidence, 255 for certainty,
+            and float32 metres of depth's standard deviation.
         """
         manifest, size = self._manifest, (rgb.shape[0], rgb.shape[1])
         rows, columns = input_size(size, manifest.input_size)
@@ -84,12 +74,13 @@ class Network:
         answer = functional.interpolate(output.depth[:, None], size=size, mode="bilinear")
         shrink = (rows * columns / (size[0] * size[1])) ** 0.5
         depth = self._metres(answer[0, 0].cpu().numpy(), focal * shrink)
-        if output.spread is None:
-            return depth, labels, confidence, None
-        spread = functional.interpolate(output.spread[:, None], size=size, mode="bilinear")
-        uncertainty = np.sqrt(np.float32(2)) * spread[0, 0].cpu().numpy() * depth
-        uncertainty[~np.isfinite(depth)] = np.nan
-        return depth, labels, confidence, uncertainty
+        answers = {"depth": depth, "semantic": labels, "confidence": confidence}
+        if output.spread is not None:
+            spread = functional.interpolate(output.spread[:, None], size=size, mode="bilinear")
+            uncertainty = np.sqrt(np.float32(2)) * spread[0, 0].cpu().numpy() * depth
+            uncertainty[~np.isfinite(depth)] = np.nan
+            answers["depth_uncertainty"] = uncertainty
+        return answers
 
     def _metres(self, answer: np.ndarray, focal: float) -> np.ndarray:
         kind, (least, most) = self._manifest.depth, DEPTH_RANGE
@@ -109,13 +100,9 @@ class TextbookNode(Node):
         super().__init__("textbook")
         self._network = network
         self._info: CameraInfo | None = None
-        self._bridge: Any = CvBridge() if CvBridge else None
-        self._depth = self.create_publisher(Image, "~/depth", QUEUE)
-        self._semantic = self.create_publisher(Image, "~/semantic", QUEUE)
-        self._confidence = self.create_publisher(Image, "~/confidence", QUEUE)
-        self._uncertainty: Any = None
-        if network.has_spread:
-            self._uncertainty = self.create_publisher(Image, "~/depth_uncertainty", QUEUE)
+        self._images = {
+            topic: self.create_publisher(Image, f"~/{topic}", QUEUE) for topic in network.topics
+        }
         self._points = self.create_publisher(PointCloud2, "~/points", QUEUE)
         self.create_subscription(CameraInfo, "camera_info", self._on_info, QUEUE)
         self.create_subscription(Image, "image", self._on_image, QUEUE)
@@ -128,26 +115,17 @@ class TextbookNode(Node):
             self.get_logger().warning("no CameraInfo yet; the image is skipped")
             return
         k, header = self._info.k.reshape(3, 3), message.header
-        rgb = self._to_rgb(message)
-        focal = float(np.sqrt(k[0, 0] * k[1, 1]))
-        depth, labels, confidence, uncertainty = self._network(rgb, focal)
-        if uncertainty is not None:
-            self._uncertainty.publish(image_message(header, "32FC1", uncertainty))
-        self._depth.publish(image_message(header, "32FC1", depth))
-        self._semantic.publish(image_message(header, "mono8", labels))
-        self._confidence.publish(image_message(header, "mono8", confidence))
-        self._points.publish(cloud_message(header, depth, rgb, labels, k))
-
-    def _to_rgb(self, message: Image) -> np.ndarray:
-        if self._bridge is not None:
-            return self._bridge.imgmsg_to_cv2(message, "rgb8")
-        pixels = np.array(message.data, np.uint8).reshape(message.height, message.width, 3)
-        return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB) if message.encoding == "bgr8" else pixels
+        rgb = np.array(message.data, np.uint8).reshape(message.height, message.width, 3)
+        answers = self._network(rgb, float(np.sqrt(k[0, 0] * k[1, 1])))
+        for topic, pixels in answers.items():
+            self._images[topic].publish(image_message(header, pixels))
+        cloud = cloud_message(header, answers["depth"], rgb, answers["semantic"], k)
+        self._points.publish(cloud)
 
 
-def image_message(header: Header, encoding: str, pixels: np.ndarray) -> Image:
+def image_message(header: Header, pixels: np.ndarray) -> Image:
     """An image of (H, W) values."""
-    message = Image(header=header, encoding=encoding)
+    message = Image(header=header, encoding=ENCODINGS[pixels.dtype.name])
     message.height, message.width = pixels.shape
     message.step = pixels.itemsize * message.width
     message.data = pixels.tobytes()
@@ -168,9 +146,10 @@ def cloud_message(
     cloud["rgb"] = (red << 16) | (green << 8) | blue
     cloud["label"] = labels
     message = PointCloud2(header=header, height=height, width=width)
+    types = [*4 * [PointField.FLOAT32], PointField.UINT32]  # a colour's bits pass for a float
     message.fields = [
-        PointField(name=name, offset=4 * number, datatype=datatype, count=1)
-        for number, (name, datatype) in enumerate(TYPES.items())
+        PointField(name=name, offset=4 * number, datatype=types[number], count=1)
+        for number, name in enumerate(POINT.names or ())
     ]
     message.point_step = POINT.itemsize
     message.row_step = POINT.itemsize * width

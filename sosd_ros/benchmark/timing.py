@@ -4,29 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
-import numpy as np
+from ..testbed.times import Times
 
 LOW_RATE = 5.0  # Hz, at which no frame meets another
-
-
-@dataclass(frozen=True)
-class Times:
-    """Milliseconds of many calls."""
-
-    median: float
-    p95: float
-    p99: float
-    calls: int
-
-    @classmethod
-    def of(cls, seconds: list[float]) -> Times:
-        median, p95, p99 = (1000 * float(p) for p in np.percentile(seconds, (50, 95, 99)))
-        return cls(median, p95, p99, len(seconds))
-
-    def __str__(self) -> str:
-        return f"{self.median:8.2f} {self.p95:8.2f} {self.p99:8.2f}"
 
 
 def in_turn(

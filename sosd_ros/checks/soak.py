@@ -34,6 +34,7 @@ from typing import Any
 import numpy as np
 
 from .. import commands
+from ..camera import USUAL_SIZE
 from ..progress import progress_bar
 from ..ros import messages
 from ..ros.camera_info import info_of
@@ -46,8 +47,6 @@ WARM_UP = 0.25  # of the time
 WINDOWS = 20  # of the rest
 PART = 3  # windows at either end whose p99 are compared
 GROWTH = 0.01  # of memory, at most
-TRY_TIMEOUT = 5.0  # seconds for a first frame to be answered
-TRIES = 6
 END_TIMEOUT = 30.0  # seconds
 OUTPUTS = ("depth", "semantic", "points")
 DEPTH = 60  # messages that the middleware keeps for a reader that is late: 2 s at 30 Hz
@@ -245,8 +244,7 @@ class Recorder:
         Returns:
             Whether each of both was so within ``timeout`` seconds.
         """
-        last = next(reversed(self.camera.sent))
-        if not self.camera.spin_until(lambda: last in self.camera.answered, timeout):
+        if not self.camera.spin_until(self.camera.last_is_answered, timeout):
             return False
         heard = self.camera.node.get_clock().now().nanoseconds
 
@@ -282,7 +280,7 @@ def soak(recorder: Recorder, frames: int, rate: float) -> Record:
     """
     camera = recorder.camera
     camera.wait_until_active()
-    _await_first_answer(recorder)
+    camera.send_until(lambda: camera.answered, recorder.send)
     _fill_queue(recorder)
     recorder.begin()
     timer = camera.node.create_timer(1 / rate, recorder.send)
@@ -293,19 +291,6 @@ def soak(recorder: Recorder, frames: int, rate: float) -> Record:
     camera.node.destroy_timer(timer)
     recorder.settle(END_TIMEOUT)
     return recorder.record()
-
-
-def _await_first_answer(recorder: Recorder) -> None:
-    """Send frames until one is answered on all outputs.
-
-    Discovery has two sides: only an answer proves that the node knows us, and does not count our
-    frames as unwanted.
-    """
-    for _ in range(TRIES):
-        recorder.send()
-        if recorder.settle(TRY_TIMEOUT):
-            return
-    raise NodeError(f"none of {TRIES} frames was answered on {', '.join(OUTPUTS)}")
 
 
 def _fill_queue(recorder: Recorder) -> None:
@@ -329,7 +314,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--rate", type=commands.positive, default=30.0, help="frames/s (%(default)g)"
     )
-    commands.add_size_option(parser, "of a frame (480x640)", (480, 640))
+    commands.add_size_option(parser, "of a frame (480x640)", USUAL_SIZE)
     commands.add_weights_option(parser)
     commands.add_device_option(parser)
     parser.add_argument(

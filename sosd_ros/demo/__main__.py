@@ -8,7 +8,6 @@ from contextlib import closing
 from pathlib import Path
 
 import cv2
-import numpy as np
 
 from .. import commands, weights
 from ..build import add_backend_option
@@ -17,6 +16,7 @@ from ..labels import LabelSet
 from ..testbed.camera import Camera
 from ..testbed.frames import open_source
 from ..testbed.process import NodeError, middleware, perception_node
+from ..testbed.times import Times, rate_of
 from .contact_sheet import contact_sheet
 from .engine import build_once, has_bfloat16
 from .player import Player
@@ -61,7 +61,7 @@ def check(player: Player) -> list[str]:
     anywhere = set(itertools.chain.from_iterable(answered.values()))
     if not camera.answered:
         problems.append("no frame was answered on all topics")
-    elif not player.last_is_answered():
+    elif not camera.last_is_answered():
         problems.append("the last frame was not answered on all topics")
     for topic, stamps in answered.items():
         if stamps != sorted(stamps):
@@ -78,18 +78,15 @@ def report(camera: Camera) -> str:
         times = [(when, camera.sent[stamp]) for stamp, when in arrived if stamp in camera.sent]
         row = f"{'/sosd/' + topic:<20}{len(times):>9}"
         if times:
-            span = times[-1][0] - times[0][0]
-            rate = (len(times) - 1) / span if span > 0 else float("nan")
-            latencies = np.percentile([1000 * (when - sent) for when, sent in times], (50, 95, 99))
-            row += f"{rate:>8.1f}" + "".join(f"{p:>9.1f}" for p in latencies)
+            rate = rate_of([when for when, _ in times])
+            row += f"{rate:>8.1f} {Times.of([when - sent for when, sent in times])}"
         lines.append(row)
     return "\n".join(lines)
 
 
 def _summary(camera: Camera, rate: float, no_engine: str, others: float) -> str:
     sent, health = list(camera.sent.values()), camera.values("node")
-    if sent[1:]:  # a camera has a rate of its own
-        rate = (len(sent) - 1) / (sent[-1] - sent[0])
+    rate = rate_of(sent) or rate  # a camera has one of its own
     engine = f"{health['backend']} on {health['device']}"
     why = reasons(health, no_engine, has_bfloat16(), others)
     return verdict(rate, len(sent), len(camera.answered), engine, why)

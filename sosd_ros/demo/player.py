@@ -62,10 +62,7 @@ class Player:
                 bar.set_postfix(answered=len(camera.arrived["depth"]), refresh=False)
         if not camera.sent:
             raise SourceError("the source gave no frame")
-        camera.spin_until(self.last_is_answered, ANSWER_TIMEOUT)
-
-    def last_is_answered(self) -> bool:
-        return next(reversed(self.camera.sent)) in self.camera.answered
+        camera.spin_until(camera.last_is_answered, ANSWER_TIMEOUT)
 
     def _play(self, number: int, image: np.ndarray) -> None:
         message = messages.rgb_message(self.camera.header(), image)

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..camera import USUAL_SIZE
 from ..device import checked_device
 from ..network import input_size
 from ..weights import Weights
@@ -89,7 +90,7 @@ def build(
     frames: np.ndarray,
     device: str = "cuda",
     request: Request = ANY,
-    sizes: Sequence[tuple[int, int]] = ((480, 640),),
+    sizes: Sequence[tuple[int, int]] = (USUAL_SIZE,),
     tell: Tell = print,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Engine:

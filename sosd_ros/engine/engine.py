@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 import numpy as np
 import torch
 
-from ..camera import focal_correction
+from ..camera import USUAL_SIZE, focal_correction
 from ..network import input_size, tasks_of
 from ..weights import Manifest
 from .answers import USUAL_RANGE, Perception, Range, answers_to
@@ -72,8 +72,8 @@ class Engine:
         return self.backend.accepts(input_size(image_size, self.manifest.input_size))
 
     def usual_size(self) -> tuple[int, int]:
-        """A (height, width) of images: 480x640, or else one that the backend was built for."""
-        sizes = [(480, 640), *self.backend.sizes]
+        """A (height, width) of images: the usual, or else one that the backend was built for."""
+        sizes = [USUAL_SIZE, *self.backend.sizes]
         # Rounded to multiples of 32, an input may itself be seen at another size than its image.
         offsets = [(rows, columns) for rows in _OFFSETS for columns in _OFFSETS]
         sizes += [(2 * h + y, 2 * w + x) for h, w in self.backend.sizes for y, x in offsets]

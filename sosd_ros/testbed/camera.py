@@ -27,6 +27,7 @@ from .process import NodeError, check_running
 FRAME_ID = "camera_optical_frame"
 QUEUE = 10  # messages that either end keeps, as drivers and listeners commonly do
 START_TIMEOUT = 120.0  # seconds; a cold disk reads torch slowly
+RETRY = 0.5  # seconds until a frame that discovery may have missed is sent again
 T = TypeVar("T")
 
 
@@ -126,6 +127,26 @@ class Camera:
             self.infos.publish(info)
         self.images.publish(image)
         return stamp
+
+    def send_until(self, condition: Callable[[], object], send: Callable[[], object]) -> None:
+        """Send frames until ``condition()`` is true, such as that one is answered.
+
+        Discovery has two sides: only an answer proves that the node knows us.
+
+        Raises:
+            NodeError: if it ends, or takes too long.
+        """
+        deadline = time.monotonic() + START_TIMEOUT
+        while not condition():
+            if time.monotonic() > deadline:
+                topics = ", ".join(self.arrived)
+                raise NodeError(f"no frame was answered on {topics} within {START_TIMEOUT:g} s")
+            send()
+            self.spin_until(condition, RETRY)
+
+    def last_is_answered(self) -> bool:
+        """Whether the frame that was sent last has all of its answers."""
+        return next(reversed(self.sent)) in self.answered
 
     def values(self, name: str) -> dict[str, str]:
         """What the diagnostics say of ``node``, ``camera`` or ``camera front``; may be empty."""

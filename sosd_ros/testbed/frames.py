@@ -13,11 +13,11 @@ import numpy as np
 import yaml
 
 from ..camera import Intrinsics
-from ..share import share
+from ..commands import PICTURE_SUFFIXES
+from ..share import sample_frames, share
 
 # Longer sides are shrunk to this: the cloud of a phone's picture would have 200 MB.
 _LONGEST_SIDE = 1280
-_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
 # A webcam's usual horizontal field of view, for sources that come without a calibration.
 _ASSUMED_FIELD_OF_VIEW = math.radians(60)
 
@@ -57,13 +57,25 @@ def open_source(source: str | None, rate: float) -> Source:
     """
     repeat = max(1, round(rate))
     if source is None:
-        folder = share("demo")
-        samples = _folder(folder, repeat)
-        return samples._replace(is_calibrated=True, intrinsics=_calibration(folder).resized)
+        return _samples(repeat)
     path = Path(source).expanduser()
     if path.is_dir():
         return _folder(path, repeat)
     return _capture(source if source.isdigit() else str(path))
+
+
+def _samples(repeat: int) -> Source:
+    images, camera = sample_frames(), sample_camera()
+    frames = (picture for picture in enumerate(images) for _ in range(repeat))
+    name, size = f"{len(images)} sample frames", (camera.height, camera.width)
+    return Source(name, frames, True, camera.resized, repeat * len(images), lambda _: {size})
+
+
+def sample_camera() -> Intrinsics:
+    """The camera that the sample frames were taken with."""
+    values = yaml.safe_load(share("demo", "camera_info.yaml").read_text())
+    fx, _, cx, _, fy, cy, *_ = values["camera_matrix"]["data"]
+    return Intrinsics(fx, fy, cx, cy, values["image_width"], values["image_height"])
 
 
 def assumed_intrinsics(width: int, height: int) -> Intrinsics:
@@ -73,11 +85,11 @@ def assumed_intrinsics(width: int, height: int) -> Intrinsics:
 
 
 def _folder(folder: Path, repeat: int) -> Source:
-    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES)
+    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURE_SUFFIXES)
     if not paths:
         raise SourceError(
             f"folder {folder} has no images; expected files that end in "
-            f"{', '.join(sorted(_SUFFIXES))}"
+            f"{', '.join(sorted(PICTURE_SUFFIXES))}"
         )
 
     def pictures() -> Iterator[tuple[int, np.ndarray]]:
@@ -133,9 +145,3 @@ def _frame(bgr: np.ndarray) -> np.ndarray:
         size = (round(width * scale), round(height * scale))
         bgr = cv2.resize(bgr, size, interpolation=cv2.INTER_AREA)
     return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
-
-
-def _calibration(folder: Path) -> Intrinsics:
-    values = yaml.safe_load((folder / "camera_info.yaml").read_text())
-    fx, _, cx, _, fy, cy, *_ = values["camera_matrix"]["data"]
-    return Intrinsics(fx, fy, cx, cy, values["image_width"], values["image_height"])

@@ -6,65 +6,36 @@ import numpy as np
 import pytest
 import torch
 
-from sosd_ros.benchmark.rivals import (
-    CLASSES,
-    MissingLibraryError,
-    Rival,
-    depth_input_size,
-    rivals,
-    separate_networks,
-    two_headed_deeplab,
-)
+from sosd_ros.benchmark.rivals import CLASSES, RIVALS, depth_input_size
+from sosd_ros.benchmark.roofline import flops
 
-BY_NAME = {entry.name: entry for entry in rivals()}
+PAIR, DEEPLAB, _ = RIVALS
 
 
-def build(maker, *arguments, **options):
+def build(name):
     """A rival with the same weights each time; its test is skipped where a library is missing."""
     torch.manual_seed(0)
     try:
-        return maker(*arguments, **options)
-    except MissingLibraryError as error:
+        return RIVALS[name]().eval()
+    except ImportError as error:
         pytest.skip(str(error))
 
 
-def picture(height, width):
-    return np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
-
-
-@pytest.mark.parametrize("name", BY_NAME)
-def test_image_to_answer(name):
+@pytest.mark.parametrize("name", RIVALS)
+def test_image_to_answer(name, random):
     """Depth and labels have the image's size, also one that no network's stride divides."""
-    rival = build(BY_NAME[name].build)
-    depth, labels = rival(picture(90, 130))
-    assert depth.shape == labels.shape == (90, 130)
-    assert depth.dtype == np.float32
-    assert labels.dtype == np.uint8
-    assert np.isfinite(depth).all()
+    image = torch.from_numpy(random.integers(0, 256, (1, 90, 130, 3), np.uint8))
+    with torch.inference_mode():
+        depth, labels = build(name)(image)
+    assert depth.shape == labels.shape == (1, 90, 130)
+    assert (depth.dtype, labels.dtype) == (torch.float32, torch.uint8)
+    assert depth.isfinite().all()
     assert labels.max() < CLASSES
-
-
-def test_bfloat16_by_autocast():
-    """The answers keep their types, and are those of float32 to within that precision."""
-    image = picture(64, 96)
-    full = build(two_headed_deeplab, "mobilenet_v2")
-    lowered = build(two_headed_deeplab, "mobilenet_v2", dtype=torch.bfloat16)
-    (expected, _), (depth, labels) = full(image), lowered(image)
-    assert depth.dtype == np.float32
-    assert labels.dtype == np.uint8
-    assert not np.array_equal(depth, expected)
-    assert np.abs(depth - expected).max() < 0.05 * np.abs(expected).max()
-
-
-@pytest.mark.parametrize("dtype", [torch.float16, torch.int8])
-def test_other_types_are_refused(dtype):
-    with pytest.raises(ValueError, match=rf"{dtype} is not supported; use one of .*bfloat16"):
-        Rival(torch.nn.Identity(), dtype=dtype)
 
 
 def test_the_pair_has_the_size_of_its_kind():
     """3.7 M parameters of SegFormer-B0 and 24.8 M of Depth Anything small, as published."""
-    network = build(separate_networks).network
+    network = build(PAIR)
     millions = [
         sum(parameter.numel() for parameter in part.parameters()) / 1e6
         for part in (network.segmentation, network.depth)
@@ -72,18 +43,11 @@ def test_the_pair_has_the_size_of_its_kind():
     assert millions == pytest.approx([3.7, 24.8], abs=0.1)
 
 
-@pytest.mark.parametrize("name", BY_NAME)
-def test_costs(name):
-    """Parameters and FLOP are counts, and counting needs no arithmetic."""
-    rival = build(BY_NAME[name].build)
-    assert rival.parameters() > 1e6
-    assert rival.flops((480, 640)) > 1e9
-
-
 def test_the_deeplab_costs_by_the_image():
     """It sees the image at its own size: twice the rows, twice the work, but for the pooling."""
-    rival = build(two_headed_deeplab, "mobilenet_v2")
-    assert rival.flops((512, 256)) / rival.flops((256, 256)) == pytest.approx(2, rel=0.001)
+    network = build(DEEPLAB)
+    ratio = flops(network, (1, 512, 256, 3)) / flops(network, (1, 256, 256, 3))
+    assert ratio == pytest.approx(2, rel=0.001)
 
 
 @pytest.mark.parametrize(
@@ -99,11 +63,11 @@ def test_the_input_size_of_depth_anything(size, expected):
     assert depth_input_size(size) == expected
 
 
-@pytest.mark.parametrize("name", BY_NAME)
-def test_a_missing_library_is_told_with_the_command_that_installs_it(name, monkeypatch):
+@pytest.mark.parametrize(
+    ("name", "module"), [(PAIR, "transformers"), (DEEPLAB, "segmentation_models_pytorch")]
+)
+def test_a_missing_library_is_told_with_the_command_that_installs_it(name, module, monkeypatch):
     """Building fails in a sentence; listing the rivals needs no library."""
-    module = "transformers" if "SegFormer" in name else "segmentation_models_pytorch"
-    package = module.replace("_", "-")
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(MissingLibraryError, match=rf"{module}.*: pip install {package}$"):
-        BY_NAME[name].build()
+    with pytest.raises(ImportError, match=f"{module}.*: pip install {module.replace('_', '-')}$"):
+        RIVALS[name]()

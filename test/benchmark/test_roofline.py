@@ -8,6 +8,8 @@ from torch.nn import functional
 from sosd_ros.benchmark import roofline
 from sosd_ros.network import SOSDNet
 
+CPU = torch.device("cpu")
+
 
 class Attention(nn.Module):
     def forward(self, tokens):
@@ -53,23 +55,23 @@ def test_flops_in_half_precision():
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_the_rate_is_flop_over_the_median_time(dtype, monkeypatch):
+def test_the_rate_is_flop_over_the_least_time(dtype, monkeypatch):
     """Of the first size that takes long enough: here 1024, by a clock of our own."""
     asked = []
 
     def seconds(size, dtype, device, runs):
-        asked.append((size, dtype, device.type))
+        asked.append((size, dtype, device))
         return size / 1024 * roofline.LONG_ENOUGH
 
     monkeypatch.setattr(roofline, "_seconds", seconds)
-    assert roofline.matmul_rate(dtype, "cpu") == 2 * 1024**3 / roofline.LONG_ENOUGH
-    assert asked == [(512, dtype, "cpu"), (1024, dtype, "cpu"), (1024, dtype, "cpu")]
+    assert roofline.matmul_rate(dtype, CPU) == 2 * 1024**3 / roofline.LONG_ENOUGH
+    assert asked == [(512, dtype, CPU), (1024, dtype, CPU), (1024, dtype, CPU)]
 
 
 def test_a_machine_that_is_too_fast_gets_the_largest_product(monkeypatch):
     """Memory is not asked for without end."""
     monkeypatch.setattr(roofline, "_seconds", lambda *_, **__: 1e-3)
-    rate = roofline.matmul_rate(torch.float32, "cpu")
+    rate = roofline.matmul_rate(torch.float32, CPU)
     assert rate == pytest.approx(2 * roofline.LARGEST**3 / 1e-3)
 
 
@@ -77,9 +79,4 @@ def test_a_product_is_timed(monkeypatch):
     """The real one, small and short."""
     monkeypatch.setattr(roofline, "SMALLEST", 64)
     monkeypatch.setattr(roofline, "LARGEST", 128)
-    assert roofline.matmul_rate(torch.bfloat16, "cpu") > 0
-
-
-def test_integers_have_no_rate():
-    with pytest.raises(ValueError, match=r"torch\.int32.*floating-point"):
-        roofline.matmul_rate(torch.int32, "cpu")
+    assert roofline.matmul_rate(torch.bfloat16, CPU) > 0

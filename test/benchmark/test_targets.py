@@ -12,12 +12,12 @@ from processes import ROOT
 pytest.importorskip("rclpy", reason="no ROS 2: install the extra 'ros', or source a ROS 2")
 
 from sosd_ros.benchmark.engines import EngineResult
-from sosd_ros.benchmark.nodes import HighestRate, NodeReport, RosResult
+from sosd_ros.benchmark.nodes import NodeReport, RosResult
 from sosd_ros.benchmark.results import Results, Target
 from sosd_ros.benchmark.surroundings import Surroundings
 from sosd_ros.benchmark.targets import targets
-from sosd_ros.benchmark.timing import Times
 from sosd_ros.engine.agreement import Agreement, Agreements
+from sosd_ros.testbed.times import Times
 
 
 def times(median):
@@ -25,10 +25,7 @@ def times(median):
 
 
 def run(rate, p50=0.0, p95=0.0):
-    return RosResult(rate, rate, rate, 1, 1, 0, p50, p95, 0.0, 0.0, True)
-
-
-HELD = HighestRate(30.0, [])
+    return RosResult(rate, rate, 1, 1, Times(p50, p95, p95, 1), 0.0, True)
 
 
 def engine(name, total, forward, labels=1.0):
@@ -67,8 +64,8 @@ def test_rows_are_made_of_the_results():
 def test_rows_over_ros_and_of_rivals():
     """Latency at 5 Hz over all answers' time; at 30 Hz over the textbook's; rivals' medians."""
     ros = {
-        "sosd": NodeReport("sosd", {}, (480, 640), run(5, p50=30), {}, [run(30, p95=50)], HELD),
-        "textbook": NodeReport("textbook", {}, (480, 640), run(5), {}, [run(30, p95=200)], HELD),
+        "sosd": NodeReport(run(5, p50=30), {}, {30.0: run(30, p95=50)}, 30.0),
+        "textbook": NodeReport(run(5), {}, {30.0: run(30, p95=200)}, 30.0),
     }
     rivals = {"fast fp32": times(10), "one + another": times(100)}
     more = dataclasses.replace(RESULTS, ros=ros, rivals=rivals, growth=1.02, xception65_share=0.7)
@@ -81,7 +78,8 @@ def test_what_was_not_measured_is_not_in_the_json():
     """A run that fails after three sections saves three, each by its name and in plain numbers."""
     figures = json.loads(json.dumps(RESULTS.to_json()))
     assert figures.keys() == {"engines", "surroundings", "in_full_at_rate"}
-    assert figures["engines"][1]["overhead"] == 1.25
+    assert figures["engines"][1]["forward"]["median"] == 8
+    assert figures["engines"][1]["agreement"]["mean"]["labels"] == 1
     assert figures["in_full_at_rate"] == {"median": 20, "p95": 20, "p99": 20, "calls": 1}
 
 

@@ -5,7 +5,8 @@ import itertools
 import pytest
 
 from sosd_ros.benchmark import timing
-from sosd_ros.benchmark.timing import Times, at_rate, in_turn
+from sosd_ros.benchmark.timing import at_rate, in_turn
+from sosd_ros.testbed.times import Times
 
 
 def test_a_subject_is_called_three_times_a_round_and_timed_twice():

@@ -54,7 +54,7 @@ def test_a_row_has_the_figures():
     """Worked out by hand: 4 messages, 0.1 s apart, that took 1, 2, 3 and 4 ms; one is lost."""
     arrivals = {n: Arrival(n / 10, n / 10 + (n + 1) / 1000) for n in range(4)}
     row = transport.row(Case(True, "cloud 640x480", True), 5, arrivals)
-    assert re.sub(" +", " ", row) == "our profile cloud 640x480 reliable 4 of 5 9.9 2.5 3.9 4.0"
+    assert re.sub(" +", " ", row) == "our profile cloud 640x480 reliable 4 of 5 9.9 2.50 3.85 3.97"
 
 
 @pytest.mark.parametrize(

@@ -18,12 +18,18 @@ def demo(*arguments):
     return run_module("sosd_ros.demo", "--device", "cpu", *arguments)
 
 
-def test_the_demo_checks_its_answers_and_draws_them(tmp_path, small_weights):
-    """Two pictures played: every topic reported, a contact sheet written and named."""
-    frames = tmp_path / "frames"
-    frames.mkdir()
+@pytest.fixture
+def frames(tmp_path):
+    """A folder of two pictures."""
+    folder = tmp_path / "frames"
+    folder.mkdir()
     for name in ("a", "b"):
-        cv2.imwrite(str(frames / f"{name}.png"), picture())
+        cv2.imwrite(str(folder / f"{name}.png"), picture())
+    return folder
+
+
+def test_the_demo_checks_its_answers_and_draws_them(frames, tmp_path, small_weights):
+    """Two pictures played: every topic reported, a contact sheet written and named."""
     sheet = tmp_path / "sheet.png"
     arguments = ("--weights", small_weights, "--backend", "torch", "--rate", 10)
     done = demo("--source", frames, "--out", sheet, *arguments)
@@ -36,11 +42,8 @@ def test_the_demo_checks_its_answers_and_draws_them(tmp_path, small_weights):
     assert np.ptp(cv2.imread(str(sheet))) > 100
 
 
-def test_a_node_that_cannot_be_configured_ends_the_demo(tmp_path, small_weights):
+def test_a_node_that_cannot_be_configured_ends_the_demo(frames, small_weights):
     """The node's own reason is shown, and the exit status is 1."""
-    frames = tmp_path / "frames"
-    frames.mkdir()
-    cv2.imwrite(str(frames / "a.png"), picture())
     done = demo("--source", frames, "--weights", small_weights, "--device", "warp")
     assert done.returncode == 1
     assert "device 'warp' is unknown" in done.stdout + done.stderr

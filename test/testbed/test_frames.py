@@ -28,21 +28,16 @@ def test_a_folder_is_played_in_the_order_of_names(tmp_path):
     assert not source.is_calibrated
 
 
-def test_large_pictures_are_shrunk(tmp_path):
-    """A phone's 4000x3000 becomes 1280x960."""
-    cv2.imwrite(str(tmp_path / "a.jpg"), np.zeros((3000, 4000, 3), np.uint8))
-    [(_, image)] = open_source(str(tmp_path), rate=1).frames
-    assert image.shape == (960, 1280, 3)
-
-
 def test_the_sizes_to_come_are_known(tmp_path):
-    """Of the pictures that are played, as they are played; nothing of the frames is lost by it."""
+    """As they are played, a phone's 4000x3000 as 1280x960; nothing of the frames is lost by it."""
     for name, size in (("a", (30, 40)), ("b", (3000, 4000)), ("c", (50, 20))):
         cv2.imwrite(str(tmp_path / f"{name}.png"), np.zeros((*size, 3), np.uint8))
     source = open_source(str(tmp_path), rate=2)
     assert source.sizes(4) == {(30, 40), (960, 1280)}
     assert source.sizes(5) == {(30, 40), (960, 1280), (50, 20)}
-    assert len(list(source.frames)) == source.length == 6
+    played = [image.shape for _, image in source.frames]
+    assert played == [(30, 40, 3)] * 2 + [(960, 1280, 3)] * 2 + [(50, 20, 3)] * 2
+    assert source.length == 6
     assert open_source(None, rate=30).sizes(360) == {(480, 640)}
 
 
@@ -65,20 +60,15 @@ def test_the_assumed_camera_sees_sixty_degrees():
 
 
 @pytest.mark.parametrize(
-    ("make", "sentence"),
+    ("source", "sentence"),
     [
-        (lambda path: path, "has no images"),
-        (lambda path: path / "nowhere.mp4", "is neither a folder of images, a video file nor"),
+        ("", "has no images"),
+        ("nowhere.mp4", "is neither a folder of images, a video file nor"),
+        ("clip.mp4", "cannot be opened as a video or a camera"),
     ],
 )
-def test_a_source_without_frames_is_named(tmp_path, make, sentence):
-    """With what was expected."""
-    with pytest.raises(SourceError, match=sentence):
-        open_source(str(make(tmp_path)), rate=1)
-
-
-def test_a_file_that_is_no_video_is_named(tmp_path):
-    """Before anything is started."""
+def test_a_source_without_frames_is_named(tmp_path, source, sentence):
+    """With what was expected, before anything is started; here a file that is no video."""
     (tmp_path / "clip.mp4").write_bytes(b"not a video")
-    with pytest.raises(SourceError, match="cannot be opened as a video or a camera"):
-        open_source(str(tmp_path / "clip.mp4"), rate=1)
+    with pytest.raises(SourceError, match=sentence):
+        open_source(str(tmp_path / source), rate=1)

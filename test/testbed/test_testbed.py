@@ -79,6 +79,13 @@ def test_a_node_that_ends_ends_the_wait():
         camera.close()
 
 
+def test_a_node_that_answers_nothing_is_an_error(camera, monkeypatch):
+    """With the topics that were waited for."""
+    monkeypatch.setattr("sosd_ros.testbed.camera.START_TIMEOUT", 0.0)
+    with pytest.raises(NodeError, match="no frame was answered on depth, semantic within 0 s"):
+        camera.send_until(lambda: camera.answered, lambda: None)
+
+
 def test_no_tick_comes_before_its_time(camera):
     """The fifth of 100 Hz is due after 40 ms."""
     start = time.monotonic()

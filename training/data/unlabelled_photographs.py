@@ -14,13 +14,13 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from sosd_ros.commands import PICTURE_SUFFIXES
 from sosd_ros.progress import progress_bar
 
 from .errors import DataError
 from .files import begin, write
 
 SIZE = (480, 640)  # the largest picture that is written
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
 QUALITY = 92  # of JPEG
 KEPT = "kept"
 
@@ -177,11 +177,11 @@ def pictures_in(folder: Path) -> list[Path]:
     Raises:
         DataError: if it is not there or has none.
     """
-    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in PICTURE_SUFFIXES)
     if not found:
         raise DataError(
-            f"{folder} has no picture ({', '.join(sorted(SUFFIXES))}) in it or below; name a "
-            "folder of photographs"
+            f"{folder} has no picture ({', '.join(sorted(PICTURE_SUFFIXES))}) in it or below; name "
+            "a folder of photographs"
         )
     return found
 
