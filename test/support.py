@@ -17,6 +17,7 @@ from sosd_ros.engine import BACKENDS
 from sosd_ros.engine.onnx_backend import OnnxBackend
 from sosd_ros.labels import NYU40
 from sosd_ros.network import SOSDNet
+from sosd_ros.network.sharp import ConvexUpsampling
 from training.networks import initial
 
 SMALL = weights.Manifest(
@@ -74,6 +75,8 @@ def write_sharp_weights(path, **changes):
     for module in network.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.momentum = 1.0
+        elif isinstance(module, ConvexUpsampling):
+            torch.nn.init.normal_(module.weigh.weight, std=0.1)  # as if it had learned something
     with torch.no_grad():
         network(torch.randn(4, 3, *manifest.input_size))  # batch norm learns what comes
     if "depth" in network.tasks:

@@ -39,7 +39,7 @@ def test_depth_that_is_too_uncertain_is_left_out(shared_node, camera):
     """Of depth and points, and whether or not anybody listens to the uncertainty."""
     camera.wait_until_active()
     camera.listen("depth", "points")
-    assert camera.set_parameters(max_relative_uncertainty=0.15).successful
+    assert camera.set_parameters(max_relative_uncertainty=0.12).successful
     limited, points = answer(camera, "depth", "points")
     assert camera.set_parameters(max_relative_uncertainty=0.0).successful
     camera.listen("depth_uncertainty")
@@ -47,8 +47,8 @@ def test_depth_that_is_too_uncertain_is_left_out(shared_node, camera):
         pixels(message, np.float32) for message in answer(camera, "depth", "depth_uncertainty")
     )
     share = uncertainty / depth
-    is_sure = share < 0.15 - 1e-5
-    is_unsure = share > 0.15 + 1e-5
+    is_sure = share < 0.12 - 1e-5
+    is_unsure = share > 0.12 + 1e-5
     assert is_sure.mean() > 0.1 and is_unsure.mean() > 0.1
     limited = pixels(limited, np.float32)
     np.testing.assert_array_equal(limited[is_sure], depth[is_sure])
