@@ -6,6 +6,8 @@ import ctypes
 
 import torch
 
+from .reasons import first_line
+
 _NVML_DRIVER_NOT_LOADED = 9  # nvml.h
 
 
@@ -41,9 +43,8 @@ def checked_device(name: str) -> torch.device:
     try:
         torch.zeros(1, device=device).item()
     except (RuntimeError, AssertionError) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
         raise DeviceError(
-            f"device {name!r} cannot be used ({reason}); fix that, or use the device cpu"
+            f"device {name!r} cannot be used ({first_line(error)}); fix that, or use the device cpu"
         ) from error
     return device
 

@@ -22,6 +22,7 @@ from safetensors.torch import save
 from . import atomic
 from .labels import LabelSet
 from .network import FORM, Padding, SOSDNet, check_form
+from .reasons import in_short
 
 FORMAT_VERSION = 2
 # Fields added since have defaults, which hold for older files.
@@ -216,7 +217,7 @@ def build_network(weights: Weights) -> SOSDNet:
     except (ValueError, RuntimeError) as error:
         raise WeightsError(
             f"the weights do not fit the network that their manifest names, "
-            f"{manifest.variant} on {manifest.backbone}: {_first_lines(error)}; {_EXPORT_HINT}"
+            f"{manifest.variant} on {manifest.backbone}: {in_short(error)}; {_EXPORT_HINT}"
         ) from error
     return network.eval()
 
@@ -259,8 +260,3 @@ def _sha256(manifest: str, tensors: Mapping[str, torch.Tensor]) -> str:
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
-
-
-def _first_lines(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    return text if len(text) <= 300 else text[:300] + " ..."

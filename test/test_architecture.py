@@ -47,7 +47,17 @@ def test_the_network_stands_on_torch_and_timm_alone():
     }
 
 
-CORE = ("network", "engine", "kernels", "camera", "labels", "weights", "colours", "device")
+CORE = (
+    "network",
+    "engine",
+    "kernels",
+    "camera",
+    "labels",
+    "weights",
+    "colours",
+    "device",
+    "reasons",
+)
 SHARED = ("atomic", "commands", "progress", "share")  # what commands have in common
 TOOLS = ("demo", "benchmark", "checks", "build", "testbed")
 # What of sosd_ros may be imported by whom, apart from itself.
@@ -56,14 +66,15 @@ MAY_IMPORT = {
     "kernels": (),
     "camera": (),
     "labels": (),
-    "device": (),
-    "weights": ("network", "labels", "atomic"),
+    "reasons": (),
+    "device": ("reasons",),
+    "weights": ("network", "labels", "atomic", "reasons"),
     "colours": ("labels",),
-    "engine": ("network", "kernels", "camera", "device", "labels", "weights", "atomic"),
+    "engine": ("network", "kernels", "camera", "device", "labels", "weights", "atomic", "reasons"),
     "ros": (*CORE, *SHARED),
     **dict.fromkeys(TOOLS, (*CORE, *SHARED, "ros", *TOOLS)),
     **dict.fromkeys(SHARED, SHARED),
-    "training": ("network", "engine", "camera", "device", "labels", "weights", *SHARED),
+    "training": ("network", "engine", "camera", "device", "labels", "weights", "reasons", *SHARED),
 }
 
 

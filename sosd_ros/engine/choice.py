@@ -17,6 +17,7 @@ import numpy as np
 from ..camera import USUAL_SIZE
 from ..device import checked_device
 from ..network import input_size
+from ..reasons import first_line
 from ..weights import Weights
 from . import agreement, cache
 from .agreement import Agreements, agreement_of, answers, fitting
@@ -120,7 +121,7 @@ def build(
         try:
             stock.build(choice, inputs)
         except Exception as error:  # of a compiler or an exporter; the others may do
-            tell(f"    failed with {type(error).__name__}: {_first_line(error)}")
+            tell(f"    failed with {type(error).__name__}: {first_line(error)}")
         else:
             tell(f"    built in {clock() - started:.0f} s")
     judge = _Judge(stock, frames, stock.open(stock.eager, tell), tell, clock)
@@ -164,7 +165,7 @@ class _Judge:
         except EngineError as error:
             return Trial(candidate, None, 0.0, str(error))
         except Exception as error:  # of whatever library it runs on
-            return Trial(candidate, None, 0.0, f"{type(error).__name__}: {_first_line(error)}")
+            return Trial(candidate, None, 0.0, f"{type(error).__name__}: {first_line(error)}")
         account = f"{1000 * seconds:.1f} ms an image, {agreed}"
         if agreed.suffices if is_whole else agreed.worst_suffices:
             if engine is not self.reference:
@@ -258,7 +259,3 @@ def _recorded(stock: Stock) -> Candidate | None:
 
 def _write(text: str, folder: Path) -> None:
     (folder / "choice.json").write_text(text)
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), "no reason given")

@@ -200,8 +200,8 @@ def best_metric(config: Config, data: DataSet) -> str:
     return config.best
 
 
-# What may change when a run goes on: how far it goes, and what does not touch the result any more.
-_FREE = {"epochs", "evaluate_every", "keep", "compile", "data.workers", "network.init"}
+# What may change when a run goes on: how far it goes, and what does not touch the result.
+_FREE = {"epochs", "evaluate_every", "keep", "compile", "data.workers"}
 
 
 def refuse_another_run(now: Config, state: dict[str, Any]) -> None:

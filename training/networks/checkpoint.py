@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from sosd_ros import atomic
+from sosd_ros.reasons import first_line
 
 LAST, BEST = "last.pt", "best.pt"
 
@@ -47,12 +48,13 @@ def load(path: Path) -> dict[str, Any]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
         raise CheckpointError(
-            f"checkpoint {path} cannot be read ({reason}); copy it again"
+            f"checkpoint {path} cannot be read ({first_line(error)}); copy it again"
         ) from error
     if not isinstance(content, dict) or "config" not in content or "network" not in content:
         raise CheckpointError(f"{path} is not a checkpoint of python -m training.train")
-    if isinstance(data := content["config"].get("data"), dict):
-        data.setdefault("chance", 0.5)  # which it was before it was a setting
+    # What these were before they were settings.
+    for section, name, value in (("data", "chance", 0.5), ("network", "init", "sigma01")):
+        if isinstance(settings := content["config"].get(section), dict):
+            settings.setdefault(name, value)
     return content

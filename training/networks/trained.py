@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from pydantic import ValidationError
 
 from sosd_ros import weights
 from sosd_ros.network import FORM, SOSDNet
+from sosd_ros.reasons import in_short
 from sosd_ros.weights import Manifest
 
 from ..config import Config, Data
@@ -161,4 +161,4 @@ def _reason(error: Exception) -> str:
     if isinstance(error, ValidationError):
         first = error.errors()[0]
         return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
-    return textwrap.shorten(str(error), 300)
+    return in_short(error)
