@@ -107,7 +107,6 @@ COMMANDS = (
     "quantise",
     "report",
     "results",
-    "throughput",
     "train",
 )
 LAYERS = {

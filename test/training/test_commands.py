@@ -204,9 +204,7 @@ def test_export_writes_measured_numbers_that_evaluate_confirms(trained, nyuv2_ro
     assert manifest.metrics["first"]["rel"] == manifest.metrics["rel"]
 
 
-@pytest.mark.parametrize(
-    "module", ["train", "evaluate", "export", "quantise", "report", "prepare", "throughput"]
-)
+@pytest.mark.parametrize("module", ["train", "evaluate", "export", "quantise", "report", "prepare"])
 def test_help_says_what_a_command_does(module):
     """Usage, purpose and every option."""
     done = command(module, "--help")

@@ -8,7 +8,7 @@ import yaml
 from support import write_small_weights
 
 from sosd_ros.labels import NYU13
-from training import evaluate, export, prepare, quantise, throughput, train
+from training import evaluate, export, prepare, quantise, train
 from training.config import Config
 from training.networks import checkpoint
 from training.report import __main__ as report_command
@@ -19,7 +19,6 @@ RUNS = {
     "export": (export, export.run),
     "quantise": (quantise, quantise.run),
     "report": (report_command, report_command.run),
-    "throughput": (throughput, throughput.run),
     "prepare": (prepare, lambda arguments: arguments.prepare(arguments)),
 }
 BACKBONE = "mobilenetv4_conv_small"
@@ -52,7 +51,7 @@ def refusal(tmp_path, monkeypatch):
     return refusal
 
 
-CPU = dict.fromkeys(("train", "evaluate", "export", "report", "throughput"), ("--device", "cpu"))
+CPU = dict.fromkeys(("train", "evaluate", "export", "report"), ("--device", "cpu"))
 OFFICIAL = ("nyuv2", "--mat", "no.mat", "--splits", "no.mat")
 
 
@@ -82,7 +81,6 @@ def test_a_folder_that_cannot_be_written_is_refused_first(
     ("command", "option", "arguments"),
     [
         ("evaluate", "--json", ("no.pt",)),
-        ("throughput", "--json", ("small.yaml",)),
         ("export", "--out", ("no.pt",)),
         ("quantise", "--out", ("no.pt",)),
     ],
