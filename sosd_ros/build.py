@@ -15,7 +15,7 @@ from .engine.formats import FORMATS, Order, export
 from .share import sample_frames
 
 
-def _parser() -> argparse.ArgumentParser:
+def command_line() -> argparse.ArgumentParser:
     parser = commands.parser(
         "sosd_ros.build",
         "Build engines for this machine, compare them with eager float32, time them, "
@@ -106,7 +106,7 @@ def _say(text: str) -> None:
 
 
 def main() -> None:
-    commands.main(_parser(), run, EngineError)
+    commands.main(command_line(), run, EngineError)
 
 
 if __name__ == "__main__":

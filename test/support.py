@@ -54,6 +54,11 @@ def run_module(module, *arguments):
         return subprocess.CompletedProcess(module, status, stdout.read_text(), stderr.read_text())
 
 
+def run_here(module, *arguments):
+    """A command in this process."""
+    module.run(module.command_line().parse_args([*map(str, arguments)]))
+
+
 def write_small_weights(path, **changes):
     """A weights file with random parameters, whose depth answer is about 2 m everywhere."""
     manifest = dataclasses.replace(SMALL, **changes)

@@ -4,7 +4,7 @@ import importlib.util
 
 import pytest
 import torch
-from support import run_module
+from support import run_here, run_module
 
 from sosd_ros import build, weights
 
@@ -64,7 +64,7 @@ def refusal(tmp_path, monkeypatch):
 
     def refusal(*options):
         with pytest.raises(ValueError) as error:
-            build.run(build._parser().parse_args(["--weights", "last.pt", *options]))
+            run_here(build, "--weights", "last.pt", *options)
         assert not list(tmp_path.iterdir())
         return str(error.value)
 
@@ -95,6 +95,5 @@ def test_a_checkpoint_goes_by_way_of_a_weights_file(tmp_path):
     with pytest.raises(
         ValueError, match=r"python -m training\.export CHECKPOINT --out FILE\.safetensors"
     ):
-        options = ["--weights", str(tmp_path / "last.pt"), "--out", str(tmp_path / "x.pt2")]
-        build.run(build._parser().parse_args(options))
+        run_here(build, "--weights", tmp_path / "last.pt", "--out", tmp_path / "x.pt2")
     assert [path.name for path in tmp_path.iterdir()] == ["last.pt"]

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 from torch import nn
 
 from sosd_ros.network import SOSDNet
 from training.config import Config
+from training.data import nyuv2
+from training.data.labelled_photographs import Photographs
 from training.data.loader import Batch
 from training.learning.log import Log
 from training.learning.loop import fit
 from training.learning.run import Run
 from training.learning.signals import Signals
 from training.learning.step import Trainer
+from training.networks import checkpoint
 from training.networks.imagenet import Normalisation
 
 SIZE = (32, 64)
@@ -61,6 +66,16 @@ def batch(seed=1, count=4) -> Batch:
         depth[number, : 4 * number] = torch.nan
         labels[number, :, : 9 * number] = 255
     return Batch(images, depth, labels, tuple(f"{seed}-{n}" for n in range(count)))
+
+
+def open_run(root: Path, out: Path, photographs: Photographs | None = None, **changes) -> Run:
+    """A training on a small NYU Depth v2; it goes on from what is in ``out``, if anything is."""
+    data = nyuv2.data_set()
+    splits = (data.open(root, split) for split in ("train", "val"))
+    run = Run(trainer(**changes), data, *splits, out, photographs)
+    if (out / "last.pt").exists():
+        run.load_state_dict(checkpoint.load(out / "last.pt"))
+    return run
 
 
 def go(run: Run, signals: Signals | None = None) -> None:

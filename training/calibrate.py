@@ -20,7 +20,7 @@ from .metrics.spread import COVERAGES
 from .networks import trained
 
 
-def _parser() -> argparse.ArgumentParser:
+def command_line() -> argparse.ArgumentParser:
     parser = commands.parser(
         "training.calibrate",
         "Find the temperature of the class scores and the factor of the depth's "
@@ -78,4 +78,4 @@ def _of_depth(seen: Doubts) -> tuple[str, str] | None:
 
 
 if __name__ == "__main__":
-    commands.main(_parser(), run)
+    commands.main(command_line(), run)

@@ -25,7 +25,7 @@ from .networks import trained
 from .networks.trained import Model
 
 
-def _parser() -> argparse.ArgumentParser:
+def command_line() -> argparse.ArgumentParser:
     parser = commands.parser(
         "training.evaluate",
         "Measure a network on the data set that it was trained on, beside the paper.",
@@ -210,4 +210,4 @@ def _data(trained: Data, arguments: argparse.Namespace) -> Data:
 
 
 if __name__ == "__main__":
-    commands.main(_parser(), run)
+    commands.main(command_line(), run)

@@ -69,7 +69,7 @@ def _rounded(value: Any) -> Any:
     return None if math.isnan(value) else round(value, 4)
 
 
-def _parser() -> argparse.ArgumentParser:
+def command_line() -> argparse.ArgumentParser:
     parser = commands.parser(
         "training.export",
         "Make a weights file of a training checkpoint, measure it, and write the "
@@ -147,4 +147,4 @@ def _measure(file: Model, arguments: argparse.Namespace) -> dict[str, object]:
 
 
 if __name__ == "__main__":
-    commands.main(_parser(), run)
+    commands.main(command_line(), run)

@@ -82,7 +82,7 @@ def _read(photograph: Path) -> np.ndarray:
     return image
 
 
-def _parser() -> argparse.ArgumentParser:
+def command_line() -> argparse.ArgumentParser:
     parser = commands.parser(
         "training.label",
         "Write what teachers say of photographs, for data.photographs of a training. "
@@ -113,4 +113,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    commands.main(_parser(), run)
+    commands.main(command_line(), run)

@@ -56,7 +56,7 @@ def prepare_photographs(arguments: argparse.Namespace) -> None:
     print(f"{out}: {kept} photographs; what became of each file is in {out / 'sources.csv'}")
 
 
-def _parser() -> argparse.ArgumentParser:
+def command_line() -> argparse.ArgumentParser:
     parser = commands.parser(
         "training.prepare",
         "Write a data set as training reads it. Given again after a stop, it goes on.",
@@ -101,5 +101,9 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def run(arguments: argparse.Namespace) -> None:
+    arguments.prepare(arguments)
+
+
 if __name__ == "__main__":
-    commands.main(_parser(), lambda arguments: arguments.prepare(arguments))
+    commands.main(command_line(), run)

@@ -116,7 +116,7 @@ def losses(before: dict[str, float], after: dict[str, float]) -> dict[str, Loss]
     return found
 
 
-def _parser() -> argparse.ArgumentParser:
+def command_line() -> argparse.ArgumentParser:
     parser = commands.parser(
         "training.quantise",
         "Quantise a network to 8 bits on images of its training, measure what that "
@@ -168,4 +168,4 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    commands.main(_parser(), run)
+    commands.main(command_line(), run)

@@ -10,7 +10,7 @@ from sosd_ros import commands
 from .measuring.finished_runs import read, table
 
 
-def _parser() -> argparse.ArgumentParser:
+def command_line() -> argparse.ArgumentParser:
     parser = commands.parser("training.results", __doc__)
     parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="folder of a run")
     return parser
@@ -21,4 +21,4 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    commands.main(_parser(), run)
+    commands.main(command_line(), run)

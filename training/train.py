@@ -19,7 +19,7 @@ from .learning.signals import Interrupted, Signals
 from .networks import checkpoint
 
 
-def _parser() -> argparse.ArgumentParser:
+def command_line() -> argparse.ArgumentParser:
     parser = commands.parser(
         "training.train",
         "Train a network as a configuration file says. On several GPUs or machines: "
@@ -71,4 +71,4 @@ def _say(sentence: str) -> None:
 
 
 if __name__ == "__main__":
-    commands.main(_parser(), run)
+    commands.main(command_line(), run)

@@ -58,7 +58,7 @@ def run(arguments: argparse.Namespace) -> None:
             _say(f"\nsaved {arguments.json}")
 
 
-def _parser() -> argparse.ArgumentParser:
+def command_line() -> argparse.ArgumentParser:
     parser = commands.parser("sosd_ros.benchmark", __doc__)
     commands.add_weights_option(parser)
     commands.add_device_option(parser)
@@ -238,4 +238,4 @@ def _say(text: str) -> None:
 
 
 if __name__ == "__main__":
-    commands.main(_parser(), run, EngineError)
+    commands.main(command_line(), run, EngineError)

@@ -308,7 +308,7 @@ def _fill_queue(recorder: Recorder) -> None:
         raise NodeError(f"{DEPTH} frames at once were not all accounted for in {END_TIMEOUT:g} s")
 
 
-def _parser() -> argparse.ArgumentParser:
+def command_line() -> argparse.ArgumentParser:
     parser = commands.parser("sosd_ros.checks.soak", __doc__)
     parser.add_argument("--seconds", type=commands.positive, default=600.0, help="(%(default)g)")
     parser.add_argument(
@@ -346,4 +346,4 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    commands.main(_parser(), run, NodeError)
+    commands.main(command_line(), run, NodeError)

@@ -221,7 +221,7 @@ def row(case: Case, frames: int, arrivals: dict[int, Arrival]) -> str:
     return f"{words}{rate:>8.1f}   {latency}"
 
 
-def _parser() -> argparse.ArgumentParser:
+def command_line() -> argparse.ArgumentParser:
     parser = commands.parser("sosd_ros.checks.transport", __doc__)
     parser.add_argument(
         "--rate", type=commands.positive, default=30.0, help="messages/s (%(default)g)"
@@ -247,4 +247,4 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    commands.main(_parser(), run, RuntimeError)
+    commands.main(command_line(), run, RuntimeError)

@@ -30,7 +30,7 @@ class DemoError(RuntimeError):
     """The demo did not see what it should have; the message says what."""
 
 
-def _parser() -> argparse.ArgumentParser:
+def command_line() -> argparse.ArgumentParser:
     parser = commands.parser(
         "sosd_ros.demo",
         "Start the perception node, play frames to it over DDS, check what comes back.",
@@ -140,7 +140,7 @@ def _write_sheet(player: Player, labels: LabelSet, path: Path) -> None:
 
 
 def main() -> None:
-    commands.main(_parser(), run, DemoError, NodeError)
+    commands.main(command_line(), run, DemoError, NodeError)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from support import SMALL, write_small_weights
+from support import SMALL, run_here, write_small_weights
 
 from sosd_ros.network import SOSDNet
 from sosd_ros.share import DEFAULT_WEIGHTS, share
@@ -38,7 +38,7 @@ def run(capsys):
     """The command in this process; what it printed."""
 
     def run(*arguments):
-        evaluate.run(evaluate._parser().parse_args([*map(str, arguments), "--workers", "0"]))
+        run_here(evaluate, *arguments, "--workers", "0")
         return capsys.readouterr().out
 
     return run

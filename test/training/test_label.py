@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from support import write_small_weights
-from tiny_training import go, trainer
+from support import run_here, write_small_weights
+from tiny_training import go, open_run, trainer
 
 from sosd_ros.labels import NYU13
 from sosd_ros.network import Output
@@ -24,7 +24,6 @@ from training.data.loader import Batch, TrainingBatches
 from training.data.sets import data_set
 from training.learning import soft_losses
 from training.learning.losses import known_pixels, losses
-from training.learning.run import Run
 from training.learning.signals import Interrupted, Signals
 from training.measuring.protocol import Protocol
 from training.networks import checkpoint, teachers
@@ -59,9 +58,8 @@ def run_label(small_weights, photographs, tmp_path, monkeypatch):
     monkeypatch.setattr(teachers, "_LEAST_ROOM", 0)
 
     def run(*teachers, out="labelled", scales="1"):
-        arguments = [*(teachers or [small_weights]), "--photographs", photographs]
-        arguments += ["--out", tmp_path / out, "--scales", scales, "--device", "cpu"]
-        label.run(label._parser().parse_args([str(argument) for argument in arguments]))
+        options = ("--photographs", photographs, "--out", tmp_path / out, "--scales", scales)
+        run_here(label, *(teachers or [small_weights]), *options, "--device", "cpu")
         return tmp_path / out
 
     return run
@@ -370,15 +368,10 @@ def test_true_samples_of_a_mixed_batch_cost_what_they_cost_alone():
 def start(nyuv2_root, labelled, tmp_path):
     """A run of two mini-batches an epoch, half of each photographs; it goes on if it can."""
 
-    def start(out, **changes):
-        settings = {"epochs": 3, "evaluate_every": 3, "best": "mIoU", **changes}
-        training, validation = (DATA.open(nyuv2_root, split) for split in ("train", "val"))
-        out = tmp_path / out
-        out.mkdir(exist_ok=True)
-        run = Run(trainer(**settings), DATA, training, validation, out, labelled)
-        if (out / "last.pt").exists():
-            run.load_state_dict(checkpoint.load(out / "last.pt"))
-        return run
+    def start(out):
+        (tmp_path / out).mkdir(exist_ok=True)
+        settings = {"epochs": 3, "evaluate_every": 3, "best": "mIoU"}
+        return open_run(nyuv2_root, tmp_path / out, labelled, **settings)
 
     return start
 
@@ -440,17 +433,8 @@ def test_a_configuration_names_the_folder(nyuv2_root, labelled_root, tmp_path):
     assert "photographs without labels" in data_set(load(config).data).licence
 
     def run(out, *more):
-        arguments = [
-            config,
-            "--out",
-            tmp_path / out,
-            "--data",
-            nyuv2_root,
-            "--device",
-            "cpu",
-            *more,
-        ]
-        train.run(train._parser().parse_args([str(argument) for argument in arguments]))
+        options = ("--out", tmp_path / out, "--data", nyuv2_root, "--device", "cpu")
+        run_here(train, config, *options, *more)
 
     run("out")
     state = checkpoint.load(tmp_path / "out" / "last.pt")

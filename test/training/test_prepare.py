@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 import pytest
 import scipy.io
-from support import run_module
+from support import run_here, run_module
 
 from sosd_ros.labels import NYU13, NYU40
 from training import prepare
@@ -30,8 +30,7 @@ def command(*arguments):
 
 def run(*arguments):
     """The same in this process."""
-    parsed = prepare._parser().parse_args([str(argument) for argument in arguments])
-    parsed.prepare(parsed)
+    run_here(prepare, *arguments)
 
 
 def pixel(frame, y, x):

@@ -5,7 +5,7 @@ No test here has data or weights within reach, but those that have to be whole t
 
 import pytest
 import yaml
-from support import write_small_weights
+from support import run_here, write_small_weights
 
 from sosd_ros.labels import NYU13
 from training import evaluate, export, prepare, quantise, train
@@ -13,13 +13,13 @@ from training.config import Config
 from training.networks import checkpoint
 from training.report import __main__ as report_command
 
-RUNS = {
-    "train": (train, train.run),
-    "evaluate": (evaluate, evaluate.run),
-    "export": (export, export.run),
-    "quantise": (quantise, quantise.run),
-    "report": (report_command, report_command.run),
-    "prepare": (prepare, lambda arguments: arguments.prepare(arguments)),
+COMMANDS = {
+    "train": train,
+    "evaluate": evaluate,
+    "export": export,
+    "quantise": quantise,
+    "report": report_command,
+    "prepare": prepare,
 }
 BACKBONE = "mobilenetv4_conv_small"
 
@@ -41,10 +41,9 @@ def refusal(tmp_path, monkeypatch):
     (tmp_path / "folder").mkdir()
 
     def refusal(command, *arguments):
-        module, run = RUNS[command]
         before = sorted(tmp_path.rglob("*"))
         with pytest.raises(ValueError) as error:
-            run(module._parser().parse_args([*map(str, arguments), *CPU.get(command, ())]))
+            run_here(COMMANDS[command], *arguments, *CPU.get(command, ()))
         assert sorted(tmp_path.rglob("*")) == before, "nothing is left behind"
         return str(error.value)
 
@@ -177,5 +176,5 @@ def test_a_truth_of_other_classes_is_refused_before_data_is_read(refusal, tmp_pa
 def test_numbers_of_nothing_are_refused_with_the_option(command, option, value, capsys):
     """As every option is, and not by torch, later."""
     with pytest.raises(SystemExit):
-        RUNS[command][0]._parser().parse_args(["x", option, value])
+        run_here(COMMANDS[command], "x", option, value)
     assert f"argument {option}: is {value!r}, expected a whole number" in capsys.readouterr().err

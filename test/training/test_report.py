@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from support import SMALL, run_module, write_sharp_weights, write_small_weights
+from support import SMALL, run_here, run_module, write_sharp_weights, write_small_weights
 from torch.nn import functional
 
 from sosd_ros.labels import UNLABELLED
@@ -67,7 +67,7 @@ class Page(HTMLParser):
 
 
 def run(*arguments):
-    report.run(report._parser().parse_args([*map(str, arguments), "--workers", "0"]))
+    run_here(report, *arguments, "--workers", "0")
 
 
 def titles(cells):

@@ -24,7 +24,7 @@ from .answer import answer
 from .page import Frame, page
 
 
-def _parser() -> argparse.ArgumentParser:
+def command_line() -> argparse.ArgumentParser:
     parser = commands.parser(
         "training.report",
         "Measure a network on the data set that it was trained on, and draw Fig. 8, 9 "
@@ -115,4 +115,4 @@ def choose(names: Sequence[str], wanted: str) -> list[int]:
 
 
 if __name__ == "__main__":
-    commands.main(_parser(), run)
+    commands.main(command_line(), run)

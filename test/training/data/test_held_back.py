@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from support import run_here
 
 from training import train
 from training.config import Data
@@ -71,10 +72,9 @@ def test_a_training_on_one_part_is_measured_on_the_other(official_root, tmp_path
     config = Path(__file__).parents[3] / "config" / "training" / "nyuv2_mtl.yaml"
     settings = ("data.split=fit", "data.size=[32,64]", "data.workers=0", "batch_size=2")
     network = ("network.backbone=mobilenetv4_conv_small", "network.imagenet=false")
-    arguments = [str(config), "--out", str(tmp_path / "run"), "--data", str(official_root)]
-    for setting in (*settings, *network):
-        arguments += ["--set", setting]
-    train.run(train._parser().parse_args([*arguments, "--device", "cpu"]))
+    settings = [option for setting in (*settings, *network) for option in ("--set", setting)]
+    arguments = ("--out", tmp_path / "run", "--data", official_root, "--device", "cpu")
+    run_here(train, config, *arguments, *settings)
     [run] = runs
     assert run.validation.names == HELD_BACK
     assert len(run.batches) == 1

@@ -6,6 +6,7 @@ import os
 import cv2
 import numpy as np
 import pytest
+from support import run_here
 
 from training import prepare
 from training.data import unlabelled_photographs
@@ -14,8 +15,7 @@ from training.data.unlabelled_photographs import Box, landscape, perceptual_hash
 
 
 def run(*arguments):
-    parsed = prepare._parser().parse_args(["photographs", *map(str, arguments)])
-    parsed.prepare(parsed)
+    run_here(prepare, "photographs", *arguments)
 
 
 def picture(seed, height=300, width=400):

@@ -5,7 +5,7 @@ import math
 
 import pytest
 import torch
-from tiny_training import go, trainer
+from tiny_training import go, open_run, trainer
 
 from training.data import nyuv2
 from training.learning import loop
@@ -22,15 +22,8 @@ DATA = nyuv2.data_set()
 def start(nyuv2_root, tmp_path):
     """A run of two mini-batches an epoch; it goes on from what is in the folder, if anything is."""
 
-    def start(**changes):
-        settings = {"batch_size": 2, "epochs": 3, "evaluate_every": 1, **changes}
-        training, validation = (DATA.open(nyuv2_root, split) for split in ("train", "val"))
-        run = Run(trainer(**settings), DATA, training, validation, tmp_path)
-        if (tmp_path / "last.pt").exists():
-            run.load_state_dict(checkpoint.load(tmp_path / "last.pt"))
-        return run
-
-    return start
+    settings = {"batch_size": 2, "epochs": 3, "evaluate_every": 1}
+    return lambda **changes: open_run(nyuv2_root, tmp_path, **(settings | changes))
 
 
 def epochs(out):

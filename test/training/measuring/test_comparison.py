@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from support import SMALL, write_small_weights
+from support import SMALL, run_here, write_small_weights
 
 from training import evaluate
 from training.config import Config
@@ -23,9 +23,7 @@ def run(capsys, nyuv2_root):
     """The command in this process, on the small set; what it printed."""
 
     def run(*arguments):
-        options = ["--workers", "0", "--data", nyuv2_root]
-        arguments = evaluate._parser().parse_args([*map(str, (*options, *arguments))])
-        evaluate.run(arguments)
+        run_here(evaluate, "--workers", "0", "--data", nyuv2_root, *arguments)
         return capsys.readouterr().out
 
     return run
