@@ -5,23 +5,18 @@ in the order of scenes, and the official test set takes whole scenes: numbers of
 follow one another are one or several whole scenes, a run. Of every five runs that are next to each
 other in length, longest first, one is held back, drawn at random; of the few shortest that make no
 five, none. So both parts have long runs and short ones: 157 samples in 24 runs are held back, of
-795 in 123.
-
-``nyuv2_held_back.txt``, which lies beside this file, is what :func:`draw` makes of the official
-``train.txt``.
+795 in 123. Their names are in ``nyuv2_held_back.txt``, which lies beside this file.
 """
 
 from __future__ import annotations
 
-import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from .errors import DataError
 
 SPLITS = ("fit", "held_back")
 _FILE = Path(__file__).with_name("nyuv2_held_back.txt")
-_ONE_OF = 5
 
 
 def part(split: str, listing: Path, names: Sequence[str]) -> list[str]:
@@ -43,25 +38,3 @@ def part(split: str, listing: Path, names: Sequence[str]) -> list[str]:
         )
     apart = set(held_back)
     return [name for name in names if (name in apart) == (split == "held_back")]
-
-
-def runs(numbers: Iterable[int]) -> list[list[int]]:
-    """Numbers that follow one another, together; in their order."""
-    found: list[list[int]] = []
-    for number in sorted(numbers):
-        if found and number == found[-1][-1] + 1:
-            found[-1].append(number)
-        else:
-            found.append([number])
-    return found
-
-
-def draw(numbers: Iterable[int], seed: int = 0) -> list[int]:
-    """Those that are held back, by the rule above; in their order."""
-    generator = random.Random(seed)
-    longest_first = sorted(runs(numbers), key=len, reverse=True)
-    drawn = [
-        longest_first[start + generator.randrange(_ONE_OF)]
-        for start in range(0, len(longest_first) - _ONE_OF + 1, _ONE_OF)
-    ]
-    return sorted(number for run in drawn for number in run)

@@ -29,23 +29,6 @@ def official_root(tmp_path_factory, nyuv2_root):
     return root
 
 
-def test_numbers_that_follow_one_another_are_a_run():
-    """In any order."""
-    assert held_back.runs([9, 3, 2, 7, 4]) == [[2, 3, 4], [7], [9]]
-
-
-def test_of_five_runs_alike_in_length_one_is_held_back_whole():
-    """Of five runs of 20, five of 3 and four single ones, one of 20 and one of 3."""
-    long = [range(start, start + 20) for start in range(0, 500, 100)]
-    short = [range(start, start + 3) for start in range(1000, 1500, 100)]
-    numbers = [n for run in (*long, *short) for n in run] + [2000, 2002, 2004, 2006]
-    drawn = held_back.draw(numbers)
-    assert sorted(map(len, held_back.runs(drawn))) == [3, 20]
-    assert {tuple(run) for run in held_back.runs(drawn)} <= {*map(tuple, (*long, *short))}
-    assert held_back.draw(reversed(numbers)) == drawn
-    assert {tuple(held_back.draw(numbers, seed)) for seed in range(9)} > {tuple(drawn)}
-
-
 def test_the_parts_are_the_training_samples(official_root):
     """Each in one of them, in the order of the list."""
     train, fit, apart = (NYUv2(official_root, s).names for s in ("train", "fit", "held_back"))
@@ -80,14 +63,3 @@ def test_a_training_on_one_part_is_measured_on_the_other(official_root, tmp_path
     assert len(run.batches) == 1
     manifest = trained.manifest_of(run.config)
     assert Data.model_validate(manifest.training["data"]).validation == "held_back"
-
-
-def test_the_file_is_what_the_rule_gives(real_nyuv2):
-    """And no run of the official numbers is in both parts."""
-    train, fit, apart = (NYUv2(real_nyuv2, s).names for s in ("train", "fit", "held_back"))
-    assert [f"{number:04d}" for number in held_back.draw(map(int, train))] == HELD_BACK
-    assert (len(train), len(fit), len(apart)) == (795, 638, 157)
-    runs = [{f"{n:04d}" for n in run} for run in held_back.runs(map(int, train))]
-    assert len(runs) == 123
-    assert all(run <= {*fit} or run <= {*apart} for run in runs)
-    assert sum(run <= {*apart} for run in runs) == 24
