@@ -102,6 +102,7 @@ class Network(_Section):
     Attributes:
         taps, padding, depth_form, spread: beyond the paper.
         init: what the layers behind the backbone start from, see ``networks.initial``.
+        units: the paper's, or others to compare with, see ``networks.units``.
         imagenet: start the backbone from ImageNet weights.
         start: a weights file or checkpoint of a network of this kind, to start all of it from.
         frozen_stride: the backbone is held as it starts up to its features at this stride.
@@ -119,6 +120,7 @@ class Network(_Section):
     depth_form: Literal["linear", "log"] = "linear"
     spread: bool = False
     init: Literal["variance01", "sigma01", "default"] = "variance01"
+    units: Literal["paper", "detached", "logarithmic"] = "paper"
     imagenet: bool = True
     start: Path | None = None
     frozen_stride: Literal[2, 4] | None = None
@@ -147,14 +149,12 @@ class Network(_Section):
             )
         return value
 
-    @field_validator("area_shift")
+    @field_validator("area_shift", "units")
     @classmethod
-    def _shifts_areas_that_are_there(cls, value: float, info: ValidationInfo) -> float:
+    def _changes_units_that_are_there(cls, value: Any, info: ValidationInfo) -> Any:
         variant = info.data.get("variant")
-        if value and variant and not has_units(variant):
-            raise ValueError(
-                f"a network of variant {variant!r} has no units, and so no areas; leave it out"
-            )
+        if value not in (0, "paper") and variant and not has_units(variant):
+            raise ValueError(f"a network of variant {variant!r} has no units; leave it out")
         return value
 
 

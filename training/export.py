@@ -108,6 +108,12 @@ def run(arguments: argparse.Namespace) -> None:
         )
     checked_device(arguments.device)
     trained = load_model(arguments.checkpoint)
+    units = trained.manifest.training.get("network", {}).get("units", "paper")
+    if units == "logarithmic":
+        raise ValueError(
+            f"{arguments.checkpoint} was trained with network.units={units}, which no robot runs; "
+            "measure the checkpoint with python -m training.evaluate, or train the paper's units"
+        )
     trained.network.calibrate(arguments.temperature, arguments.spread_factor)
     state = trained.network.state_dict()
     manifest = dataclasses.replace(

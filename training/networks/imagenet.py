@@ -16,7 +16,7 @@ from sosd_ros.network import FORM, SOSDNet
 from sosd_ros.network.objectness import SemanticToDepth
 
 from ..config import Network
-from . import initial
+from . import initial, units
 
 
 class Normalisation(NamedTuple):
@@ -77,6 +77,7 @@ def create_network(settings: Network, classes: int, *, imagenet: bool, seed: int
     if packaged is not None:
         features = network.backbone.features
         features.load_state_dict({name: packaged[name] for name in features.state_dict()})
+    units.change(network, settings.units)
     initial.draw(network, settings.init, seed)
     if settings.frozen_stride is not None:
         network.backbone.freeze(settings.frozen_stride)

@@ -14,7 +14,7 @@ from sosd_ros.weights import Manifest
 
 from ..config import Config, Data
 from ..data.sets import data_set
-from . import checkpoint
+from . import checkpoint, units
 from .imagenet import Normalisation, normalisation
 from .predictor import Predictor
 
@@ -123,6 +123,7 @@ def _of_checkpoint(path: Path) -> Model:
         config = Config.model_validate(state["config"])
         manifest = manifest_of(config)
         network = weights.create_network(manifest)
+        units.change(network, config.network.units)
         network.load_state_dict(state.get("ema") or state["network"])
     except (ValueError, RuntimeError) as error:
         raise checkpoint.CheckpointError(

@@ -1,0 +1,54 @@
+"""Units to compare the paper's with, so as to see what those are worth; no robot runs them."""
+
+from __future__ import annotations
+
+import torch
+from timm.layers import ConvNormAct
+
+from sosd_ros.network import SOSDNet
+from sosd_ros.network.layers import upsample
+from sosd_ros.network.objectness import DepthToSemantic, SemanticToDepth
+
+
+class LogarithmicCue(SemanticToDepth):
+    """Fig. 6 with eq. 3 in logarithms: log d = (log area_3d + log area_2d) / 2, up to a constant.
+
+    The last layer of each area is linear, as a logarithm has no least value. So nothing is cut off,
+    and the cue learns at every position.
+    """
+
+    def __init__(self, paper: SemanticToDepth) -> None:
+        super().__init__(paper.depth.out_channels)
+        self.depth = paper.depth
+        for area in (self.area_3d, self.area_2d):
+            area[1] = ConvNormAct(2, 1, 3, apply_act=False)
+
+    def forward(
+        self,
+        semantic_feature: torch.Tensor,
+        common: torch.Tensor,
+        depth_feature: torch.Tensor,
+        size: tuple[int, int],
+    ) -> torch.Tensor:
+        """As the paper's."""
+        cue = (self.area_3d(common) + self.area_2d(semantic_feature)) / 2
+        return upsample(self.depth(torch.cat([cue, depth_feature], dim=1)), size)
+
+
+def change(network: SOSDNet, units: str) -> None:
+    """Change the units of a network.
+
+    Args:
+        network: with units, unless ``units`` is ``paper``.
+        units: ``paper`` as they are. ``logarithmic``: see :class:`LogarithmicCue`. ``detached``:
+            the same answers, but no gradient flows through a unit into the other task's path.
+    """
+    if units == "paper":
+        return
+    depth, semantic = network.depth_head, network.semantic_head
+    assert isinstance(depth, SemanticToDepth) and isinstance(semantic, DepthToSemantic)
+    if units == "logarithmic":
+        network.depth_head = LogarithmicCue(depth)
+        return
+    for reader in (depth.area_2d, semantic.depth_inv2):
+        reader.register_forward_pre_hook(lambda _module, maps: tuple(m.detach() for m in maps))
