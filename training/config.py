@@ -120,7 +120,7 @@ class Network(_Section):
     depth_form: Literal["linear", "log"] = "linear"
     spread: bool = False
     init: Literal["variance01", "sigma01", "default"] = "variance01"
-    units: Literal["paper", "detached", "logarithmic"] = "paper"
+    units: Literal["paper", "detached", "logarithmic", "told"] = "paper"
     imagenet: bool = True
     start: Path | None = None
     frozen_stride: Literal[2, 4] | None = None

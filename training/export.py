@@ -109,7 +109,7 @@ def run(arguments: argparse.Namespace) -> None:
     checked_device(arguments.device)
     trained = load_model(arguments.checkpoint)
     units = trained.manifest.training.get("network", {}).get("units", "paper")
-    if units == "logarithmic":
+    if units in ("logarithmic", "told"):
         raise ValueError(
             f"{arguments.checkpoint} was trained with network.units={units}, which no robot runs; "
             "measure the checkpoint with python -m training.evaluate, or train the paper's units"

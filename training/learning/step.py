@@ -20,6 +20,7 @@ from .. import distributed, strategies
 from ..config import Config
 from ..data.loader import Batch
 from ..networks.imagenet import Normalisation
+from ..networks.oracle import tell
 from .depthwise import DepthwiseInFloat32
 from .losses import known_pixels, losses
 
@@ -136,6 +137,7 @@ class Trainer:
         self, part: Batch, pixels: dict[str, torch.Tensor]
     ) -> tuple[dict[str, torch.Tensor], tuple[torch.Tensor, ...]]:
         images = prepare(part.images, self.config.data.size, *self.normalisation)
+        tell(self.network, part.labels)
         with self._in_precision():
             truth_size = (part.labels.shape[1], part.labels.shape[2])
             output = self.model(images, tasks=self.strategy.tasks, size=truth_size)

@@ -9,6 +9,7 @@ from sosd_ros.network import prepare
 
 from ..data.sample import Sample, Samples
 from ..data.transforms import resize
+from ..networks.oracle import tell
 from ..networks.predictor import Predictor
 from .colour_maps import DEPTH_COLOURS, paint
 
@@ -32,6 +33,7 @@ def _row(predictor: Predictor, sample: Sample) -> list[np.ndarray]:
     data = predictor.data
     images = torch.from_numpy(sample.image)[None].to(predictor.device)
     size = (images.shape[1], images.shape[2])
+    tell(predictor.network, torch.from_numpy(sample.labels)[None])
     output = predictor.network(prepare(images, size, *predictor.normalisation), size=size)
     panels = [sample.image]
     if output.depth is not None:

