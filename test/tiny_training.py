@@ -10,7 +10,6 @@ from torch import nn
 from sosd_ros.network import SOSDNet
 from training.config import Config
 from training.data import nyuv2
-from training.data.labelled_photographs import Photographs
 from training.data.loader import Batch
 from training.learning.log import Log
 from training.learning.loop import fit
@@ -68,11 +67,11 @@ def batch(seed=1, count=4) -> Batch:
     return Batch(images, depth, labels, tuple(f"{seed}-{n}" for n in range(count)))
 
 
-def open_run(root: Path, out: Path, photographs: Photographs | None = None, **changes) -> Run:
+def open_run(root: Path, out: Path, **changes) -> Run:
     """A training on a small NYU Depth v2; it goes on from what is in ``out``, if anything is."""
     data = nyuv2.data_set()
     splits = (data.open(root, split) for split in ("train", "val"))
-    run = Run(trainer(**changes), data, *splits, out, photographs)
+    run = Run(trainer(**changes), data, *splits, out)
     if (out / "last.pt").exists():
         run.load_state_dict(checkpoint.load(out / "last.pt"))
     return run

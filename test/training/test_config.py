@@ -88,6 +88,14 @@ def test_a_wrong_override_is_named(config, override, sentence):
             "strategy: mgda\naccumulate: 2\n",
             "line 2: accumulate = 2: strategy mgda weighs the gradients of the whole mini-batch",
         ),
+        (
+            "strategy: mgda\ncompile: true\n",
+            "line 2: compile = True: strategy mgda takes gradients inside of what torch.compile",
+        ),
+        (
+            "strategy: gradnorm\nprecision: float16\n",
+            "line 2: precision = 'float16': strategy gradnorm weighs gradients, which float16",
+        ),
         ("- epochs\n", "is not of the form key: value"),
         ("data: [\n", "cannot read configuration"),
     ],

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from support import run_here, write_small_weights
-from tiny_training import go, open_run, trainer
+from tiny_training import trainer
 
 from sosd_ros.labels import NYU13
 from sosd_ros.network import Output
@@ -24,7 +24,7 @@ from training.data.loader import Batch, TrainingBatches
 from training.data.sets import data_set
 from training.learning import soft_losses
 from training.learning.losses import known_pixels, losses
-from training.learning.signals import Interrupted, Signals
+from training.learning.run import open_run
 from training.measuring.protocol import Protocol
 from training.networks import checkpoint, teachers
 from training.networks.predictor import View
@@ -364,40 +364,6 @@ def test_true_samples_of_a_mixed_batch_cost_what_they_cost_alone():
         torch.testing.assert_close(loss, plain[task])
 
 
-@pytest.fixture
-def start(nyuv2_root, labelled, tmp_path):
-    """A run of two mini-batches an epoch, half of each photographs; it goes on if it can."""
-
-    def start(out):
-        (tmp_path / out).mkdir(exist_ok=True)
-        settings = {"epochs": 3, "evaluate_every": 3, "best": "mIoU"}
-        return open_run(nyuv2_root, tmp_path / out, labelled, **settings)
-
-    return start
-
-
-def test_a_training_that_was_stopped_in_an_epoch_goes_on_bit_for_bit(start, tmp_path):
-    go(start("whole"))
-    signals = Signals()
-    run = start("stopped")
-    step, done = run.trainer.step, []
-
-    def stopping(*arguments):
-        done.append(arguments)
-        signals.number = 2 if len(done) == 3 else 0
-        return step(*arguments)
-
-    run.trainer.step = stopping
-    with pytest.raises(Interrupted):
-        go(run, signals)
-    assert checkpoint.load(tmp_path / "stopped" / "last.pt")["progress"]["batch"] == 1
-    go(start("stopped"))
-    whole, stopped = (checkpoint.load(tmp_path / out / "last.pt") for out in ("whole", "stopped"))
-    assert all(
-        torch.equal(whole["network"][name], stopped["network"][name]) for name in whole["network"]
-    )
-
-
 def test_what_teachers_say_is_learned(nyuv2_root, labelled):
     """Losses on a mixed batch fall, and so do those on its photographs."""
     learner = trainer(loss={"log_depth": 1.0})
@@ -439,6 +405,8 @@ def test_a_configuration_names_the_folder(nyuv2_root, labelled_root, tmp_path):
     run("out")
     state = checkpoint.load(tmp_path / "out" / "last.pt")
     assert state["config"]["data"]["photographs"] == str(labelled_root)
+    opened = open_run(load(config), tmp_path, "cpu", root=nyuv2_root)
+    assert next(opened.batches.epoch(0)).photograph.sum() == 2
     missing = shutil.copytree(labelled_root, tmp_path / "missing")
     (missing / "meta.json").unlink()
     with pytest.raises(DataError, match=r"missing/train.txt and .*missing/meta.json cannot be"):

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from support import SMALL, run_here, run_module, write_sharp_weights, write_small_weights
+from support import SMALL, run_here, write_sharp_weights, write_small_weights
 from torch.nn import functional
 
 from sosd_ros.labels import UNLABELLED
@@ -381,18 +381,3 @@ def test_frames_that_are_not_there_are_named(wanted):
     """With what would be one."""
     with pytest.raises(ValueError, match=r"--frames is .* such as 0000, nor a positive number"):
         report.choose([f"{i:04d}" for i in range(10)], wanted)
-
-
-def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path):
-    """Before anything is read."""
-    with pytest.raises(ValueError, match=r"--out is .*, which is a file; name a folder"):
-        (tmp_path / "x").touch()
-        run("nowhere.safetensors", "--out", tmp_path / "x")
-
-
-def test_what_is_missing_is_named_without_a_traceback(tmp_path):
-    """One sentence on stderr, exit status 1, and no folder."""
-    done = run_module("training.report", "nowhere.pt", "--out", tmp_path / "out")
-    assert done.returncode == 1
-    assert "nowhere.pt does not exist" in done.stderr and "Traceback" not in done.stderr
-    assert not (tmp_path / "out").exists()

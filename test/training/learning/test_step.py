@@ -147,22 +147,6 @@ def test_a_gradient_that_is_not_finite_moves_nothing():
     assert torch.equal(parameters(learner.network), before)
 
 
-@pytest.mark.parametrize(
-    ("changes", "sentence"),
-    [
-        ({"accumulate": 3}, "batch_size is 4, which 1 processes with accumulate 3 cannot share"),
-        ({"sync_batch_norm": True}, "sync_batch_norm works between GPUs only"),
-        ({"strategy": "mgda", "accumulate": 2}, "strategy mgda weighs the gradients of the whole"),
-        ({"strategy": "mgda", "compile": True}, "torch.compile makes one step of; set compile="),
-        ({"strategy": "gradnorm", "precision": "float16"}, "strategy gradnorm weighs gradients"),
-    ],
-)
-def test_settings_that_exclude_each_other_are_refused(changes, sentence):
-    """With the way out."""
-    with pytest.raises(ValueError, match=sentence):
-        trainer(**changes)
-
-
 def test_the_weights_of_uncertainty_learn_faster_than_the_network():
     """Adam's first step is one learning rate long, and theirs is ten times the network's."""
     learner = trainer(strategy="uncertainty")
