@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from sosd_ros.network import SOSDNet
-from training.config import Config
+from training.config import Config, dump
 from training.data import nyuv2
 from training.data.loader import Batch
 from training.learning.log import Log
@@ -31,6 +31,12 @@ def config(**changes) -> Config:
         "batch_size": 4,
     }
     return Config.model_validate(values | changes)
+
+
+def write_config(folder: Path, **changes) -> Path:
+    path = folder / "small.yaml"
+    path.write_text(dump(config(**changes)))
+    return path
 
 
 def network(settings: Config) -> SOSDNet:
@@ -65,6 +71,14 @@ def batch(seed=1, count=4) -> Batch:
         depth[number, : 4 * number] = torch.nan
         labels[number, :, : 9 * number] = 255
     return Batch(images, depth, labels, tuple(f"{seed}-{n}" for n in range(count)))
+
+
+def assert_same_batch(one: Batch, other: Batch) -> None:
+    """To the last bit."""
+    assert one.names == other.names
+    for a, b in zip(one, other, strict=True):
+        if isinstance(a, torch.Tensor):
+            torch.testing.assert_close(a, b, rtol=0, atol=0, equal_nan=True)
 
 
 def open_run(root: Path, out: Path, **changes) -> Run:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from processes import ROOT
+from tiny_training import write_config
 
 from training import strategies
 from training.networks import checkpoint
@@ -97,13 +98,7 @@ def command(config, out, root, *arguments):
 
 @pytest.fixture
 def config(tmp_path):
-    path = tmp_path / "small.yaml"
-    path.write_text(
-        "data: {size: [32, 64], workers: 0}\n"
-        "network: {backbone: mobilenetv4_conv_small, imagenet: false}\n"
-        "epochs: 1\nbatch_size: 4\naccumulate: 2\n"
-    )
-    return path
+    return write_config(tmp_path, strategy="em", epochs=1, accumulate=2)
 
 
 def ranks_of(process):

@@ -104,21 +104,15 @@ def test_of_a_cue_it_is_known_what_the_depth_feature_says_too(news, cut_off, kno
     """A cue of one of its channels and of as much noise again is half known."""
     seed = 0
     print("seed", seed)
-    generator = torch.Generator().manual_seed(seed)
-    network = SOSDNet("sosd", SMALL.backbone).eval()
-    cue = DepthCue(network)
-    for _ in range(2):
-        maps = 10 + torch.randn(1, 66, 64, 64, generator=generator)
-        said = (
-            torch.full_like(maps[:, 1], 1e-3) if news is None else maps[:, 1] + news * maps[:, 65]
-        )
-        network.depth_head.depth(torch.cat([said[:, None], maps[:, 1:65]], dim=1))
+    maps = 10 + torch.randn(66, 8192, generator=torch.Generator().manual_seed(seed))
+    said = torch.full_like(maps[1], 1e-3) if news is None else maps[1] + news * maps[65]
+    cue = watched(torch.cat([said[None], maps[1:65]]).split(4096, dim=1))
     assert cue.cut_off == cut_off
     assert cue.known == pytest.approx(known, abs=0.02)
 
 
 def watched(maps):
-    """A cue's watcher that has seen pieces of (67 channels, positions): the cue comes first."""
+    """A cue's watcher that has seen pieces of (65 channels, positions): the cue comes first."""
     network = SOSDNet("sosd", SMALL.backbone).eval()
     cue = DepthCue(network)
     for piece in maps:
@@ -231,7 +225,7 @@ def test_cityscapes_is_measured_in_pixels_beside_table_1(run, cityscapes_root, t
     """The data set comes from the file; the disparity error has the paper's two decimals."""
     data = {"name": "cityscapes", "size": (64, 128)}
     network = {"backbone": SMALL.backbone, "variant": "mtl"}
-    manifest = trained.manifest_of(Config(data=data, network=network, strategy="gradnorm"))
+    manifest = trained.training_manifest(Config(data=data, network=network, strategy="gradnorm"))
     path = write_small_weights(tmp_path / "w.safetensors", **vars(manifest))
     printed = run(path, "--data", cityscapes_root, "--against", path)
     assert "Cityscapes val, 2 images at 64x128, 19 classes, disparity in pixels" in printed

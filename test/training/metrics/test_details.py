@@ -124,7 +124,7 @@ def test_the_trimap_sees_the_boundary_alone():
     assert measured(Trimap(2), (answer, truth)).pooled()["mIoU"] == 1
     assert measured(ConfusionMatrix(2), (answer, truth)).pooled()["mIoU"] < 0.2
     truth[:, 29:31] = 255  # a seam without labels
-    assert measured(Trimap(2), (answer, truth)).counts.tolist() == [[60, 0], [0, 60]]
+    assert measured(Trimap(2), (answer, truth)).total().tolist() == [[60, 0], [0, 60]]
 
 
 def test_calibration_by_hand():

@@ -47,9 +47,9 @@ def test_confusion_matrix_by_hand():
     """
     truth = np.array([[0, 0, 1, 1, 2, 255]], np.uint8)
     matrix = confusion_of(np.array([[0, 1, 1, 1, 1, 0]], np.uint8), truth, 4)
-    assert matrix.counts.sum() == 5
+    assert matrix.total().sum() == 5
     assert matrix.summary() == pytest.approx({"mIoU": 1 / 3, "mAcc": 0.5, "pAcc": 0.6})
-    assert math.isnan(matrix.iou()[3])
+    assert math.isnan(matrix.pooled()["iou"][3])
 
 
 def test_a_class_that_is_only_predicted_counts_as_wrong():
