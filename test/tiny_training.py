@@ -8,9 +8,8 @@ import torch
 from torch import nn
 
 from sosd_ros.network import SOSDNet
-from training.config import Config
+from training.config import Config, dump
 from training.data import nyuv2
-from training.data.labelled_photographs import Photographs
 from training.data.loader import Batch
 from training.learning.log import Log
 from training.learning.loop import fit
@@ -32,6 +31,12 @@ def config(**changes) -> Config:
         "batch_size": 4,
     }
     return Config.model_validate(values | changes)
+
+
+def write_config(folder: Path, **changes) -> Path:
+    path = folder / "small.yaml"
+    path.write_text(dump(config(**changes)))
+    return path
 
 
 def network(settings: Config) -> SOSDNet:
@@ -68,11 +73,19 @@ def batch(seed=1, count=4) -> Batch:
     return Batch(images, depth, labels, tuple(f"{seed}-{n}" for n in range(count)))
 
 
-def open_run(root: Path, out: Path, photographs: Photographs | None = None, **changes) -> Run:
+def assert_same_batch(one: Batch, other: Batch) -> None:
+    """To the last bit."""
+    assert one.names == other.names
+    for a, b in zip(one, other, strict=True):
+        if isinstance(a, torch.Tensor):
+            torch.testing.assert_close(a, b, rtol=0, atol=0, equal_nan=True)
+
+
+def open_run(root: Path, out: Path, **changes) -> Run:
     """A training on a small NYU Depth v2; it goes on from what is in ``out``, if anything is."""
     data = nyuv2.data_set()
     splits = (data.open(root, split) for split in ("train", "val"))
-    run = Run(trainer(**changes), data, *splits, out, photographs)
+    run = Run(trainer(**changes), data, *splits, out)
     if (out / "last.pt").exists():
         run.load_state_dict(checkpoint.load(out / "last.pt"))
     return run

@@ -22,7 +22,7 @@ from pydantic import (
     model_validator,
 )
 
-from sosd_ros.network import check_form, has_units, tasks_of
+from sosd_ros.network import VARIANTS, Padding, check_form, has_units, tasks_of
 from sosd_ros.network.backbone import check_name
 
 from . import strategies
@@ -110,13 +110,13 @@ class Network(_Section):
             At 0 an area is cut off at half of all positions, and a cue learns where neither is.
     """
 
-    variant: Literal["semantic", "depth", "mtl", "sosd", "esosd"] = "esosd"
+    variant: str = "esosd"
     backbone: str = "xception65"
     rates: tuple[PositiveInt, ...] = (3, 6, 9)
     drop_path: float = Field(0.0, ge=0, lt=1)
     dropout: float = Field(0.0, ge=0, lt=1)
     taps: tuple[PositiveInt, ...] = (8, 32)
-    padding: Literal["zeros", "replicate"] = "zeros"
+    padding: Padding = "zeros"
     depth_form: Literal["linear", "log"] = "linear"
     spread: bool = False
     init: Literal["variance01", "sigma01", "default"] = "variance01"
@@ -125,6 +125,13 @@ class Network(_Section):
     start: Path | None = None
     frozen_stride: Literal[2, 4] | None = None
     area_shift: NonNegativeFloat = 0.0
+
+    @field_validator("variant")
+    @classmethod
+    def _is_a_variant(cls, value: str) -> str:
+        if value not in VARIANTS:
+            raise ValueError(f"expected one of {', '.join(VARIANTS)}")
+        return value
 
     @field_validator("backbone")
     @classmethod

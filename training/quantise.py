@@ -36,7 +36,7 @@ CALIBRATION_IMAGES = 200
 _CPU = torch.device("cpu")
 
 
-class Loss(NamedTuple):
+class Cost(NamedTuple):
     """What one number is in float32 and in 8 bits, and by how much it is worse, relatively."""
 
     before: float
@@ -86,7 +86,7 @@ def _input(image: np.ndarray, manifest: Manifest, size: tuple[int, int]) -> np.n
 
 def measured(
     file: Weights, size: tuple[int, int], in_8_bits: Any, samples: Samples, truth: DataSet
-) -> dict[str, Loss]:
+) -> dict[str, Cost]:
     """What a set's metrics lose from float32 to 8 bits, both run as the engine's backend does."""
     deployment, metrics = Deployment(file, _CPU, "fp32"), []
     with tempfile.TemporaryDirectory() as folder:
@@ -102,17 +102,17 @@ def measured(
                 Normalisation(file.manifest.mean, file.manifest.std),
             )
             metrics.append(measure(predictor, samples, truth).pooled())
-    return losses(*metrics)
+    return costs(*metrics)
 
 
-def losses(before: dict[str, float], after: dict[str, float]) -> dict[str, Loss]:
+def costs(before: dict[str, float], after: dict[str, float]) -> dict[str, Cost]:
     """By how much mIoU and rel, or px, are worse; metrics by name."""
     found = {}
     for name, sign in (("mIoU", -1), ("rel", 1), ("px", 1)):
         if name in before:
             worse = sign * (after[name] - before[name])
             share = worse / before[name] if before[name] else math.copysign(math.inf, worse)
-            found[name] = Loss(before[name], after[name], share if worse else 0.0)
+            found[name] = Cost(before[name], after[name], share if worse else 0.0)
     return found
 
 
@@ -157,12 +157,12 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.limit is not None:
         samples = Part(samples, range(min(arguments.limit, len(samples))))
     lost = measured(file, size, in_8_bits, samples, setting.truth)
-    for name, loss in lost.items():
-        print(f"{name:5} {loss.before:.4f} in float32, {loss.after:.4f} in int8: {loss.worse:+.2%}")
-    if any(loss.worse > MOST_LOSS for loss in lost.values()):
+    for name, cost in lost.items():
+        print(f"{name:5} {cost.before:.4f} in float32, {cost.after:.4f} in int8: {cost.worse:+.2%}")
+    if any(cost.worse > MOST_LOSS for cost in lost.values()):
         print(f"it loses more than {MOST_LOSS:.0%}: an option, and not the better file")
     with atomic.together(out) as partial:
-        numbers = {name: loss._asdict() for name, loss in lost.items()}
+        numbers = {name: cost._asdict() for name, cost in lost.items()}
         save_openvino(file, in_8_bits, partial, int8=numbers)
     print(f"wrote {out}, inputs of {size[0]}x{size[1]}, {trained.origin}")
 

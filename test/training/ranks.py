@@ -16,20 +16,26 @@ def main(out, root, strategies):
     torch.set_num_threads(1)
     with distributed.joined("cpu"):
         rank, processes = distributed.rank(), distributed.processes()
+        torch.save(numbers(root), out / f"result-{rank}-of-{processes}.pt")
         for strategy in strategies:
-            content = learn(strategy, rank, processes) | {"result": numbers(root)}
+            content = learn(strategy, rank, processes)
             torch.save(content, out / f"{strategy}-{rank}-of-{processes}.pt")
 
 
 def learn(strategy, rank, processes):
-    """The losses of some mini-batches, of which this process has its share, and what they moved."""
+    """What some mini-batches leave, of which this process has its share: losses and parameters,
+    and after the first one gradients, of a layer that is shared and of the strategy's own.
+    """
     learner = trainer(batch_norm=False, strategy=strategy)
     losses, parameters = [], []
-    for iteration in range(4):
+    for iteration in range(3):
         share = batch(seed=iteration).split(processes)[rank]
         losses.append(learner.step(share, iteration, 0, 1e-3))
         parameters.append({n: p.detach().clone() for n, p in learner.network.named_parameters()})
-    return {"losses": losses, "parameters": parameters}
+        if iteration == 0:
+            shared = learner.network.get_parameter("common.conv.conv.weight")
+            gradients = [p.grad.clone() for p in (shared, *learner.strategy.own)]
+    return {"losses": losses, "parameters": parameters, "gradients": gradients}
 
 
 def numbers(root):

@@ -52,6 +52,7 @@ def shipped(request):
         ("strategy.size=3", "size = 3: Extra inputs are not permitted"),
         ("data.disparity_divisor=4", "nyuv2 has no option disparity_divisor"),
         ("data.split=val", "Input should be 'train' or 'fit'"),
+        ("network.variant=x", "network.variant = 'x': expected one of semantic, depth, mtl, sosd"),
         ("epochs", "'epochs' is not of the form section.key=value"),
         ("epochs.x=1", "epochs is a value, not a section"),
         ("epochs=[1", "'epochs=[1' is not YAML"),
@@ -87,6 +88,14 @@ def test_a_wrong_override_is_named(config, override, sentence):
         (
             "strategy: mgda\naccumulate: 2\n",
             "line 2: accumulate = 2: strategy mgda weighs the gradients of the whole mini-batch",
+        ),
+        (
+            "strategy: mgda\ncompile: true\n",
+            "line 2: compile = True: strategy mgda takes gradients inside of what torch.compile",
+        ),
+        (
+            "strategy: gradnorm\nprecision: float16\n",
+            "line 2: precision = 'float16': strategy gradnorm weighs gradients, which float16",
         ),
         ("- epochs\n", "is not of the form key: value"),
         ("data: [\n", "cannot read configuration"),

@@ -11,11 +11,10 @@ from pathlib import Path
 import pytest
 import torch
 from processes import ROOT
+from tiny_training import write_config
 
 from training import strategies
 from training.networks import checkpoint
-
-pytestmark = pytest.mark.slow
 
 
 def start_torchrun(processes, *arguments):
@@ -41,7 +40,7 @@ def torchrun(processes, *arguments):
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory, nyuv2_root):
-    """The same four mini-batches and the same evaluation: whole in one process, shared by two."""
+    """The same three mini-batches and the same evaluation: whole in one process, shared by two."""
     folder = tmp_path_factory.mktemp("ranks")
     root = shutil.copytree(nyuv2_root, folder / "nyuv2")
     # Five images, which two processes cannot share evenly.
@@ -50,8 +49,8 @@ def runs(tmp_path_factory, nyuv2_root):
     for processes in (1, 2):
         torchrun(processes, script, folder, root, *strategies.NAMES)
 
-    def load(strategy, rank, processes):
-        return torch.load(folder / f"{strategy}-{rank}-of-{processes}.pt", weights_only=True)
+    def load(what, rank, processes):
+        return torch.load(folder / f"{what}-{rank}-of-{processes}.pt", weights_only=True)
 
     return load
 
@@ -63,6 +62,9 @@ def test_two_processes_learn_what_one_learns(runs, strategy):
     assert first["losses"] == second["losses"]
     for one, two in zip(alone["losses"], first["losses"], strict=True):
         assert two == pytest.approx(one, rel=1e-4)
+    for one, *both in zip(*(run["gradients"] for run in (alone, first, second)), strict=True):
+        assert (one - both[0]).norm() < 1e-3 * one.norm()
+        assert torch.equal(*both)
 
 
 @pytest.mark.parametrize("strategy", strategies.NAMES)
@@ -85,7 +87,7 @@ def test_a_step_of_em_holds_the_other_path_in_both_processes(runs):
 
 def test_a_shared_evaluation_gives_the_numbers_of_the_whole(runs):
     """Five images over two processes: none twice, none left out, every count and sum the same."""
-    alone, first, second = (runs("joint", *who)["result"] for who in ((0, 1), (0, 2), (1, 2)))
+    alone, first, second = (runs("result", *who) for who in ((0, 1), (0, 2), (1, 2)))
     assert first == second == alone
 
 
@@ -96,13 +98,7 @@ def command(config, out, root, *arguments):
 
 @pytest.fixture
 def config(tmp_path):
-    path = tmp_path / "small.yaml"
-    path.write_text(
-        "data: {size: [32, 64], workers: 0}\n"
-        "network: {backbone: mobilenetv4_conv_small, imagenet: false}\n"
-        "epochs: 1\nbatch_size: 4\naccumulate: 2\n"
-    )
-    return path
+    return write_config(tmp_path, strategy="em", epochs=1, accumulate=2)
 
 
 def ranks_of(process):
@@ -111,6 +107,7 @@ def ranks_of(process):
     return [int(child) for child in children]
 
 
+@pytest.mark.slow
 def test_a_signal_to_one_process_stops_and_saves_them_all(tmp_path, config, nyuv2_root):
     """They agree on the mini-batch after which they stop, and go on from it together."""
     out = tmp_path / "run"
@@ -129,6 +126,7 @@ def test_a_signal_to_one_process_stops_and_saves_them_all(tmp_path, config, nyuv
     assert checkpoint.load(out / "last.pt")["epoch"] == epochs
 
 
+@pytest.mark.slow
 def test_a_training_under_torchrun_leaves_one_run(tmp_path, config, nyuv2_root):
     """The command itself, with its sampler and its checkpoints: one log, one checkpoint."""
     out = tmp_path / "run"

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from support import run_here, write_small_weights
-from tiny_training import go, open_run, trainer
+from tiny_training import assert_same_batch, trainer, write_config
 
 from sosd_ros.labels import NYU13
 from sosd_ros.network import Output
@@ -23,8 +23,8 @@ from training.data.labelled_photographs import SIZE, Mix, Photographs, files
 from training.data.loader import Batch, TrainingBatches
 from training.data.sets import data_set
 from training.learning import soft_losses
-from training.learning.losses import known_pixels, losses
-from training.learning.signals import Interrupted, Signals
+from training.learning.losses import losses
+from training.learning.run import open_run
 from training.measuring.protocol import Protocol
 from training.networks import checkpoint, teachers
 from training.networks.predictor import View
@@ -270,12 +270,6 @@ def batches(root, labelled, workers=0, data=DATA, **options):
     )
 
 
-def assert_equal(one, other):
-    assert one.names == other.names
-    for a, b in zip(one[:3] + one[4:], other[:3] + other[4:], strict=True):
-        torch.testing.assert_close(a, b, rtol=0, atol=0, equal_nan=True)
-
-
 def test_an_epoch_is_one_of_the_true_data(nyuv2_root, labelled):
     """Two of its four samples in each of two mini-batches, and photographs between them."""
     mixed = batches(nyuv2_root, labelled)
@@ -298,13 +292,13 @@ def test_mixed_batches_are_the_same_whoever_makes_them_and_from_wherever(nyuv2_r
     """Workers, processes, and a start in the middle of an epoch."""
     whole = [list(batches(nyuv2_root, labelled).epoch(epoch)) for epoch in (0, 1)]
     (rest,) = batches(nyuv2_root, labelled).epoch(1, start=1)
-    assert_equal(rest, whole[1][1])
+    assert_same_batch(rest, whole[1][1])
     for one, other in zip(whole[0], batches(nyuv2_root, labelled, workers=2).epoch(0), strict=True):
-        assert_equal(one, other)
+        assert_same_batch(one, other)
     parts = [batches(nyuv2_root, labelled, rank=rank, processes=2).epoch(0) for rank in (0, 1)]
     for batch, first, second in zip(whole[0], *parts, strict=True):
-        assert_equal(batch.split(2)[0], first)
-        assert_equal(batch.split(2)[1], second)
+        assert_same_batch(batch.split(2)[0], first)
+        assert_same_batch(batch.split(2)[1], second)
 
 
 def test_samples_are_mixed_with_their_like(nyuv2_root, labelled):
@@ -364,40 +358,6 @@ def test_true_samples_of_a_mixed_batch_cost_what_they_cost_alone():
         torch.testing.assert_close(loss, plain[task])
 
 
-@pytest.fixture
-def start(nyuv2_root, labelled, tmp_path):
-    """A run of two mini-batches an epoch, half of each photographs; it goes on if it can."""
-
-    def start(out):
-        (tmp_path / out).mkdir(exist_ok=True)
-        settings = {"epochs": 3, "evaluate_every": 3, "best": "mIoU"}
-        return open_run(nyuv2_root, tmp_path / out, labelled, **settings)
-
-    return start
-
-
-def test_a_training_that_was_stopped_in_an_epoch_goes_on_bit_for_bit(start, tmp_path):
-    go(start("whole"))
-    signals = Signals()
-    run = start("stopped")
-    step, done = run.trainer.step, []
-
-    def stopping(*arguments):
-        done.append(arguments)
-        signals.number = 2 if len(done) == 3 else 0
-        return step(*arguments)
-
-    run.trainer.step = stopping
-    with pytest.raises(Interrupted):
-        go(run, signals)
-    assert checkpoint.load(tmp_path / "stopped" / "last.pt")["progress"]["batch"] == 1
-    go(start("stopped"))
-    whole, stopped = (checkpoint.load(tmp_path / out / "last.pt") for out in ("whole", "stopped"))
-    assert all(
-        torch.equal(whole["network"][name], stopped["network"][name]) for name in whole["network"]
-    )
-
-
 def test_what_teachers_say_is_learned(nyuv2_root, labelled):
     """Losses on a mixed batch fall, and so do those on its photographs."""
     learner = trainer(loss={"log_depth": 1.0})
@@ -408,15 +368,9 @@ def test_what_teachers_say_is_learned(nyuv2_root, labelled):
         depth=batch.depth.masked_fill(~photographs, NAN),
         labels=batch.labels.masked_fill(~photographs, 255),
     )
-
-    def on_photographs():
-        with torch.no_grad():
-            by_task, _ = learner._losses(taught, known_pixels(taught))
-        return by_task
-
-    before = on_photographs()
+    before = trainer(loss={"log_depth": 1.0}).step(taught, 0, 0, 3e-3)
     seen = [learner.step(batch, iteration, 0, 3e-3) for iteration in range(12)]
-    after = on_photographs()
+    after = learner.step(taught, 12, 0, 3e-3)
     for task in ("depth", "semantic"):
         assert seen[-1][task] < 0.8 * seen[0][task]
         assert after[task] < 0.9 * before[task]
@@ -424,12 +378,8 @@ def test_what_teachers_say_is_learned(nyuv2_root, labelled):
 
 def test_a_configuration_names_the_folder(nyuv2_root, labelled_root, tmp_path):
     """And ``train`` refuses one that is not there, by name, before it makes a network."""
-    config = tmp_path / "config.yaml"
-    config.write_text(
-        "network: {variant: sosd, backbone: mobilenetv4_conv_small, imagenet: false}\n"
-        f"data: {{size: [32, 64], workers: 0, photographs: {labelled_root}}}\n"
-        "strategy: joint\nepochs: 1\nbatch_size: 4\n"
-    )
+    data = {"size": SMALL_SIZE, "workers": 0, "photographs": labelled_root}
+    config = write_config(tmp_path, data=data, epochs=1)
     assert "photographs without labels" in data_set(load(config).data).licence
 
     def run(out, *more):
@@ -439,6 +389,8 @@ def test_a_configuration_names_the_folder(nyuv2_root, labelled_root, tmp_path):
     run("out")
     state = checkpoint.load(tmp_path / "out" / "last.pt")
     assert state["config"]["data"]["photographs"] == str(labelled_root)
+    opened = open_run(load(config), tmp_path, "cpu", root=nyuv2_root)
+    assert next(opened.batches.epoch(0)).photograph.sum() == 2
     missing = shutil.copytree(labelled_root, tmp_path / "missing")
     (missing / "meta.json").unlink()
     with pytest.raises(DataError, match=r"missing/train.txt and .*missing/meta.json cannot be"):

@@ -41,12 +41,12 @@ def test_a_backend_stands_in_for_the_network(sharp, tmp_path):
         torch.testing.assert_close(one, other.view_as(one), rtol=1e-3, atol=1e-3)
 
 
-def test_losses_are_relative_and_positive_where_it_is_worse():
+def test_costs_are_relative_and_positive_where_it_is_worse():
     """mIoU should be high, and rel low."""
-    lost = quantise.losses({"mIoU": 0.5, "rel": 0.2}, {"mIoU": 0.4, "rel": 0.19})
+    lost = quantise.costs({"mIoU": 0.5, "rel": 0.2}, {"mIoU": 0.4, "rel": 0.19})
     assert lost["mIoU"] == pytest.approx((0.5, 0.4, 0.2))
     assert lost["rel"] == pytest.approx((0.2, 0.19, -0.05))
-    assert quantise.losses({"rel": 0.2}, {"rel": 0.2}) == {"rel": (0.2, 0.2, 0.0)}
-    assert quantise.losses({"px": 2.0}, {"px": 3.0}) == {"px": (2.0, 3.0, 0.5)}
-    assert quantise.losses({"mIoU": 0.0}, {"mIoU": 0.0}) == {"mIoU": (0.0, 0.0, 0.0)}
-    assert quantise.losses({"rel": 0.0}, {"rel": 0.1})["rel"].worse == math.inf
+    assert quantise.costs({"rel": 0.2}, {"rel": 0.2}) == {"rel": (0.2, 0.2, 0.0)}
+    assert quantise.costs({"px": 2.0}, {"px": 3.0}) == {"px": (2.0, 3.0, 0.5)}
+    assert quantise.costs({"mIoU": 0.0}, {"mIoU": 0.0}) == {"mIoU": (0.0, 0.0, 0.0)}
+    assert quantise.costs({"rel": 0.0}, {"rel": 0.1})["rel"].worse == math.inf

@@ -4,8 +4,9 @@ No test here has data or weights within reach, but those that have to be whole t
 """
 
 import pytest
-import yaml
+import tiny_training
 from support import run_here, write_small_weights
+from tiny_training import write_config
 
 from sosd_ros.labels import NYU13
 from training import evaluate, export, prepare, quantise, train
@@ -21,15 +22,11 @@ COMMANDS = {
     "report": report_command,
     "prepare": prepare,
 }
-BACKBONE = "mobilenetv4_conv_small"
 
 
 @pytest.fixture
 def config(tmp_path):
-    path = tmp_path / "small.yaml"
-    network = {"backbone": BACKBONE, "imagenet": False}
-    path.write_text(yaml.safe_dump({"data": {"size": [32, 64]}, "network": network}))
-    return path
+    return write_config(tmp_path, batch_size=16)
 
 
 @pytest.fixture
@@ -100,7 +97,7 @@ def test_a_file_that_cannot_be_written_is_refused_first(
     ("settings", "sentence"),
     [
         (["--set", "network.start=no.pt"], "checkpoint no.pt does not exist"),
-        (["--set", "best=px"], "best is 'px', but esosd on NYU Depth v2 has the metrics mIoU"),
+        (["--set", "best=px"], "best is 'px', but sosd on NYU Depth v2 has the metrics mIoU"),
         (["--set", "accumulate=3"], "batch_size is 16, which 1 processes with accumulate 3 cannot"),
         (["--set", "sync_batch_norm=true"], "sync_batch_norm works between GPUs only"),
         (["--set", "network.backbone=x"], "backbone 'x' is not a model that timm"),
@@ -122,8 +119,8 @@ def test_a_checkpoint_from_before_there_was_a_chance_was_of_one_half(tmp_path):
 
 def test_going_on_with_other_settings_is_refused_before_data_is_read(refusal, config, tmp_path):
     """The checkpoint says what they were."""
-    settings = Config.model_validate({**yaml.safe_load(config.read_text()), "batch_size": 7})
-    content = {"config": settings.model_dump(mode="json"), "network": {}, "progress": {}}
+    settings = tiny_training.config(batch_size=7).model_dump(mode="json")
+    content = {"config": settings, "network": {}, "progress": {}}
     checkpoint.save(content, tmp_path / "last.pt")
     said = refusal("train", config, "--out", ".", "--resume")
     assert "another run than the one to go on with: batch_size was 7 and is 16" in said

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from support import SMALL, run_here, run_module, write_sharp_weights, write_small_weights
+from support import SMALL, run_here, write_sharp_weights, write_small_weights
 from torch.nn import functional
 
 from sosd_ros.labels import UNLABELLED
@@ -25,7 +25,7 @@ from training.networks import trained
 from training.report import __main__ as report
 from training.report import figures
 from training.report.answer import Answer, answer
-from training.report.figures import Legend, Panel, Scale
+from training.report.figures import ColourScale, Legend, Panel
 
 NYU = nyuv2.data_set()
 SIZE, TRAINED = (60, 80), (160, 96)
@@ -150,7 +150,7 @@ def test_the_answers_are_those_that_the_evaluation_measures(lively, samples):
         confusion.add(said.labels, sample.labels)
         errors.add(said.depth, sample.depth)
     result = measure(lively.predictor(), samples, NYU, workers=0, batch_size=1)
-    np.testing.assert_array_equal(result.confusion, confusion.counts)
+    np.testing.assert_array_equal(result.confusion, confusion.total())
     assert errors.pooled() == result.depth
 
 
@@ -235,7 +235,7 @@ def test_the_legend_has_the_classes_that_occur_most_frequent_first():
 
 def test_a_scale_paints_from_end_to_end_and_the_unknown_grey():
     """What lies beyond an end has its colour."""
-    scale = Scale(1, 3, "m", "viridis")
+    scale = ColourScale(1, 3, "m", "viridis")
     values = np.array([[1, 3, np.nan, -9, 99, np.inf]], np.float32)
     low, high, unknown, below, beyond, infinite = scale.paint(values)[0]
     assert tuple(low) == tuple(below) == (68, 1, 84)
@@ -345,7 +345,7 @@ def test_a_network_without_the_unit_has_no_figure_8(variant, nyuv2_root, tmp_pat
 def test_cityscapes_is_shown_in_pixels_of_disparity(cityscapes_root, tmp_path):
     """Near is bright there too, which is the other end; a frame's name may hold its folder."""
     data = {"name": "cityscapes", "size": (64, 128)}
-    manifest = trained.manifest_of(Config(data=data, network={"backbone": SMALL.backbone}))
+    manifest = trained.training_manifest(Config(data=data, network={"backbone": SMALL.backbone}))
     path = write_small_weights(tmp_path / "w.safetensors", **vars(manifest))
     frame = "frankfurt/frankfurt_000000_000001"
     out = tmp_path / "out"
@@ -381,18 +381,3 @@ def test_frames_that_are_not_there_are_named(wanted):
     """With what would be one."""
     with pytest.raises(ValueError, match=r"--frames is .* such as 0000, nor a positive number"):
         report.choose([f"{i:04d}" for i in range(10)], wanted)
-
-
-def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path):
-    """Before anything is read."""
-    with pytest.raises(ValueError, match=r"--out is .*, which is a file; name a folder"):
-        (tmp_path / "x").touch()
-        run("nowhere.safetensors", "--out", tmp_path / "x")
-
-
-def test_what_is_missing_is_named_without_a_traceback(tmp_path):
-    """One sentence on stderr, exit status 1, and no folder."""
-    done = run_module("training.report", "nowhere.pt", "--out", tmp_path / "out")
-    assert done.returncode == 1
-    assert "nowhere.pt does not exist" in done.stderr and "Traceback" not in done.stderr
-    assert not (tmp_path / "out").exists()

@@ -53,7 +53,7 @@ CAMERA = StereoCamera(
 )
 
 
-class Files(NamedTuple):
+class FrameFiles(NamedTuple):
     """Of one frame, in the order of ``_ENDINGS``."""
 
     image: Path
@@ -159,13 +159,13 @@ class Cityscapes:
                 f"{path} is not a calibration with fx, fy, u0, v0 and baseline; unpack it again"
             ) from error
 
-    def _files(self, index: int) -> Files:
+    def _files(self, index: int) -> FrameFiles:
         return files(self._root, self._split, self.names[index])
 
 
-def files(root: Path, split: str, name: str) -> Files:
+def files(root: Path, split: str, name: str) -> FrameFiles:
     """Where the files of the frame ``city/city_sequence_frame`` lie."""
-    return Files(*(root / folder / split / f"{name}{end}" for folder, end in _ENDINGS.items()))
+    return FrameFiles(*(root / folder / split / f"{name}{end}" for folder, end in _ENDINGS.items()))
 
 
 def _found(root: Path, split: str, folder: str) -> set[str]:

@@ -35,7 +35,7 @@ DOUBT = 0.15
 _SHUFFLE = 2**32 - 1
 
 
-class Answer(NamedTuple):
+class PseudoLabels(NamedTuple):
     """What teachers say of a picture, with one line for each of the height H and W columns.
 
     Attributes:
@@ -51,7 +51,7 @@ class Answer(NamedTuple):
     spread: np.ndarray
 
 
-class Files(NamedTuple):
+class PhotographFiles(NamedTuple):
     """Of one photograph."""
 
     image: Path
@@ -61,13 +61,13 @@ class Files(NamedTuple):
     spread: Path
 
 
-def files(root: Path, name: str) -> Files:
+def files(root: Path, name: str) -> PhotographFiles:
     """Where the files of a photograph lie."""
-    folders = ("classes", "scores", "depth", "spread")
-    return Files(root / "rgb" / f"{name}.jpg", *(root / it / f"{name}.png" for it in folders))
+    maps = (root / it / f"{name}.png" for it in ("classes", "scores", "depth", "spread"))
+    return PhotographFiles(root / "rgb" / f"{name}.jpg", *maps)
 
 
-def write(root: Path, name: str, photograph: Path, answer: Answer) -> None:
+def write(root: Path, name: str, photograph: Path, answer: PseudoLabels) -> None:
     """Write what teachers say of a photograph, and last the photograph itself."""
     paths = files(root, name)
     write_png(paths.classes, answer.classes)
@@ -139,14 +139,14 @@ class Photographs:
     def __len__(self) -> int:
         return len(self.names)
 
-    def __getitem__(self, index: int) -> tuple[np.ndarray, Answer]:
+    def __getitem__(self, index: int) -> tuple[np.ndarray, PseudoLabels]:
         """(H, W, 3) uint8 RGB of any size, and what the teachers say at ``SIZE``.
 
         Raises:
             DataError: naming a file that cannot be read or has another size.
         """
         paths = self._files[index]
-        answer = Answer(
+        answer = PseudoLabels(
             read_colour(paths.classes),
             read_colour(paths.scores).astype(np.float32) * np.float32(SCORE_UNIT),
             read_grey(paths.depth, np.uint16).astype(np.float32) * np.float32(DEPTH_UNIT),
@@ -177,7 +177,7 @@ class Photographs:
         return SoftSample(moved.image, moved.depth, labels, soft, True)
 
 
-def _soft(answer: Answer) -> np.ndarray:
+def _soft(answer: PseudoLabels) -> np.ndarray:
     """(H, W) uint32: the four bytes of ``SoftSample.soft``, with probabilities that sum to 1."""
     share = np.rint(255 * answer.scores / answer.scores.sum(-1, keepdims=True).clip(SCORE_UNIT))
     parts = [answer.classes[..., 1:], share[..., 1:].astype(np.uint8)]

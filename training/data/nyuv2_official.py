@@ -16,7 +16,7 @@ from .files import listed
 from .nyuv2 import GROUPS13
 
 
-class Frame(NamedTuple):
+class OfficialFrame(NamedTuple):
     """A frame in the types of our files.
 
     Attributes:
@@ -78,7 +78,7 @@ class OfficialNYUv2:
     def __len__(self) -> int:
         return len(self._images)
 
-    def frame(self, number: int) -> Frame:
+    def frame(self, number: int) -> OfficialFrame:
         """Frame ``number``, counted from 1 as the official lists do.
 
         Raises:
@@ -96,7 +96,7 @@ class OfficialNYUv2:
                 f"{place} has a label {labels.max()}, expected 0 to {len(self._class40) - 1}; "
                 "download the file again"
             )
-        return Frame(
+        return OfficialFrame(
             np.ascontiguousarray(image),
             _millimetres(depth, place),
             _millimetres(raw_depth, place),

@@ -82,7 +82,7 @@ def write_cityscapes(
 
 
 def _cache(
-    samples: Cityscapes, index: int, target: cityscapes.Files, size: tuple[int, int]
+    samples: Cityscapes, index: int, target: cityscapes.FrameFiles, size: tuple[int, int]
 ) -> None:
     """Write one frame, unless it is there: the official files take long to decode."""
     try:

@@ -90,7 +90,9 @@ def scale(sample: Sample, factor: float, top: float, left: float, depth: DepthKi
         depth: what the sample's depth means.
     """
     height, width = sample.depth.shape
-    rows, columns, y, x = frame(height, width, factor, top, left)
+    # Below a factor of 1 the frame is larger than the picture, and y and x are negative or 0.
+    rows, columns = round(height / factor), round(width / factor)
+    y, x = round(top * (height - rows)), round(left * (width - columns))
     if factor >= 1:
         image, truth, labels = (part[y : y + rows, x : x + columns] for part in sample)
     else:
@@ -101,17 +103,6 @@ def scale(sample: Sample, factor: float, top: float, left: float, depth: DepthKi
         )
     nearer = factor if depth.kind == "disparity" else 1 / factor
     return Sample(image, truth * np.float32(nearer), labels)
-
-
-def frame(
-    height: int, width: int, factor: float, top: float, left: float
-) -> tuple[int, int, int, int]:
-    """What the frame shows of a picture scaled by ``factor``: (rows, columns, y, x) in its pixels.
-
-    Below 1 the frame is larger than the picture, and y and x are negative or 0.
-    """
-    rows, columns = round(height / factor), round(width / factor)
-    return rows, columns, round(top * (height - rows)), round(left * (width - columns))
 
 
 def resize(sample: Sample, size: tuple[int, int], truth_stride: int = 1) -> Sample:

@@ -16,7 +16,7 @@ from ..data.labelled_photographs import Photographs
 from ..data.loader import TrainingBatches
 from ..data.sample import DataSet, Samples, median_depth
 from ..data.sets import data_set, default_root
-from ..metrics import DEPTH_METRICS
+from ..metrics import DEPTH_METRICS, SEMANTIC_METRICS
 from ..networks import checkpoint, trained
 from ..networks.imagenet import create_network, normalisation
 from .step import Trainer, refuse_what_cannot_run
@@ -187,7 +187,7 @@ def best_metric(config: Config, data: DataSet) -> str:
         ValueError: if the network has no such metric on this data.
     """
     tasks = tasks_of(config.network.variant)
-    names: tuple[str, ...] = ("mIoU", "mAcc", "pAcc") if "semantic" in tasks else ()
+    names: tuple[str, ...] = SEMANTIC_METRICS if "semantic" in tasks else ()
     if "depth" in tasks:
         names += DEPTH_METRICS[data.depth.kind]
     if config.best is None:

@@ -10,12 +10,13 @@ from statistics import mean
 from typing import NamedTuple
 
 from ..config import Config, load
-from ..networks.trained import manifest_of
+from ..metrics import DEPTH_METRICS, SEMANTIC_METRICS
+from ..networks.trained import training_manifest
 from .paper import PAPER, SOURCE, method
 
 # The columns of a table, by data set: those of the paper's tables, with their digits.
 _COLUMNS = {
-    "nyuv2": dict.fromkeys(("mIoU", "mAcc", "pAcc", "rel", "rms", "log10", "d1", "d2", "d3"), 3),
+    "nyuv2": dict.fromkeys((*SEMANTIC_METRICS, *DEPTH_METRICS["metres"]), 3),
     "cityscapes": {"mIoU": 3, "px": 2},
 }
 
@@ -81,7 +82,7 @@ def table(runs: Iterable[FinishedRun]) -> str:
 
 def _method(config: Config) -> str:
     """What a row is called: as in the paper's tables, if they have a row for it."""
-    name, strategy = method(config.data.name, manifest_of(config)), config.strategy.name
+    name, strategy = method(config.data.name, training_manifest(config)), config.strategy.name
     of_table_4 = strategy == name and config.network.variant == "mtl"
     if not (of_table_4 or strategy == {"esosd": "em"}.get(name, "joint")):
         name = f"{config.network.variant}, {strategy}"

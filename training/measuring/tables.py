@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..metrics import DEPTH_ERRORS, DEPTH_METRICS, ErrorsByDistance, Measure
+from ..metrics import DEPTH_ERRORS, DEPTH_METRICS, SEMANTIC_METRICS, ErrorsByDistance, Measure
 from ..metrics.calibration import BINS
 from ..metrics.edges import EDGE_METRICS, THRESHOLDS
 from ..metrics.semantic import TRIMAP_RADIUS
@@ -69,7 +69,7 @@ def lines(measures: Mapping[str, Measure]) -> list[Line]:
     return [
         line
         for line in (
-            *(Line(name, "semantic", name) for name in ("mIoU", "mAcc", "pAcc")),
+            *(Line(name, "semantic", name) for name in SEMANTIC_METRICS),
             Line(f"mIoU within {TRIMAP_RADIUS} px of another class", "trimap", "mIoU"),
             Line("ECE, calibration error", "calibration", "ECE", better="less"),
             *(line for line in depth if line.title in present),

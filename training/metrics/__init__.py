@@ -4,12 +4,13 @@ from .calibration import Calibration
 from .depth import DEPTH_ERRORS, DEPTH_METRICS, DepthErrors, ErrorsByDistance, Scale
 from .edges import DepthEdges
 from .measure import Measure, Values
-from .semantic import ConfusionMatrix, Trimap
+from .semantic import SEMANTIC_METRICS, ConfusionMatrix, Trimap
 from .spread import Spread
 
 __all__ = [
     "DEPTH_ERRORS",
     "DEPTH_METRICS",
+    "SEMANTIC_METRICS",
     "Calibration",
     "ConfusionMatrix",
     "DepthEdges",

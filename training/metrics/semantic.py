@@ -9,6 +9,7 @@ from sosd_ros.labels import UNLABELLED
 
 from .measure import Measure, Values, labelled, mean_of_defined, ratio
 
+SEMANTIC_METRICS = ("mIoU", "mAcc", "pAcc")
 TRIMAP_RADIUS = 5  # pixels
 
 
@@ -28,11 +29,6 @@ class ConfusionMatrix(Measure):
         pairs = truth[there].astype(np.int64) * classes + predicted[there]
         self.rows.append(np.bincount(pairs, minlength=classes**2).reshape(self.shape))
 
-    @property
-    def counts(self) -> np.ndarray:
-        """(classes, classes) int64 pixels by true and predicted class."""
-        return self.total()
-
     def metrics(self, sums: np.ndarray) -> Values:
         """``mIoU``, ``mAcc`` and ``pAcc``; ``iou`` (..., classes), NaN for a class absent from
         truth and prediction.
@@ -46,14 +42,10 @@ class ConfusionMatrix(Measure):
             "iou": iou,
         }
 
-    def iou(self) -> np.ndarray:
-        """IoU of each class, (classes,)."""
-        return self.metrics(self.total())["iou"]
-
     def summary(self) -> dict[str, float]:
         """``mIoU``, ``mAcc`` and ``pAcc``."""
         pooled = self.pooled()
-        return {name: pooled[name] for name in ("mIoU", "mAcc", "pAcc")}
+        return {name: pooled[name] for name in SEMANTIC_METRICS}
 
 
 class Trimap(ConfusionMatrix):

@@ -16,7 +16,7 @@ from ..data.sample import DataSet
 from .imagenet import Normalisation
 
 
-class Network(typing.Protocol):
+class AnyNetwork(typing.Protocol):
     """What can be asked: a ``SOSDNet``, or what answers like one."""
 
     @property
@@ -51,7 +51,7 @@ class Predictor:
         device: of torch.
     """
 
-    network: Network
+    network: AnyNetwork
     data: DataSet
     input_size: tuple[int, int]
     normalisation: Normalisation

@@ -12,7 +12,7 @@ import torch
 
 from sosd_ros.labels import LabelSet
 
-from ..data.labelled_photographs import BEST, Answer
+from ..data.labelled_photographs import BEST, PseudoLabels
 from ..metrics.log_depth import LOSS_FLOOR
 from .predictor import Predictor, View
 from .trained import load
@@ -39,7 +39,7 @@ class Teachers(NamedTuple):
     bfloat16: bool = False
 
     @torch.inference_mode()
-    def answer(self, image: np.ndarray, size: tuple[int, int]) -> Answer:
+    def answer(self, image: np.ndarray, size: tuple[int, int]) -> PseudoLabels:
         """What they say of (H, W, 3) uint8 RGB, at (height, width)."""
         images = torch.from_numpy(image)[None].to(self.predictors[0].device)
         scores, log_depths = [], []
@@ -50,7 +50,7 @@ class Teachers(NamedTuple):
                     log_depths.append(view["depth"][0].float().clamp(min=LOSS_FLOOR).log())
         spread, mean = torch.std_mean(torch.stack(log_depths), 0, correction=0)
         values, classes = torch.stack(scores).mean(0).topk(BEST, 0)
-        return Answer(
+        return PseudoLabels(
             classes.permute(1, 2, 0).byte().cpu().numpy(),
             values.permute(1, 2, 0).cpu().numpy(),
             mean.exp().cpu().numpy(),
@@ -58,7 +58,7 @@ class Teachers(NamedTuple):
         )
 
 
-def shows_a_room(answer: Answer, labels: LabelSet) -> bool:
+def shows_a_room(answer: PseudoLabels, labels: LabelSet) -> bool:
     """Whether the teachers see enough of walls, floor and ceiling."""
     room = [labels.names.index(name) for name in _ROOM]
     seen = answer.scores[np.isin(answer.classes, room)].sum() / answer.depth.size

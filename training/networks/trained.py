@@ -91,7 +91,7 @@ def copy_into(network: SOSDNet, model: Model, path: Path) -> None:
         ) from error
 
 
-def manifest_of(config: Config) -> Manifest:
+def training_manifest(config: Config) -> Manifest:
     """The manifest of a network trained as ``config`` says, without metrics."""
     data = data_set(config.data)
     mean, std = normalisation(config.network.backbone)
@@ -121,7 +121,7 @@ def _of_checkpoint(path: Path) -> Model:
     state = checkpoint.load(path)
     try:
         config = Config.model_validate(state["config"])
-        manifest = manifest_of(config)
+        manifest = training_manifest(config)
         network = weights.create_network(manifest)
         units.change(network, config.network.units)
         network.load_state_dict(state.get("ema") or state["network"])

@@ -21,7 +21,7 @@ from ..networks import trained
 from ..networks.predictor import Predictor
 from . import figures
 from .answer import answer
-from .page import Frame, page
+from .page import FrameFigures, page
 
 
 def command_line() -> argparse.ArgumentParser:
@@ -81,10 +81,10 @@ def run(arguments: argparse.Namespace) -> None:
     print(f"wrote {out / 'index.html'}, and the figures of {len(frames)} frames beside it")
 
 
-def _frame(predictor: Predictor, samples: Samples, index: int) -> Frame:
+def _frame(predictor: Predictor, samples: Samples, index: int) -> FrameFigures:
     sample, data = samples[index], predictor.data
     said = answer(predictor, sample.image)
-    return Frame(
+    return FrameFigures(
         samples.names[index],
         figures.answers(sample, said, data),
         figures.unit(sample, said, data),

@@ -28,7 +28,7 @@ _LEAST_RANGE = 1e-3
 
 
 @dataclass(frozen=True)
-class Scale:
+class ColourScale:
     """What the colours of a map mean.
 
     Attributes:
@@ -53,7 +53,7 @@ class Panel:
 
     title: str
     pixels: np.ndarray
-    scale: Scale | None = None
+    scale: ColourScale | None = None
     is_photograph: bool = False
 
 
@@ -86,7 +86,7 @@ def answers(sample: Sample, answer: Answer, data: DataSet) -> list[Cell]:
             _map(f"{name}, truth", sample.depth, scale),
         ]
     if answer.uncertainty is not None:
-        scale = Scale(0, _ends(answer.uncertainty)[1], scale.unit, "magma")
+        scale = ColourScale(0, _ends(answer.uncertainty)[1], scale.unit, "magma")
         cells.append(_map("uncertainty, one standard deviation", answer.uncertainty, scale))
     return cells
 
@@ -105,6 +105,7 @@ def unit(sample: Sample, answer: Answer, data: DataSet) -> list[Cell]:
     maps = answer.unit
     name, scale = _depth(answer.depth, sample.depth, data)
     _, most = _ends(np.abs(maps.from_cue))
+    signed = ColourScale(-most, most, scale.unit, "RdBu_r")
     return [
         Panel("image", sample.image, is_photograph=True),
         Panel("semantics, truth", data.labels.colours(sample.labels)),
@@ -112,7 +113,7 @@ def unit(sample: Sample, answer: Answer, data: DataSet) -> list[Cell]:
         _latent("3D area, ~ ΔX ΔY", maps.area_3d),
         _latent("2D area, ~ 1 / (Δu Δv)", maps.area_2d),
         _latent("cue, √(3D area · 2D area)", maps.cue),
-        _map("semantic-to-depth branch", maps.from_cue, Scale(-most, most, scale.unit, "RdBu_r")),
+        _map("semantic-to-depth branch", maps.from_cue, signed),
         _map("pure depth branch", maps.pure, scale),
         _map(f"{name}, answer", answer.depth, scale),
     ]
@@ -151,19 +152,19 @@ def _draw(axes: Axes, cell: Cell) -> None:
         bar.xaxis.set_major_formatter(f"{{x:.3g}} {cell.scale.unit}")
 
 
-def _map(title: str, values: np.ndarray, scale: Scale) -> Panel:
+def _map(title: str, values: np.ndarray, scale: ColourScale) -> Panel:
     return Panel(title, scale.paint(values), scale)
 
 
-def _depth(answer: np.ndarray, truth: np.ndarray, data: DataSet) -> tuple[str, Scale]:
+def _depth(answer: np.ndarray, truth: np.ndarray, data: DataSet) -> tuple[str, ColourScale]:
     """What the answer is called, and the scale that it shares with the truth; near is bright."""
     ends = _ends(answer, truth)
     name, unit = {"metres": ("depth", "m"), "disparity": ("disparity", "px")}[data.depth.kind]
-    return name, Scale(*ends, unit, DEPTH_COLOURS[data.depth.kind])
+    return name, ColourScale(*ends, unit, DEPTH_COLOURS[data.depth.kind])
 
 
 def _latent(title: str, values: np.ndarray) -> Panel:
-    return _map(title, values, Scale(0, _ends(values)[1], "", "magma"))
+    return _map(title, values, ColourScale(0, _ends(values)[1], "", "magma"))
 
 
 def _ends(*maps: np.ndarray) -> tuple[float, float]:

@@ -18,7 +18,7 @@ from sosd_ros.labels import LabelSet
 
 from ..measuring.paper import Row
 from ..measuring.result import Result
-from .figures import Cell, Legend, Panel, Scale
+from .figures import Cell, ColourScale, Legend, Panel
 
 # What the metrics are, and whether more or less of it is better.
 _METRICS = {
@@ -38,7 +38,7 @@ _SMALLEST_PNG = (cv2.IMWRITE_PNG_COMPRESSION, 9)
 _LEAST_SHARE = 0.005
 
 
-class Frame(NamedTuple):
+class FrameFigures(NamedTuple):
     """One frame's figures; ``unit`` is empty for a network without the unit."""
 
     name: str
@@ -52,7 +52,7 @@ def page(
     result: Result,
     paper: Row,
     labels: LabelSet,
-    frames: Sequence[Frame],
+    frames: Sequence[FrameFigures],
 ) -> str:
     """The whole page.
 
@@ -94,7 +94,7 @@ def _end(value: float) -> str:
     return f"{value:.3g}".replace("-", "\N{MINUS SIGN}")
 
 
-def _colours(scale: Scale) -> str:
+def _colours(scale: ColourScale) -> str:
     """A scale's colours from its low end to its high one, as CSS has them."""
     return ", ".join(to_hex(c) for c in matplotlib.colormaps[scale.colours](np.linspace(0, 1, 9)))
 

@@ -10,7 +10,6 @@ import pytest
 from sosd_ros.labels import CITYSCAPES19
 from training.data.cityscapes import CAMERA, Cityscapes, data_set
 from training.data.errors import DataError
-from training.metrics import ConfusionMatrix
 
 # The official label ids of the classes that are evaluated.
 OFFICIAL = {
@@ -93,28 +92,6 @@ def test_the_data_set_describes_itself(cityscapes_root):
     assert names[0] == "aachen/aachen_000000_000000" and len(names) == 4
 
 
-def test_a_confusion_matrix_by_hand(root):
-    """Pixels of ids 7, 8, 26, 0, 255 and 33: those of 0 and 255 do not count."""
-    label_ids = np.zeros(SIZE, np.uint8)
-    label_ids[0, :7] = [7, 7, 8, 26, 0, 255, 33]
-    write(root, "gtFine", "gtFine_labelIds", label_ids)
-    truth = Cityscapes(root, "train", SIZE)[0].labels
-    road, sidewalk, car, bicycle = (
-        CITYSCAPES19.names.index(name) for name in ("road", "sidewalk", "car", "bicycle")
-    )
-    predicted = np.full(SIZE, car, np.uint8)
-    predicted[0, :7] = [road, sidewalk, sidewalk, car, road, road, car]
-    matrix = ConfusionMatrix(19)
-    matrix.add(predicted, truth)
-    expected = np.zeros((19, 19), int)
-    expected[road, road] = expected[road, sidewalk] = expected[sidewalk, sidewalk] = 1
-    expected[car, car] = expected[bicycle, car] = 1
-    np.testing.assert_array_equal(matrix.counts, expected)
-    # IoU: road 1/2, sidewalk 1/2, car 1/2, bicycle 0/1; no other class occurs.
-    assert matrix.summary()["mIoU"] == pytest.approx(1.5 / 4)
-    assert matrix.summary()["pAcc"] == pytest.approx(3 / 5)
-
-
 def test_missing_and_extra_files_are_named(root):
     """One by one, each for what it is."""
     (root / f"disparity/{FIRST}_disparity.png").unlink()
@@ -139,13 +116,6 @@ def test_no_frames_and_doubled_frames_are_refused(root, tmp_path):
     for folder in ("leftImg8bit", "gtFine", "disparity", "camera"):
         shutil.copytree(root / folder / "train/aachen", root / folder / "train/zurich")
     assert "names samples more than once:\n  aachen_000000_000000" in refusal(root)
-
-
-def test_a_damaged_file_is_named(root):
-    """A file that was cut off."""
-    path = root / f"leftImg8bit/{FIRST}_leftImg8bit.png"
-    path.write_bytes(path.read_bytes()[:-20])
-    assert f"{FIRST}_leftImg8bit.png is cut off or damaged" in refusal(root)
 
 
 @pytest.mark.parametrize(

@@ -61,5 +61,5 @@ def test_a_training_on_one_part_is_measured_on_the_other(official_root, tmp_path
     [run] = runs
     assert run.validation.names == HELD_BACK
     assert len(run.batches) == 1
-    manifest = trained.manifest_of(run.config)
+    manifest = trained.training_manifest(run.config)
     assert Data.model_validate(manifest.training["data"]).validation == "held_back"

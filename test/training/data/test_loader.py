@@ -7,6 +7,7 @@ import sys
 
 import pytest
 import torch
+from tiny_training import assert_same_batch
 
 from training.data import loader, nyuv2
 from training.data.errors import DataError
@@ -39,12 +40,6 @@ def batches(samples, workers=0, **share):
     return TrainingBatches(samples, DATA, SIZE, 4, seed=5, workers=workers, **share)
 
 
-def assert_equal(one, other):
-    assert one.names == other.names
-    for a, b in zip(one[:3], other[:3], strict=True):
-        torch.testing.assert_close(a, b, rtol=0, atol=0, equal_nan=True)
-
-
 def test_an_epoch_has_every_sample_at_most_once(samples):
     """In another order each time; the incomplete batch at the end is left out."""
     epochs = [list(batches(samples).epoch(number)) for number in (0, 1)]
@@ -60,7 +55,7 @@ def test_batches_do_not_depend_on_workers(samples):
     alone, helped = batches(samples), batches(samples, workers=2)
     for epoch in (0, 1):
         for one, other in zip(alone.epoch(epoch), helped.epoch(epoch), strict=True):
-            assert_equal(one, other)
+            assert_same_batch(one, other)
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -86,7 +81,7 @@ def test_an_epoch_can_be_entered_in_the_middle(samples, workers):
     """The rest is what it would have been."""
     whole = list(batches(samples, workers).epoch(3))
     (rest,) = batches(samples, workers).epoch(3, start=1)
-    assert_equal(whole[1], rest)
+    assert_same_batch(whole[1], rest)
 
 
 def test_processes_share_every_batch(samples):
@@ -94,8 +89,8 @@ def test_processes_share_every_batch(samples):
     parts = [batches(samples, rank=rank, processes=2).epoch(0) for rank in (0, 1)]
     for whole, first, second in zip(batches(samples).epoch(0), *parts, strict=True):
         halves = whole.split(2)
-        assert_equal(halves[0], first)
-        assert_equal(halves[1], second)
+        assert_same_batch(halves[0], first)
+        assert_same_batch(halves[1], second)
 
 
 def test_loading_leaves_torchs_random_numbers_alone(samples):

@@ -7,7 +7,6 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from naive_augmentation import augment as naive_augment
 
 from sosd_ros.labels import UNLABELLED
 from sosd_ros.weights import DepthKind
@@ -130,16 +129,6 @@ def test_an_object_keeps_its_size_in_space(factor):
     assert width * scaled.depth[48, 64] == pytest.approx(32 * 4.0, abs=4.0 / factor)
 
 
-@pytest.mark.parametrize("factor", CITIES.scales)
-def test_metres_and_disparity_tell_of_the_same_scene(factor):
-    """Z = f B / d holds after scaling as it did before."""
-    sample = random_sample()
-    stereo = sample._replace(depth=100.0 * 0.2 / sample.depth)
-    metres = transforms.scale(sample, factor, 0.2, 0.7, METRES).depth
-    disparity = transforms.scale(stereo, factor, 0.2, 0.7, DISPARITY).depth
-    np.testing.assert_allclose(metres, 100.0 * 0.2 / disparity, rtol=1e-5)
-
-
 def test_no_loss_counts_padding():
     """Scaled by 0.5, a quarter of the pixels is left; answers elsewhere change nothing."""
     sample = random_sample(size=(64, 96))
@@ -163,7 +152,10 @@ def test_flipping_mirrors_all_three():
 
 
 def test_jitter_by_hand():
-    """Brightness doubles; contrast 0 is the mean grey; saturation 0 is luma; all 1 is nothing."""
+    """Brightness doubles; contrast 0 is the mean grey; saturation 0 is luma; all 1 is nothing.
+
+    The rest is linear between these.
+    """
     image = np.array([[[10, 20, 30], [30, 40, 50]]], np.uint8)
     luma = np.array([0.299 * 10 + 0.587 * 20 + 0.114 * 30, 0.299 * 30 + 0.587 * 40 + 0.114 * 50])
     np.testing.assert_array_equal(transforms.jitter(image, 1, 1, 1), image)
@@ -171,6 +163,11 @@ def test_jitter_by_hand():
     assert (transforms.jitter(image, 1, 0, 1) == round(luma.mean())).all()
     assert (transforms.jitter(image, 1, 1, 0)[0] == np.rint(luma)[:, None]).all()
     assert (transforms.jitter(np.full_like(image, 200), 2, 1, 1) == 255).all()
+    bright, grey = 1.5 * image, 1.5 * luma
+    contrasted = grey.mean() + 0.5 * (bright - grey.mean())
+    own = (grey.mean() + 0.5 * (grey - grey.mean()))[:, None]
+    expected = own + 0.5 * (contrasted[0] - own)
+    assert abs(transforms.jitter(image, 1.5, 0.5, 0.5)[0] - expected).max() <= 0.5 + 1e-3
     tinted = transforms.jitter(image, 2, 1, 1, (0.5, 1, 1.5))
     np.testing.assert_array_equal(tinted, image * np.array([1, 2, 3]))
 
@@ -242,6 +239,15 @@ def test_truth_is_never_interpolated(size):
     )
     resized = transforms.resize(sample, size)
     assert set(np.unique(resized.depth)) == {1, 9} and set(np.unique(resized.labels)) == {1, 9}
+
+
+def test_images_are_enlarged_linearly_and_reduced_by_the_mean():
+    """Of 0 and 100 the quarters between; of four values the means of two."""
+    narrow, wide = (np.tile(np.uint8(v), (4, 1)) for v in ([0, 100], [0, 10, 50, 90]))
+    for values, width, expected in ((narrow, 4, [0, 25, 75, 100]), (wide, 2, [5, 70])):
+        sample = Sample(np.dstack([values] * 3), values.astype(np.float32), values)
+        resized = transforms.resize(sample, (4, width)).image
+        assert (resized == np.array(expected)[:, None]).all()
 
 
 @pytest.mark.parametrize(("width", "target"), [(640, 384), (427, 384), (427, 640), (320, 288)])
@@ -329,35 +335,6 @@ def test_how_often_each_transform_happens(data, chance, monkeypatch):
         ),
     ):
         assert low <= min(values) < low + 0.02 and high - 0.02 < max(values) <= high
-
-
-# At such sizes, no pixel's centre lies exactly between two of the source, where either is right.
-@BOTH
-@pytest.mark.parametrize("size", [(64, 128), (32, 64), (64, 32), (128, 96)])
-def test_the_naive_augmentation_agrees(data, size):
-    """The plain float64 one gives the same truth, and the same image to two roundings."""
-    for seed in range(24):
-        data = dataclasses.replace(data, chance=1.0 if seed % 2 else 0.5)
-        sample = random_sample(seed)
-        fast, slow = (
-            augment(sample, size, data, np.random.default_rng(seed))
-            for augment in (transforms.augment, naive_augment)
-        )
-        error = np.abs(fast.image.astype(int) - slow.image)
-        assert error.max() <= 3 and error.mean() < 0.5
-        np.testing.assert_array_equal(fast.labels, slow.labels)
-        np.testing.assert_allclose(fast.depth, slow.depth, rtol=1e-6)
-
-
-def test_a_data_set_with_other_scales_is_scaled_by_those():
-    """Nothing is built in: by 3, a third of each side is left."""
-    data = dataclasses.replace(NYU, scales=(3.0,))
-    ramped = ramp(1, (90, 120))
-    widths = {
-        int(np.ptp(transforms.augment(ramped, (90, 120), data, np.random.default_rng(seed)).labels))
-        for seed in range(10)
-    }
-    assert widths == {2 * 39}
 
 
 def test_a_rectangle_of_another_sample_takes_all_three_parts_with_it():

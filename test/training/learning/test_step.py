@@ -10,7 +10,7 @@ from torch import nn
 from sosd_ros.network import prepare
 from training import distributed
 from training.learning.losses import losses
-from training.learning.step import NotFiniteError, _decayed_mean
+from training.learning.step import NotFiniteError
 
 
 def steps(learner, count=3, rate=1e-2):
@@ -59,36 +59,23 @@ def test_gradients_are_clipped_to_the_norm():
     assert torch.nn.utils.get_total_norm(gradients) == pytest.approx(0.5, rel=1e-3)
 
 
-def test_a_moving_average_has_the_counts_and_indices_of_the_network():
-    """Whole numbers have no mean; 0.9 x 3 + 0.1 x 3 is 2 when it is cut off."""
-    averages, values = [torch.tensor([3, 0])], [torch.tensor([3, 5])]
-    _decayed_mean(0.9)(averages, values, torch.tensor(1))
-    assert averages[0].tolist() == [3, 5]
+@pytest.mark.parametrize(("decay", "kept"), [(0.125, 0.125), (0.998, 2 / 11)])
+def test_the_moving_average_is_what_is_measured(decay, kept):
+    """After the first step it is the network; then a decayed mean of the networks that followed,
+    which soon forgets the untrained one.
 
-
-def test_a_moving_average_forgets_the_untrained_network_first():
-    """Of a first value of 1 and zeros ever after, 6 % are left when the decay alone leaves 94 %."""
-    averages = [torch.ones(1)]
-    for count in range(1, 30):
-        _decayed_mean(0.998)(averages, [torch.zeros(1)], torch.tensor(count))
-    assert 0 < averages[0] < 0.06 < 0.94 < 0.998**29
-    late = [torch.ones(1)]
-    _decayed_mean(0.998)(late, [torch.zeros(1)], torch.tensor(100_000))
-    assert late[0] == pytest.approx(0.998)
-
-
-def test_the_moving_average_is_what_is_measured():
-    """After the first step it is the network; then a decayed mean of the networks that followed.
-
-    Of their batch norms' statistics as well.
+    Of their batch norms' statistics as well; whole numbers have no mean, and are the network's.
     """
-    learner = trainer(ema=0.125)  # which is less than what the average begins with
+    learner = trainer(ema=decay)
     learner.step(batch(0), 0, 0, 1e-2)
     first = floating(learner.network)
     learner.step(batch(1), 1, 0, 1e-2)
-    expected = 0.125 * first + 0.875 * floating(learner.network)
+    expected = kept * first + (1 - kept) * floating(learner.network)
     assert learner.measured is not learner.network
     assert torch.allclose(floating(learner.measured), expected, atol=1e-6)
+    averages = learner.measured.state_dict()
+    counts = {n: v for n, v in learner.network.state_dict().items() if not v.is_floating_point()}
+    assert counts and all(torch.equal(averages[name], count) for name, count in counts.items())
     assert trainer().measured.tasks == learner.measured.tasks
 
 
@@ -147,22 +134,6 @@ def test_a_gradient_that_is_not_finite_moves_nothing():
     assert torch.equal(parameters(learner.network), before)
 
 
-@pytest.mark.parametrize(
-    ("changes", "sentence"),
-    [
-        ({"accumulate": 3}, "batch_size is 4, which 1 processes with accumulate 3 cannot share"),
-        ({"sync_batch_norm": True}, "sync_batch_norm works between GPUs only"),
-        ({"strategy": "mgda", "accumulate": 2}, "strategy mgda weighs the gradients of the whole"),
-        ({"strategy": "mgda", "compile": True}, "torch.compile makes one step of; set compile="),
-        ({"strategy": "gradnorm", "precision": "float16"}, "strategy gradnorm weighs gradients"),
-    ],
-)
-def test_settings_that_exclude_each_other_are_refused(changes, sentence):
-    """With the way out."""
-    with pytest.raises(ValueError, match=sentence):
-        trainer(**changes)
-
-
 def test_the_weights_of_uncertainty_learn_faster_than_the_network():
     """Adam's first step is one learning rate long, and theirs is ten times the network's."""
     learner = trainer(strategy="uncertainty")
@@ -208,9 +179,10 @@ def test_new_layers_may_learn_faster_and_weights_may_decay():
     options = {"learning_rate": 1e-2, "head_factor": 10, "weight_decay": 0.5}
     learner = trainer(optimiser=options)
     before = {name: p.detach().clone() for name, p in learner.network.named_parameters()}
-    for parameter in learner.network.parameters():
-        parameter.grad = torch.zeros_like(parameter)
-    learner._update(1e-2)
+    nothing = batch()
+    nothing.depth.fill_(torch.nan)
+    nothing.labels.fill_(255)
+    learner.step(nothing, 0, 0, 1e-2)
     for name, parameter in learner.network.named_parameters():
         factor = 1 if name.startswith("backbone.") else 10
         decay = 0.5 if parameter.ndim > 1 else 0

@@ -214,6 +214,8 @@ def test_a_network_of_another_data_set_is_refused(run, small_weights, tmp_path):
     config = Config(
         data={"name": "cityscapes", "size": (64, 128)}, network={"backbone": SMALL.backbone}
     )
-    path = write_small_weights(tmp_path / "city.safetensors", **vars(trained.manifest_of(config)))
+    path = write_small_weights(
+        tmp_path / "city.safetensors", **vars(trained.training_manifest(config))
+    )
     with pytest.raises(ValueError, match="data set is Cityscapes there and NYU Depth v2 here"):
         run(small_weights, "--against", path)

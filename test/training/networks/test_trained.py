@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from support import SMALL, write_small_weights
+from support import write_small_weights
 
 from sosd_ros import weights
 from sosd_ros.labels import LabelSet
@@ -54,7 +54,7 @@ def test_a_checkpoint_gives_the_moving_average_if_it_has_one(tmp_path, ema):
     assert same(loaded.network, average if ema else network(0))
     assert not loaded.network.training
     assert loaded.origin == "epoch 2 of 3"
-    assert loaded.manifest == trained.manifest_of(Config.model_validate(SMALL_RUN))
+    assert loaded.manifest == trained.training_manifest(Config.model_validate(SMALL_RUN))
     assert loaded.data == Config.model_validate(SMALL_RUN).data
 
 
@@ -68,7 +68,7 @@ def test_a_checkpoint_gives_the_moving_average_if_it_has_one(tmp_path, ema):
 )
 def test_the_manifest_speaks_of_the_data_set(data, expected):
     """Classes, unit of depth and licence; the focal length is in pixels of the network's input."""
-    manifest = trained.manifest_of(Config.model_validate(SMALL_RUN | {"data": data}))
+    manifest = trained.training_manifest(Config.model_validate(SMALL_RUN | {"data": data}))
     assert manifest.labels == expected.labels
     assert manifest.depth == expected.depth
     assert manifest.licence == expected.licence
@@ -78,7 +78,7 @@ def test_the_manifest_speaks_of_the_data_set(data, expected):
     assert manifest.focal_length == pytest.approx(camera.focal * scale)
     assert weights.Manifest.from_json(manifest.to_json()) == manifest
     own = Config.model_validate(SMALL_RUN | {"data": data | {"licence": "Ours."}})
-    assert trained.manifest_of(own).licence == "Ours."
+    assert trained.training_manifest(own).licence == "Ours."
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_the_manifest_speaks_of_the_data_set(data, expected):
 @pytest.mark.parametrize("told", [True, False])
 def test_the_data_set_is_found_by_the_configuration_or_by_the_classes(tmp_path, data, told):
     """What a manifest does not say of its training, its classes tell."""
-    manifest = trained.manifest_of(Config.model_validate(SMALL_RUN | {"data": data}))
+    manifest = trained.training_manifest(Config.model_validate(SMALL_RUN | {"data": data}))
     path = write_small_weights(
         tmp_path / "w.safetensors",
         labels=manifest.labels,
@@ -149,11 +149,6 @@ def test_any_other_file_is_refused(tmp_path):
     """By its name, unread."""
     with pytest.raises(ValueError, match=r"x\.onnx is neither a \.safetensors weights file nor"):
         trained.load(tmp_path / "x.onnx")
-
-
-def test_the_small_weights_are_measured_at_their_own_size(small_weights):
-    """The input size of the data is that of the manifest."""
-    assert trained.load(small_weights).data.size == SMALL.input_size
 
 
 def test_a_network_starts_from_another(tmp_path):

@@ -16,14 +16,6 @@ def test_every_file_is_a_strategy(request):
         assert strategies.options(name).name == name
 
 
-def test_a_configuration_takes_options_and_gives_them_back():
-    """With what was left out at its default."""
-    strategy = Config(strategy={"name": "em", "every": "epoch"}).strategy
-    assert strategy.every == "epoch" and strategy.moments == "shared"
-    dumped = Config(strategy=strategy).model_dump(mode="json")
-    assert Config.model_validate(dumped).strategy == strategy
-
-
 @pytest.mark.parametrize(
     ("value", "where"),
     [
@@ -39,13 +31,6 @@ def test_a_wrong_option_is_named(value, where):
     with pytest.raises(ValidationError) as error:
         Config(strategy=value)
     assert all(problem["loc"][:2] == where for problem in error.value.errors())
-
-
-def test_an_unknown_strategy_is_named_with_those_there_are():
-    """One sentence."""
-    names = ", ".join(strategies.NAMES)
-    with pytest.raises(ValidationError, match=f"'magic' is unknown; choose one of {names}"):
-        Config(strategy="magic")
 
 
 @pytest.mark.parametrize("name", strategies.NAMES)
