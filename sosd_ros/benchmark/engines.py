@@ -21,11 +21,11 @@ from ..engine.agreement import Agreements, agreement_of, answers
 from ..engine.answers import USUAL_RANGE
 from ..engine.on_cpu import CpuProgram
 from ..engine.stock import Candidate, Stock
-from ..network import input_size
+from ..network import SOSDNet, input_size
 from ..ros.malloc import keep_freed_memory
 from ..share import sample_frames
 from ..testbed.times import Times
-from ..weights import Weights
+from ..weights import Manifest, Weights
 from . import memory
 from .timing import in_turn
 
@@ -94,6 +94,25 @@ class Bench:
         """The same with a network that sees images of a size at that size."""
         manifest = dataclasses.replace(self.file.manifest, input_size=size)
         return dataclasses.replace(self, file=dataclasses.replace(self.file, manifest=manifest))
+
+
+def untrained(manifest: Manifest, backbone: str, size: tuple[int, int]) -> Weights:
+    """ESOSD-Net on another backbone with random weights, where only their number counts.
+
+    Args:
+        manifest: of weights that it stands in for.
+        backbone: of timm, such as the paper's ``xception65``.
+        size: (height, width) at which it sees images.
+    """
+    manifest = dataclasses.replace(
+        manifest, variant="esosd", backbone=backbone, input_size=size, taps=(8, 32), spread=False
+    )
+    torch.manual_seed(0)
+    classes = len(manifest.labels.names)
+    network = SOSDNet("esosd", backbone, classes)
+    return Weights(
+        manifest, network.state_dict(), f"untrained {backbone}, {classes} classes, seed 0"
+    )
 
 
 def frames(size: tuple[int, int]) -> np.ndarray:
