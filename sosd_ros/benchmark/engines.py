@@ -199,6 +199,7 @@ def memory_of(
     """Memory of this process when an engine has answered so many frames, for each of ``at``."""
     keep_freed_memory()  # as the node does
     place = checked_device(device)
+    before = _on_device(place)
     stock = Stock(weights.read(path), place, folder)
     [candidate] = (c for c in stock.candidates() if str(c) == name)
     engine = stock.open(candidate, tell=lambda sentence: None)
@@ -206,6 +207,14 @@ def memory_of(
     for number in range(1, max(at) + 1):
         engine(images, [FOCAL], answers)
         if number in at:
-            on_device = torch.cuda.max_memory_allocated() if place.type == "cuda" else 0
-            found.append(Memory(memory.status("VmRSS"), on_device / memory.MIB))
+            taken = _on_device(place) - before
+            found.append(Memory(memory.status("VmRSS"), taken / memory.MIB))
     return found
+
+
+def _on_device(device: torch.device) -> int:
+    """Bytes of a GPU that are in use, by whatever library, and by other processes as well."""
+    if device.type != "cuda":
+        return 0
+    free, total = torch.cuda.mem_get_info(device)
+    return total - free

@@ -229,7 +229,7 @@ def _bytes_a_frame(file: Weights, stock: Stock, precision: str, images: np.ndarr
         c for c in stock.candidates() if c.backend.name == "torch" and c.precision == precision
     )
     engine, shape = stock.open(eager, print), (1, *images.shape[1:3])
-    program = GpuProgram(engine.backend, file.manifest, shape, ANSWERS, engine.device, print)
+    program = GpuProgram(engine.backend, file.manifest, shape, ANSWERS, engine.device)
     given = torch.from_numpy(images).to(engine.device)
     numbers = torch.ones(1, device=engine.device), torch.tensor([0.1, 10.0, 1.0]).to(engine.device)
     with BytesMoved() as counter:
