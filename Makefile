@@ -4,6 +4,10 @@
 PYTHON ?= python3
 VENV ?= .venv
 SOURCE ?=
+DEVICE ?= cuda
+MINUTES ?= 30
+OUT ?= .gpu/out
+DATA ?=
 
 BIN := $(VENV)/bin
 
@@ -15,13 +19,15 @@ endif
 # Two workers, each with a domain of DDS and one thread; a file's tests stay together.
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
-.PHONY: help venv lint test test-all test-slow test-jazzy demo generate clean
+.PHONY: help venv lint test test-all test-slow test-jazzy demo gpu gpu-carry generate clean
 
 help:
 	@echo "make test        ruff, mypy and pytest, without the slow tests"
 	@echo "make test-all    the same with the slow tests"
 	@echo "make test-jazzy  pytest with the rclpy and Fast DDS of ROS 2 Jazzy, in $(VENV)-jazzy"
 	@echo "make demo        play sample frames to the node; SOURCE= a folder, a video or a camera"
+	@echo "make gpu         test and measure all on a GPU; DEVICE= MINUTES= OUT= DATA=, see docs/gpu.md"
+	@echo "make gpu-carry   fetch and pack into .gpu what a machine without a network needs; DATA="
 	@echo "make generate    write config/perception.yaml and the pages that follow from the code"
 	@echo "make venv        only make the virtual environment, for training and development"
 	@echo "make clean       remove what tools left behind; virtual environments stay"
@@ -54,6 +60,14 @@ test-jazzy:
 # With what the demo builds an engine of, where there is no GPU; small beside torch.
 demo: $(VENV)/.installed-ros,engines
 	$(BIN)/python -m sosd_ros.demo $(if $(SOURCE),--source "$(SOURCE)")
+
+# By the virtual environment, or where there is none by the Python that has torch.
+gpu:
+	$(or $(wildcard $(BIN)/python),$(PYTHON)) -m sosd_ros.checks.gpu --out $(OUT) \
+	    --minutes $(MINUTES) --device $(DEVICE) $(if $(DATA),--data $(DATA))
+
+gpu-carry:
+	$(or $(wildcard $(BIN)/python),$(PYTHON)) -m sosd_ros.checks.gpu.carry $(if $(DATA),--data $(DATA))
 
 generate: venv
 	$(BIN)/python docs/generate.py

@@ -15,6 +15,29 @@ class DeviceError(ValueError):
     """A device that cannot be used; the message names it and the way out."""
 
 
+class BrokenDeviceError(RuntimeError):
+    """A device that this process cannot use any more, whatever it does."""
+
+
+def check_unbroken(device: torch.device) -> None:
+    """Wait for all that a device was given to do; to be called where something has failed on it.
+
+    An error of a kernel, such as an illegal access, stays with the process: every later call fails.
+
+    Raises:
+        BrokenDeviceError: if it is so.
+    """
+    if device.type != "cuda":
+        return
+    try:
+        torch.cuda.synchronize(device)
+    except RuntimeError as error:
+        raise BrokenDeviceError(
+            f"device {device} fails whatever is asked of it ({first_line(error)}); only a new "
+            "process can use it"
+        ) from error
+
+
 def checked_device(name: str) -> torch.device:
     """The device of a name, once a tensor has been put there.
 

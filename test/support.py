@@ -9,6 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import pytest
 import torch
 from processes import ForkedProcess
 
@@ -33,6 +34,17 @@ SMALL = weights.Manifest(
 SHARP = dataclasses.replace(
     SMALL, taps=(4, 8, 16, 32), padding="replicate", depth_form="log", spread=True
 )
+
+
+def _gpu(name, number):
+    is_absent = torch.cuda.device_count() <= number
+    skip = pytest.mark.skipif(is_absent, reason=f"needs {number + 1} CUDA GPUs")
+    return pytest.param(name, marks=[pytest.mark.gpu, skip])
+
+
+# For tests that hold on each device that there is.
+GPUS = [_gpu("cuda", 0), _gpu("cuda:1", 1)]
+DEVICES = ["cpu", *GPUS]
 # Backends that run on the CPU from an ONNX file, by their names, which their modules have too.
 FROM_ONNX = [b.name for b in BACKENDS if issubclass(b, OnnxBackend) and "cpu" in b.precisions]
 

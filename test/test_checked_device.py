@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from sosd_ros import device
-from sosd_ros.device import DeviceError, checked_device
+from sosd_ros.device import BrokenDeviceError, DeviceError, check_unbroken, checked_device
 
 
 def test_a_device_is_one_that_a_tensor_can_be_put_on():
@@ -38,3 +38,16 @@ def test_torch_is_not_asked_before_the_driver_is_loaded(monkeypatch, status, wor
     with pytest.raises(DeviceError, match=words):
         checked_device("cuda")
     assert bool(asked) == (status == 0)
+
+
+def test_a_device_that_fails_whatever_is_asked_is_told(monkeypatch):
+    """By an error of its own kind; a CPU is never asked."""
+
+    def fail(device):
+        raise RuntimeError("CUDA error: an illegal memory access was encountered\nCompile with")
+
+    monkeypatch.setattr(torch.cuda, "synchronize", fail)
+    check_unbroken(torch.device("cpu"))
+    sentence = r"device cuda:1 .*an illegal memory access was encountered\); only a new process"
+    with pytest.raises(BrokenDeviceError, match=sentence):
+        check_unbroken(torch.device("cuda:1"))

@@ -52,12 +52,12 @@ def fix_batch_norm(net: nn.Module) -> None:
             module.train = lambda mode=True, module=module: module
 
 
-def trainer(batch_norm=True, **changes) -> Trainer:
+def trainer(batch_norm=True, device="cpu", **changes) -> Trainer:
     settings = config(**changes)
     net = network(settings)
     if not batch_norm:
         fix_batch_norm(net)
-    return Trainer(settings, net, NORMALISATION, "cpu")
+    return Trainer(settings, net, NORMALISATION, device)
 
 
 def batch(seed=1, count=4) -> Batch:

@@ -11,6 +11,7 @@ import platform
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -23,19 +24,20 @@ from ..engine import EngineError, cache
 from ..engine.answers import TASK_OF
 from ..engine.stock import Candidate
 from ..engine.torch_backend import DTYPES
-from ..network import SOSDNet, input_size
+from ..network import input_size
 from ..ros.malloc import keep_freed_memory
 from ..testbed.times import Times
-from ..weights import Weights
 from . import engines, surroundings, tables
-from .engines import Bench, EngineResult, Memory
+from .engines import Bench, EngineResult, Memory, untrained
 from .memory import elsewhere
-from .nodes import NODES, NodeReport, answers_of, examine
 from .results import Results
 from .rivals import RIVALS
 from .roofline import flops, matmul_rate
 from .targets import targets
 from .timing import LOW_RATE, at_rate, in_turn
+
+if TYPE_CHECKING:
+    from .nodes import NodeReport
 
 SIZES = ((256, 512), USUAL_SIZE, (512, 1024))  # of the network's input, to see how it scales
 BATCHES = (1, 2, 4)
@@ -128,7 +130,9 @@ def _run(bench: Bench, arguments: argparse.Namespace, results: Results) -> None:
         results.scaling = _scaling(bench, pair, rounds)
         _say(tables.scaling(results.scaling))
 
-        large, work = _large(bench, arguments.cache / "xception65")
+        file = untrained(bench.file.manifest, "xception65", LARGE)
+        work = flops(weights.build_network(file), (1, 3, *LARGE))
+        large = dataclasses.replace(bench, file=file, folder=arguments.cache / "xception65")
         usable = engines.installed(large, [LARGE])
         results.xception65 = engines.compare(large, usable, (1, *LARGE), max(rounds // 10, 3))
         _title(f"xception65, {LARGE[0]}x{LARGE[1]}, untrained")
@@ -177,24 +181,6 @@ def _scaling(bench: Bench, pair: list[Candidate], rounds: int) -> list[EngineRes
     return found
 
 
-def _large(bench: Bench, folder: Path) -> tuple[Bench, int]:
-    """The paper's own size of network; its weights are random, as only their number counts.
-
-    Returns:
-        It in place of the network of ``bench``, and its FLOP.
-    """
-    manifest = dataclasses.replace(
-        bench.file.manifest, backbone="xception65", input_size=LARGE, variant="esosd"
-    )
-    classes = len(manifest.labels.names)
-    torch.manual_seed(0)
-    network = SOSDNet("esosd", "xception65", classes)
-    what = f"untrained {manifest.backbone}, {classes} classes, seed 0"
-    file = Weights(manifest, network.state_dict(), what)
-    large = dataclasses.replace(bench, file=file, folder=folder)
-    return large, flops(network, (1, 3, *LARGE))
-
-
 def _rivals(bench: Bench, chosen: Candidate, rounds: int) -> dict[str, Times]:
     """Other networks and the chosen engine, by name."""
     images, engine = engines.frames(USUAL_SIZE)[:1], engines.opened(bench, chosen)
@@ -218,6 +204,8 @@ def _answer(network: nn.Module, images: np.ndarray, device: torch.device) -> lis
 
 def _ros(bench: Bench, path: Path, chosen: Candidate) -> dict[str, NodeReport]:
     """The node with the chosen engine and the textbook's, by name."""
+    from .nodes import NODES, answers_of, examine  # the only part that needs ROS
+
     parameters = {
         "weights": str(path),
         "device": str(bench.device),

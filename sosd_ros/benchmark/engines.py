@@ -21,11 +21,11 @@ from ..engine.agreement import Agreements, agreement_of, answers
 from ..engine.answers import USUAL_RANGE
 from ..engine.on_cpu import CpuProgram
 from ..engine.stock import Candidate, Stock
-from ..network import input_size
+from ..network import SOSDNet, input_size
 from ..ros.malloc import keep_freed_memory
 from ..share import sample_frames
 from ..testbed.times import Times
-from ..weights import Weights
+from ..weights import Manifest, Weights
 from . import memory
 from .timing import in_turn
 
@@ -94,6 +94,25 @@ class Bench:
         """The same with a network that sees images of a size at that size."""
         manifest = dataclasses.replace(self.file.manifest, input_size=size)
         return dataclasses.replace(self, file=dataclasses.replace(self.file, manifest=manifest))
+
+
+def untrained(manifest: Manifest, backbone: str, size: tuple[int, int]) -> Weights:
+    """ESOSD-Net on another backbone with random weights, where only their number counts.
+
+    Args:
+        manifest: of weights that it stands in for.
+        backbone: of timm, such as the paper's ``xception65``.
+        size: (height, width) at which it sees images.
+    """
+    manifest = dataclasses.replace(
+        manifest, variant="esosd", backbone=backbone, input_size=size, taps=(8, 32), spread=False
+    )
+    torch.manual_seed(0)
+    classes = len(manifest.labels.names)
+    network = SOSDNet("esosd", backbone, classes)
+    return Weights(
+        manifest, network.state_dict(), f"untrained {backbone}, {classes} classes, seed 0"
+    )
 
 
 def frames(size: tuple[int, int]) -> np.ndarray:
@@ -180,6 +199,7 @@ def memory_of(
     """Memory of this process when an engine has answered so many frames, for each of ``at``."""
     keep_freed_memory()  # as the node does
     place = checked_device(device)
+    before = _on_device(place)
     stock = Stock(weights.read(path), place, folder)
     [candidate] = (c for c in stock.candidates() if str(c) == name)
     engine = stock.open(candidate, tell=lambda sentence: None)
@@ -187,6 +207,14 @@ def memory_of(
     for number in range(1, max(at) + 1):
         engine(images, [FOCAL], answers)
         if number in at:
-            on_device = torch.cuda.max_memory_allocated() if place.type == "cuda" else 0
-            found.append(Memory(memory.status("VmRSS"), on_device / memory.MIB))
+            taken = _on_device(place) - before
+            found.append(Memory(memory.status("VmRSS"), taken / memory.MIB))
     return found
+
+
+def _on_device(device: torch.device) -> int:
+    """Bytes of a GPU that are in use, by whatever library, and by other processes as well."""
+    if device.type != "cuda":
+        return 0
+    free, total = torch.cuda.mem_get_info(device)
+    return total - free

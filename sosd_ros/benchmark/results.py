@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..testbed.times import Times
 from .engines import EngineResult, Memory
-from .nodes import NodeReport
 from .surroundings import Surroundings
+
+if TYPE_CHECKING:  # needs ROS
+    from .nodes import NodeReport
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
 from ..testbed.times import Times
 from .engines import EngineResult, Memory
-from .nodes import NodeReport
 from .surroundings import Surroundings
 from .timing import LOW_RATE
+
+if TYPE_CHECKING:  # needs ROS
+    from .nodes import NodeReport
 
 
 def engines(results: Iterable[EngineResult], work: int, rates: Mapping[str, float]) -> str:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..camera import USUAL_SIZE
-from ..device import checked_device
+from ..device import check_unbroken, checked_device
 from ..network import input_size
 from ..reasons import first_line
 from ..weights import Weights
@@ -64,6 +64,7 @@ def load(
         clock: seconds, for the trial.
 
     Raises:
+        BrokenDeviceError: if a trial has left it so that only a new process can use it.
         DeviceError: if the device is not there: a robot that was built around a GPU never falls
             back to a slow CPU unnoticed.
         EngineError: if nothing that was asked for is installed, built and in agreement.
@@ -162,10 +163,11 @@ class _Judge:
             is_whole = not again and seconds < to_beat and agreed.worst_suffices
             if is_whole:
                 agreed = self._agreement(engine, frames)
-        except EngineError as error:
-            return Trial(candidate, None, 0.0, str(error))
         except Exception as error:  # of whatever library it runs on
-            return Trial(candidate, None, 0.0, f"{type(error).__name__}: {first_line(error)}")
+            check_unbroken(self.stock.device)  # or all the others would seem to fail as well
+            is_known = isinstance(error, EngineError)
+            reason = str(error) if is_known else f"{type(error).__name__}: {first_line(error)}"
+            return Trial(candidate, None, 0.0, reason)
         account = f"{1000 * seconds:.1f} ms an image, {agreed}"
         if agreed.suffices if is_whole else agreed.worst_suffices:
             if engine is not self.reference:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 
@@ -30,10 +31,11 @@ class ProgramBackend(Backend):
 
     def __init__(self, deployment: Deployment, files: Files) -> None:
         self._names = answer_names(deployment.weights.manifest)
-        self._programs = {size: self.load(path) for size, path in files.items()}
+        device = deployment.device
+        self._programs = {size: self.load(path, device) for size, path in files.items()}
 
     @staticmethod
-    def load(path: Path) -> Program:
+    def load(path: Path, device: torch.device) -> Program:
         return torch.export.load(path).module()
 
     @property
@@ -61,12 +63,31 @@ class CompileBackend(ProgramBackend):
     def build(cls, deployment: Deployment, size: tuple[int, int], path: Path) -> None:
         if shutil.which("g++") is None:
             raise EngineError("g++ is not installed; apt install g++")
-        dtype = DTYPES[deployment.precision]
-        program = exported_program(deployment.weights, size, deployment.device, dtype)
-        torch._inductor.aoti_compile_and_package(
-            program, package_path=str(path), inductor_configs={"freezing": True}
-        )
+        dtype, device = DTYPES[deployment.precision], deployment.device
+        if device.type == "cuda":
+            _check_toolkit()
+        with torch.cuda.device(device) if device.type == "cuda" else contextlib.nullcontext():
+            program = exported_program(deployment.weights, size, device, dtype)
+            torch._inductor.aoti_compile_and_package(
+                program, package_path=str(path), inductor_configs={"freezing": True}
+            )
 
     @staticmethod
-    def load(path: Path) -> Program:
-        return torch._inductor.aoti_load_package(str(path))
+    def load(path: Path, device: torch.device) -> Program:
+        # Without it, what the package holds would lie on the first GPU.
+        place: dict[str, Any] = {"device_index": device.index} if device.index else {}
+        return torch._inductor.aoti_load_package(str(path), **place)
+
+
+def _check_toolkit() -> None:
+    """Inductor's wrapper of its kernels is compiled with CUDA's headers.
+
+    Raises:
+        EngineError: if they are not found.
+    """
+    from torch.utils import cpp_extension  # warns where there is no GPU
+
+    if cpp_extension.CUDA_HOME is None:
+        raise EngineError(
+            "CUDA's toolkit is not found; install it, or name its folder in CUDA_HOME"
+        )

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from ..camera import USUAL_SIZE, focal_correction
+from ..device import check_unbroken
 from ..network import input_size, tasks_of
 from ..weights import Manifest
 from .answers import USUAL_RANGE, Perception, Range, answers_to
@@ -130,9 +131,7 @@ class Engine:
             if self.device.type == "cpu":
                 self._programs[key] = CpuProgram(backend, self.manifest, shape, key[1])
             else:
-                self._programs[key] = GpuProgram(
-                    backend, self.manifest, shape, key[1], self.device, self._tell
-                )
+                self._programs[key] = GpuProgram(backend, self.manifest, shape, key[1], self.device)
         self._programs.move_to_end(key)
         return self._programs[key]
 
@@ -162,14 +161,23 @@ class Engine:
         return [unit * focal_correction(focal * shrink, trained) for focal in focals]
 
     def free(self) -> None:
-        """Give back memory that is cached, after a failure for want of it."""
+        """Give back memory that is cached, after a failure for want of it.
+
+        Raises:
+            BrokenDeviceError: if only a new process can use the device again.
+        """
         self._programs.clear()
         gc.collect()
+        check_unbroken(self.device)
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
 
     def close(self) -> None:
-        """Give back everything; the engine cannot be called any more."""
+        """Give back everything; the engine cannot be called any more.
+
+        Raises:
+            BrokenDeviceError: as ``free`` does.
+        """
         self._backend = self.fallback = None
         self.free()
 

@@ -17,6 +17,7 @@ from torch import nn
 
 from ..weights import Weights, build_network
 from .answers import answer_names
+from .rounding import round_filters
 from .torch_backend import rounded
 
 INPUT = "images"  # (batch, 3, height, width) float32, normalised
@@ -24,11 +25,22 @@ _CPU = torch.device("cpu")
 
 
 class Exported(nn.Module):
-    """The network of a weights file as others see it: images in, a tuple of its answers out."""
+    """The network of a weights file as others see it: images in, a tuple of its answers out.
 
-    def __init__(self, weights: Weights) -> None:
+    Args:
+        weights: a verified weights file.
+        dtype: of convolutions; images and answers are float32.
+    """
+
+    def __init__(self, weights: Weights, dtype: torch.dtype = torch.float32) -> None:
         super().__init__()
         self.network = build_network(weights)
+        if dtype == torch.float32:
+            return
+        for convolution in rounded(self.network):
+            convolution.to(dtype)
+            # Casts by name: those that autocast makes are lost on the way to the compiler.
+            convolution.register_forward_pre_hook(lambda _, inputs: (inputs[0].to(dtype),))
 
     def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """(N, 3, h, w) float32 to what ``Answers`` has, in that order."""
@@ -37,7 +49,11 @@ class Exported(nn.Module):
 
 
 def write_onnx(
-    weights: Weights, size: tuple[int, int], path: Path, dynamic_size: bool = False
+    weights: Weights,
+    size: tuple[int, int],
+    path: Path,
+    dynamic_size: bool = False,
+    dtype: torch.dtype = torch.float32,
 ) -> None:
     """Write the network as ONNX, for batches of any length.
 
@@ -46,14 +62,19 @@ def write_onnx(
         size: (height, width) of the inputs.
         path: the file to write.
         dynamic_size: whether inputs may be of any multiple of 32; runtimes are slower then.
+        dtype: of convolutions, float32 or float16; images and answers are float32.
     """
-    path.write_bytes(_as_onnx(weights, size, dynamic_size))
+    path.write_bytes(_as_onnx(weights, size, dynamic_size, dtype))
+    if dtype != torch.float32:
+        round_filters(path)
 
 
 # Several backends and precisions are built from the same graph, which takes seconds to make.
 @lru_cache(maxsize=4)
-def _as_onnx(weights: Weights, size: tuple[int, int], dynamic_size: bool) -> bytes:
-    network = Exported(weights).eval()
+def _as_onnx(
+    weights: Weights, size: tuple[int, int], dynamic_size: bool, dtype: torch.dtype
+) -> bytes:
+    network = Exported(weights, dtype).eval()
     example = torch.zeros(2, 3, *size)  # a batch of one would make torch think that it always is
     names = answer_names(weights.manifest)
     axes: dict[int, str] = {0: "batch"}
@@ -105,12 +126,7 @@ def exported_program(
         dtype: of convolutions; answers are float32.
         dynamic_size: whether inputs may be of any multiple of 32.
     """
-    network = Exported(weights).eval().to(device).to(memory_format=torch.channels_last)
-    if dtype != torch.float32:
-        for convolution in rounded(network):
-            convolution.to(dtype)
-            # Casts by name: those that autocast makes are lost on the way to the compiler.
-            convolution.register_forward_pre_hook(lambda _, inputs: (inputs[0].to(dtype),))
+    network = Exported(weights, dtype).eval().to(device).to(memory_format=torch.channels_last)
     example = torch.zeros(2, 3, *size, device=device)
     axes: dict[int, str] = {0: "batch"}
     if dynamic_size:

@@ -14,7 +14,7 @@ import torch
 from ..network import input_size, prepare
 from ..weights import Manifest
 from .answers import TASK_OF, Answers, Perception, Range
-from .backend import Backend, Tell
+from .backend import Backend, EngineError
 from .finishing import classify, metres, rows_on
 
 _ALIGNMENT = 256  # bytes, of each part of a buffer
@@ -39,7 +39,10 @@ class GpuProgram:
         shape: (N, H, W) of the images.
         answers: of ``TASK_OF``.
         device: on which the backend runs.
-        tell: is told why there is no graph, if it cannot be captured.
+
+    Raises:
+        EngineError: if the backend asks for a graph, and it cannot be captured. What ran instead
+            would be another engine, under this one's name.
     """
 
     def __init__(
@@ -49,7 +52,6 @@ class GpuProgram:
         shape: tuple[int, int, int],
         answers: Collection[str],
         device: torch.device,
-        tell: Tell,
     ) -> None:
         self._backend, self._shape = backend, shape
         self._answers = frozenset(answers)
@@ -76,7 +78,7 @@ class GpuProgram:
         if self._stream is not None:  # the buffers are filled on another one
             self._stream.wait_stream(torch.cuda.current_stream(device))
         if backend.uses_graph:
-            self._capture(tell)
+            self._graph = self._captured()
 
     def __call__(
         self, images: np.ndarray, factors: Sequence[float], depth_range: Range
@@ -142,20 +144,24 @@ class GpuProgram:
             if probability is not None:
                 self._write("confidence", (255 * probability).round())
 
-    def _capture(self, tell: Tell) -> None:
-        """Capture ``_run``; without a graph it is called each time."""
+    def _captured(self) -> torch.cuda.CUDAGraph:
+        """A graph of ``_run``."""
         graph = torch.cuda.CUDAGraph()
         try:
+            # Around the capture as well, which leaves its stream current if it fails.
             with torch.cuda.stream(self._stream):
                 for _ in range(3):  # libraries choose their algorithms before
                     self._run()
-            self._synchronize()
-            with torch.cuda.graph(graph, stream=self._stream):
-                self._run()
+                self._synchronize()
+                # Other threads may go on with CUDA meanwhile, as diagnostics do.
+                with torch.cuda.graph(
+                    graph, stream=self._stream, capture_error_mode="thread_local"
+                ):
+                    self._run()
         except Exception as error:
-            tell(f"no CUDA graph, as capturing it failed with {type(error).__name__}: {error}")
-            return
-        self._graph = graph
+            reason = f"{type(error).__name__}: {error}"
+            raise EngineError(f"no CUDA graph, as capturing it failed with {reason}") from error
+        return graph
 
     def _synchronize(self) -> None:
         if self._stream is not None:

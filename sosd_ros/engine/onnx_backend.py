@@ -6,13 +6,13 @@ import importlib.util
 import os
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 
 from .answers import Answers
-from .backend import Backend, Deployment, Files
+from .backend import Backend, Deployment, EngineError, Files
 from .exchange import INPUT, write_onnx
 
 
@@ -57,6 +57,8 @@ class OnnxRuntimeBackend(OnnxBackend):
             size: onnxruntime.InferenceSession(path, options, providers=providers)
             for size, path in files.items()
         }
+        for session in self._sessions.values():
+            _check_provider(session, *providers)
 
     @property
     def sizes(self) -> Sequence[tuple[int, int]]:
@@ -64,22 +66,25 @@ class OnnxRuntimeBackend(OnnxBackend):
 
     def __call__(self, inputs: torch.Tensor, tasks: Collection[str]) -> Answers:
         session = self._sessions[(inputs.shape[2], inputs.shape[3])]
-        names = [output.name for output in session.get_outputs()]
+        outputs = session.get_outputs()
+        names = [output.name for output in outputs]
         # Bound to memory of the device, nothing is copied but what the runtime itself moves.
         binding = session.io_binding()
         place = (inputs.device.type, inputs.device.index or 0)
         inputs = inputs.contiguous()
         binding.bind_input(INPUT, *place, np.float32, tuple(inputs.shape), inputs.data_ptr())
-        for name in names:
-            binding.bind_output(name, *place)
-        if inputs.is_cuda:
-            torch.cuda.current_stream().synchronize()  # the session has a stream of its own
+        if not inputs.is_cuda:
+            for name in names:
+                binding.bind_output(name, *place)
+            session.run_with_iobinding(binding)
+            answers = [torch.from_numpy(answer.numpy()) for answer in binding.get_outputs()]
+            return Answers.named(names, answers)
+        tensors = [inputs.new_empty((len(inputs), *output.shape[1:])) for output in outputs]
+        for name, tensor in zip(names, tensors, strict=True):
+            shape = tuple(tensor.shape)
+            binding.bind_output(name, *place, np.float32, shape, tensor.data_ptr())
+        torch.cuda.current_stream(inputs.device).synchronize()  # the session has one of its own
         session.run_with_iobinding(binding)
-        outputs = binding.get_outputs()
-        if inputs.is_cuda:
-            tensors = [torch.utils.dlpack.from_dlpack(o._ortvalue.to_dlpack()) for o in outputs]
-        else:
-            tensors = [torch.from_numpy(output.numpy()) for output in outputs]
         return Answers.named(names, tensors)
 
 
@@ -88,3 +93,16 @@ def _provider(device: torch.device) -> tuple[str, dict[str, str]]:
     if device.type == "cpu":
         return "CPUExecutionProvider", {}
     return "CUDAExecutionProvider", {"device_id": str(device.index or 0)}
+
+
+def _check_provider(session: Any, provider: tuple[str, dict[str, str]]) -> None:
+    """ONNX Runtime takes its CPU without a word where a provider cannot be used.
+
+    Raises:
+        EngineError: if it has.
+    """
+    if provider[0] not in session.get_providers():
+        raise EngineError(
+            f"this onnxruntime has no {provider[0]} that works here; for a GPU, install "
+            "onnxruntime-gpu for its CUDA in place of onnxruntime"
+        )

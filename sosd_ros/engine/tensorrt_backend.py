@@ -11,8 +11,9 @@ import torch
 
 from .answers import Answers
 from .backend import Deployment, EngineError, Files
-from .exchange import INPUT
+from .exchange import INPUT, write_onnx
 from .onnx_backend import OnnxBackend
+from .torch_backend import DTYPES
 
 MAX_BATCH = 4  # of a plan; longer batches go through it in parts
 
@@ -30,8 +31,9 @@ class TensorRtBackend(OnnxBackend):
     def build(cls, deployment: Deployment, size: tuple[int, int], path: Path) -> None:
         with tempfile.TemporaryDirectory() as folder, torch.cuda.device(deployment.device):
             onnx = Path(folder, "network.onnx")
-            super().build(deployment, size, onnx)
-            path.write_bytes(plan(onnx, size, deployment.precision))
+            dtype = DTYPES[deployment.precision]
+            write_onnx(deployment.weights, size, onnx, dtype=dtype)
+            path.write_bytes(plan(onnx, size))
 
     def __init__(self, deployment: Deployment, files: Files) -> None:
         with torch.cuda.device(deployment.device):
@@ -90,20 +92,22 @@ class Plan:
         return self._contexts[len(inputs)]
 
 
-def plan(onnx: Path, size: tuple[int, int], precision: str) -> bytes:
-    """Build TensorRT's plan of an ONNX file, for the GPU at hand; takes minutes."""
+def plan(onnx: Path, size: tuple[int, int]) -> bytes:
+    """Build TensorRT's plan of an ONNX file, for the GPU at hand; takes minutes.
+
+    It computes in the types that the file has: all that TensorRT 11 knows, and an option of 10.
+    """
     import tensorrt
 
     logger = tensorrt.Logger(tensorrt.Logger.WARNING)
     builder = tensorrt.Builder(logger)
-    network = builder.create_network(0)
+    typed = getattr(tensorrt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)
+    network = builder.create_network(0 if typed is None else 1 << int(typed))
     parser = tensorrt.OnnxParser(network, logger)
     if not parser.parse(onnx.read_bytes()):
         reasons = "; ".join(str(parser.get_error(i)) for i in range(parser.num_errors))
         raise EngineError(f"TensorRT cannot read {onnx}: {reasons}")
     config = builder.create_builder_config()
-    if precision == "fp16":
-        config.set_flag(tensorrt.BuilderFlag.FP16)
     profile = builder.create_optimization_profile()
     least, most = (1, 3, *size), (MAX_BATCH, 3, *size)
     profile.set_shape(INPUT, least, least, most)

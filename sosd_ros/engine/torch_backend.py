@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import ClassVar
 
 import torch
@@ -32,9 +33,22 @@ class TorchBackend(Backend):
     def __call__(self, inputs: torch.Tensor, tasks: Collection[str]) -> Answers:
         size = self.network.answer_size(inputs)
         inputs = inputs.contiguous(memory_format=torch.channels_last)
-        with torch.autocast(inputs.device.type, self.dtype, self.dtype != torch.float32):
+        with (
+            torch.autocast(inputs.device.type, self.dtype, self.dtype != torch.float32),
+            _no_tf32() if inputs.is_cuda else nullcontext(),
+        ):
             output = self.network(inputs, tasks=list(tasks), size=size)
         return Answers(output.depth, output.logits, output.spread)
+
+
+@contextmanager
+def _no_tf32() -> Iterator[None]:
+    """Float32 is what it says: TF32, cuDNN's default, has the ten bits of float16."""
+    before, torch.backends.cudnn.allow_tf32 = torch.backends.cudnn.allow_tf32, False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
 
 
 def rounded(network: nn.Module) -> list[nn.Conv2d]:

@@ -31,6 +31,7 @@ from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import String
 
 from .. import weights
+from ..device import BrokenDeviceError
 from ..engine import Engine, EngineError, Request, answers_to, load
 from ..labels import UNLABELLED
 from ..share import DEFAULT_WEIGHTS, sample_frames, share
@@ -109,6 +110,8 @@ class PerceptionNode(LifecycleNode):
         except Exception as error:  # rclpy would swallow it without a word
             self._release()
             self._refuse("configure", error)
+            if isinstance(error, BrokenDeviceError):
+                self._end(1)
             self._state = "unconfigured"
             return TransitionCallbackReturn.FAILURE
         self._state, self._last_error = "inactive", ""

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from sosd_ros.device import BrokenDeviceError
 from sosd_ros.engine import BACKENDS, EngineError, Range, Request, build, choice, load, stock
 from sosd_ros.engine.agreement import Agreement, Agreements
 from sosd_ros.engine.answers import Answers
@@ -230,6 +231,22 @@ def test_each_candidate_has_its_reason(stand_in, ask):
     assert lines["broken"] == "RuntimeError: no such instruction"
     assert lines["small"] == "not built for inputs of 64x96"
     assert set(lines) == {"torch", "absent", "unbuilt", "broken", "small", "quick"}
+
+
+def test_a_candidate_that_breaks_the_device_ends_the_choice(stand_in, ask, monkeypatch):
+    """Rather than seem to be one of many that fail: only a new process can choose."""
+
+    def fail(self, *_):
+        raise RuntimeError("illegal memory access")
+
+    def is_broken(device):
+        raise BrokenDeviceError(f"device {device} is broken")
+
+    stand_in("broken", __init__=fail)
+    stand_in("quick", 0.001)
+    monkeypatch.setattr(choice, "check_unbroken", is_broken)
+    with pytest.raises(BrokenDeviceError):
+        ask()
 
 
 def test_answers_have_the_range_that_was_asked_for(stand_in, ask, picture):

@@ -273,7 +273,7 @@ def programs(backend, manifest, shape, answers=None):
     answers = answers or answers_to(manifest)
     return (
         CpuProgram(backend, manifest, shape, answers),
-        GpuProgram(backend, manifest, shape, answers, CPU, pytest.fail),
+        GpuProgram(backend, manifest, shape, answers, CPU),
     )
 
 

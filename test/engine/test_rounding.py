@@ -101,3 +101,27 @@ def test_the_shipped_networks_depth_moves_a_tenth_as_far_at_most():
         ]
     assert errors[0] < errors[1] / 10
     assert errors[1] > 0.003
+
+
+def test_a_network_in_float16_is_one_type_from_operation_to_operation(file, tmp_path):
+    """As TensorRT takes it; ONNX's own checker finds no two types in one, and the answers agree."""
+    onnx = pytest.importorskip("onnx")
+    pytest.importorskip("onnxscript")
+    runtime = pytest.importorskip("onnxruntime")
+    path = tmp_path / "64x96.onnx"
+    write_onnx(file, (64, 96), path, dtype=torch.float16)
+    model = onnx.load(path)
+    onnx.checker.check_model(model, full_check=True)
+    kinds = {tensor.name: tensor.data_type for tensor in model.graph.initializer}
+    filters = [kinds[node.input[1]] for node in model.graph.node if node.op_type == "Conv"]
+    in_half = filters.count(onnx.TensorProto.FLOAT16)
+    assert in_half == len(filters) - 1  # but for the one that ends in metres
+
+    images = torch.rand(2, 3, 64, 96)
+    session = runtime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    ours = session.run(None, {"images": images.numpy()})
+    with torch.inference_mode():
+        theirs = Exported(file).eval()(images)
+    for one, other in zip(ours, theirs, strict=True):
+        assert one.dtype == np.float32
+        np.testing.assert_allclose(one, other.numpy(), rtol=0.02, atol=0.02)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 
 import cv2
 import numpy as np
 import pytest
+
+# A machine that only runs the node has none, and may run all other tests.
+collect_ignore_glob = [] if importlib.util.find_spec("pydantic") else ["*"]
 
 NOMINAL = {"fx": 2262.52, "fy": 2265.3017905988554, "u0": 1096.98, "v0": 513.137}
 

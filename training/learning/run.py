@@ -93,8 +93,14 @@ class Run:
             "epoch": self.progress.epoch,
             "progress": asdict(self.progress),
             "random": torch.get_rng_state(),
+            "random_on_gpu": self._random_on_gpu(),
             **self.trainer.state_dict(),
         }
+
+    def _random_on_gpu(self) -> torch.Tensor | None:
+        """The state of the generator that dropout and stochastic depth draw from, if on a GPU."""
+        device = self.trainer.device
+        return torch.cuda.get_rng_state(device) if device.startswith("cuda") else None
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on where the run of a checkpoint was.
@@ -105,6 +111,8 @@ class Run:
         refuse_another_run(self.config, state)
         self.progress = Progress(**state["progress"])
         torch.set_rng_state(state["random"])
+        if self._random_on_gpu() is not None and state.get("random_on_gpu") is not None:
+            torch.cuda.set_rng_state(state["random_on_gpu"], self.trainer.device)
         self.trainer.load_state_dict(state)
 
 
