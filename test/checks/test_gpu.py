@@ -64,7 +64,7 @@ def test_every_engine_that_can_be_built_is_judged_and_survives(place, monkeypatc
     """In processes of their own; what is left out has its reason."""
     names = ("torch fp32", "torch bf16")
     offered = engines.Stock.candidates
-    few = [c for c in engines.stock_of(place.weights, "cpu", place.cache).candidates()]
+    few = engines.stock_of(place.weights, "cpu", place.cache).candidates()
     few = [candidate for candidate in few if str(candidate) in names]
     monkeypatch.setattr(engines.Stock, "candidates", lambda *_: few)
     found = engines.run(place)
@@ -238,10 +238,10 @@ def test_a_folder_is_packed_into_parts_and_unpacked_as_it_was(tmp_path, random):
 def test_what_cannot_be_packed_or_unpacked_is_named(tmp_path):
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "large.bin").write_bytes(bytes(90_000))
-    with pytest.raises(ValueError, match="large.bin alone is larger than a part; raise --mib"):
+    with pytest.raises(ValueError, match=r"large\.bin alone is larger than a part; raise --mib"):
         carry.pack(tmp_path / "data", tmp_path, 50_000)
     (tmp_path / "cut.tar").write_bytes(b"no tar")
-    with pytest.raises(ValueError, match="cut.tar is neither one folder nor a whole part"):
+    with pytest.raises(ValueError, match=r"cut\.tar is neither one folder nor a whole part"):
         carry.unpack([tmp_path / "cut.tar"], tmp_path / "back")
 
 
