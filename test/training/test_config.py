@@ -27,6 +27,7 @@ OURS = (
     "nyuv2_sosd_lite2_stage2",
     "nyuv2_sharp_stage1",
     "nyuv2_sharp_stage2",
+    "nyuv2_sharp_stage3",
     "nyuv2_ablation",
 )
 
