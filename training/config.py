@@ -162,6 +162,8 @@ class Network(_Section):
         variant = info.data.get("variant")
         if value not in (0, "paper") and variant and not has_units(variant):
             raise ValueError(f"a network of variant {variant!r} has no units; leave it out")
+        if value and info.field_name == "area_shift" and info.data.get("units") == "told":
+            raise ValueError("network.units=told has no areas to shift; leave it out")
         return value
 
 

@@ -13,6 +13,8 @@ from sosd_ros.network import SOSDNet
 from sosd_ros.network.decoder import SEMANTIC_CHANNELS
 from sosd_ros.network.objectness import DepthToSemantic, SemanticToDepth, pixel_sqrt
 
+from ..networks.oracle import TrueObjectness
+
 _CUT_OFF = 1.01 * float(pixel_sqrt(torch.zeros(()), torch.zeros(())))
 _ROUNDING = torch.finfo(torch.float32).eps
 
@@ -88,6 +90,8 @@ def flatten_cues(network: SOSDNet) -> None:
 
 def _units(network: SOSDNet) -> tuple[SemanticToDepth, DepthToSemantic]:
     depth, semantic = getattr(network, "depth_head", None), getattr(network, "semantic_head", None)
+    if isinstance(depth, TrueObjectness):
+        raise ValueError("a network with network.units=told has no depth cue")
     if not (isinstance(depth, SemanticToDepth) and isinstance(semantic, DepthToSemantic)):
         raise ValueError(f"a network of variant {network.variant!r} has no units, and so no cues")
     return depth, semantic

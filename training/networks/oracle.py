@@ -9,7 +9,7 @@ from torch import nn
 
 from sosd_ros.labels import UNLABELLED
 from sosd_ros.network.decoder import DEPTH_CHANNELS
-from sosd_ros.network.layers import DepthConv, hidden_conv, upsample
+from sosd_ros.network.layers import DepthConv, Padding, hidden_conv, upsample
 from sosd_ros.network.objectness import SemanticToDepth
 
 _TOLD_CHANNELS = 32
@@ -21,14 +21,16 @@ class TrueObjectness(SemanticToDepth):
     They are told by :func:`tell` before each pass, and two convolutions make features of them.
     """
 
-    def __init__(self, paper: SemanticToDepth, classes: int) -> None:
+    def __init__(self, paper: SemanticToDepth, classes: int, padding: Padding) -> None:
         super().__init__()
         del self.area_3d, self.area_2d
         self.classes = classes
         self.told = nn.Sequential(
             hidden_conv(classes + 2, 64, 1), hidden_conv(64, _TOLD_CHANNELS, 3)
         )
-        self.depth = DepthConv(DEPTH_CHANNELS + _TOLD_CHANNELS, paper.depth.out_channels, 5)
+        self.depth = DepthConv(
+            DEPTH_CHANNELS + _TOLD_CHANNELS, paper.depth.out_channels, 5, padding
+        )
         self.labels = torch.empty(0)
 
     def forward(
@@ -39,7 +41,13 @@ class TrueObjectness(SemanticToDepth):
         size: tuple[int, int],
     ) -> torch.Tensor:
         """As the paper's."""
-        truth = np.stack([objectness(labels, self.classes, size) for labels in self.labels.numpy()])
+        labels, self.labels = self.labels, torch.empty(0)  # told once, used once
+        if len(labels) != len(depth_feature):
+            raise ValueError(
+                f"network.units=told sees {len(depth_feature)} images and was told the labels of "
+                f"{len(labels)}; it can be trained, and measured by evaluate in a single view"
+            )
+        truth = np.stack([objectness(part, self.classes, size) for part in labels.numpy()])
         told = self.told(torch.from_numpy(truth).to(depth_feature))
         return upsample(self.depth(torch.cat([told, depth_feature], dim=1)), size)
 
@@ -53,6 +61,9 @@ def tell(network: object, labels: torch.Tensor) -> None:
 def objectness(labels: np.ndarray, classes: int, size: tuple[int, int]) -> np.ndarray:
     """What eq. 3 needs of the semantics of one image.
 
+    Components are those of labels at four times ``size``, whatever size the truth has: it is
+    thinned in training and not in evaluation, and what is connected depends on it.
+
     Args:
         labels: (H, W) uint8 class ids.
 
@@ -61,6 +72,8 @@ def objectness(labels: np.ndarray, classes: int, size: tuple[int, int]) -> np.nd
         the image that its connected component takes; and whether that touches the frame, so that
         more of it lies outside. All are 0 where there is no label.
     """
+    fine = (4 * size[1], 4 * size[0])
+    labels = cv2.resize(labels, fine, interpolation=cv2.INTER_NEAREST_EXACT)
     areas, touches = np.zeros(labels.shape, np.float32), np.zeros(labels.shape, np.float32)
     for label in set(np.unique(labels).tolist()) - {UNLABELLED}:
         _, number, stats, _ = cv2.connectedComponentsWithStats((labels == label).astype(np.uint8))

@@ -54,7 +54,7 @@ def change(network: SOSDNet, units: str) -> None:
         network.depth_head = LogarithmicCue(depth)
         return
     if units == "told":
-        network.depth_head = TrueObjectness(depth, semantic.semantic.out_channels)
+        network.depth_head = TrueObjectness(depth, semantic.semantic.out_channels, network.padding)
         return
     for reader in (depth.area_2d, semantic.depth_inv2):
         reader.register_forward_pre_hook(lambda _module, maps: tuple(m.detach() for m in maps))

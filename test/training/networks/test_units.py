@@ -68,6 +68,8 @@ def test_objectness_is_class_area_and_whether_it_is_cut():
     assert np.unique(told[3]) == pytest.approx([*np.log([16 / 192, 24 / 192]), 0])
     assert told[3][5, 5] == pytest.approx(np.log(16 / 192))
     np.testing.assert_array_equal(told[4], labels == 0)
+    large = labels.repeat(7, 0).repeat(7, 1)
+    np.testing.assert_allclose(objectness(large, 3, (12, 16)), told, rtol=1e-6)
 
 
 def test_what_is_told_changes_depth_alone():
@@ -80,6 +82,8 @@ def test_what_is_told_changes_depth_alone():
         seen.append(network(images()))
     assert torch.equal(seen[0].logits, seen[1].logits)
     assert not torch.equal(seen[0].depth, seen[1].depth)
+    with pytest.raises(ValueError, match=r"sees 2 images and was told the labels of 0"):
+        network(images())
 
 
 @pytest.mark.parametrize("units", ["logarithmic", "told"])
