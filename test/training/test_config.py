@@ -28,6 +28,7 @@ OURS = (
     "nyuv2_sharp_stage1",
     "nyuv2_sharp_stage2",
     "nyuv2_ablation",
+    "nyuv2_ablation_gpu",
 )
 
 
