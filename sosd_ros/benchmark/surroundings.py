@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -9,13 +10,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from std_msgs.msg import Header
 from torch.nn import functional
 
 from .. import kernels
 from ..camera import Intrinsics
 from ..network import input_size, prepare
-from ..ros import messages
 from ..testbed.times import Times
 from ..weights import Weights, build_network
 from . import memory
@@ -31,7 +30,7 @@ class Surroundings:
         plain: upsampling of all scores, softmax and its greatest, in torch.
         fused: the kernel; ``labels`` without confidence.
         plain_memory, fused_memory: MiB at most.
-        cloud: depth, colour and labels into a PointCloud2.
+        cloud: depth, colour and labels into a PointCloud2; ``None`` without ROS.
     """
 
     plain: Times
@@ -39,7 +38,7 @@ class Surroundings:
     labels: Times
     plain_memory: float
     fused_memory: float
-    cloud: Times
+    cloud: Times | None = None
 
 
 @torch.inference_mode()
@@ -75,19 +74,29 @@ def ways(scores: np.ndarray, size: tuple[int, int]) -> dict[str, Callable[[], An
 @torch.inference_mode()
 def measure(file: Weights, size: tuple[int, int], rounds: int) -> Surroundings:
     """Time and memory at (height, width) images."""
-    height, width = size
     scores = scores_of(file, size)
     subjects = ways(scores, size)
-    depth = np.random.default_rng(0).uniform(0.5, 9, size).astype(np.float32)
-    rays = Intrinsics(518, 518, width / 2, height / 2, width, height).rays()
-    arrays = (Header(), depth, rays, frames(size)[0], subjects["labels"]()[0])
-    cloud = messages.cloud_message(*arrays)
-    subjects["cloud"] = partial(messages.cloud_message, *arrays, into=cloud)
+    if importlib.util.find_spec("std_msgs") is not None:
+        subjects["cloud"] = _cloud(size, subjects["labels"]()[0])
     return Surroundings(
         **in_turn(subjects, rounds),
         plain_memory=memory.elsewhere(_peak, scores, size, "plain"),
         fused_memory=memory.elsewhere(_peak, scores, size, "fused"),
     )
+
+
+def _cloud(size: tuple[int, int], labels: np.ndarray) -> Callable[[], Any]:
+    """What fills a PointCloud2 that is there."""
+    from std_msgs.msg import Header
+
+    from ..ros import messages
+
+    height, width = size
+    depth = np.random.default_rng(0).uniform(0.5, 9, size).astype(np.float32)
+    rays = Intrinsics(518, 518, width / 2, height / 2, width, height).rays()
+    arrays = (Header(), depth, rays, frames(size)[0], labels)
+    cloud = messages.cloud_message(*arrays)
+    return partial(messages.cloud_message, *arrays, into=cloud)
 
 
 @torch.inference_mode()

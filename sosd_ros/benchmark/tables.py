@@ -37,8 +37,8 @@ def surroundings(result: Surroundings) -> str:
         f"{'[ms]':36}{'median':>8} {'p95':>8} {'p99':>8}\n"
         f"labels and confidence, plainly      {result.plain}   {result.plain_memory:.0f} MiB\n"
         f"labels and confidence, fused        {result.fused}   {result.fused_memory:.1f} MiB\n"
-        f"labels alone, fused                 {result.labels}\n"
-        f"cloud into its message              {result.cloud}"
+        f"labels alone, fused                 {result.labels}"
+        + (f"\ncloud into its message              {result.cloud}" if result.cloud else "")
     )
 
 

@@ -14,7 +14,7 @@ def targets(results: Results) -> list[Target]:
     if around := results.surroundings:
         fusion = around.plain.median / around.fused.median
         memory = around.fused_memory / around.plain_memory
-        cloud = around.cloud.median
+        cloud = around.cloud.median if around.cloud else None
     if (ros := results.ros) and results.in_full_at_rate:
         over = ros["sosd"].unhurried.latency.median / results.in_full_at_rate.median
         ratio = ros["sosd"].rates[30].latency.p95 / ros["textbook"].rates[30].latency.p95

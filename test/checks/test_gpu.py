@@ -107,6 +107,7 @@ def test_growth_is_a_fault_and_so_is_another_answer():
     assert len(soak.faults(good | {"same_at_last": False})) == 1
 
 
+@pytest.mark.slow
 def test_rows_have_the_cost_of_all_around_the_network(place):
     """Of a small size: the least time is below what was measured, and bytes are counted once."""
     found = rows.measure(place.weights, False, (64, 96), "cpu", place.cache)
