@@ -80,11 +80,15 @@ class EM(Strategy):
 
     def _weigh_branches(self) -> None:
         """Scale gradients where they leave a branch for theta_com; answers stay as they are."""
-        if not all(hasattr(self.network.task_modules(t)[1], "area_3d") for t in TASKS):
+        if self.network.variant == "mtl":
             raise ValueError(
-                "alpha of strategy em weighs the branches of the paper's units, which a network of "
-                f"variant {self.network.variant!r} has not, or not with these network.units; "
-                "leave alpha out"
+                "alpha of strategy em weighs the branches of a unit, but variant 'mtl' has no "
+                "units; leave alpha out"
+            )
+        if not hasattr(self.network.depth_head, "area_3d"):
+            raise ValueError(
+                "alpha of strategy em weighs the branches of the paper's units, but with "
+                "network.units=told depth has no area; leave alpha out"
             )
         if DETAIL_STRIDE in self.network.taps:
             raise ValueError(
