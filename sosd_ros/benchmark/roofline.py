@@ -57,24 +57,24 @@ def _seconds(size: int, dtype: torch.dtype, device: torch.device, runs: int) -> 
     # Random, because a processor draws less power for zeros, and is the faster for it.
     left, right = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
     product = left @ right
-    ways = [_least(lambda: torch.mm(left, right, out=product), device, runs)]
+    ways = [least(lambda: torch.mm(left, right, out=product), device, runs)]
     if device.type == "cpu":
         # The pixels of an image are the rows of one matrix, which channels last keeps together.
         images = right.reshape(1, 64, size // 64, size).permute(0, 3, 1, 2)
         kernels = left[:, :, None, None].contiguous(memory_format=torch.channels_last)
-        ways.append(_least(lambda: functional.conv2d(images, kernels), device, runs))
+        ways.append(least(lambda: functional.conv2d(images, kernels), device, runs))
     return min(ways)
 
 
 @torch.inference_mode()
-def _least(multiply: Callable[[], torch.Tensor], device: torch.device, runs: int) -> float:
-    """Least time of several calls, after one that is not timed."""
-    multiply()
+def least(work: Callable[[], torch.Tensor], device: torch.device, runs: int) -> float:
+    """Least time of several calls in seconds, after one that is not timed."""
+    work()
     times = []
     for _ in range(runs):
         _finish(device)
         start = time.perf_counter()
-        multiply()
+        work()
         _finish(device)
         times.append(time.perf_counter() - start)
     return min(times)

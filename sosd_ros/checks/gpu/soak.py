@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ...benchmark.memory import status
+from ...benchmark.memory import MIB, status
 from ...ros.malloc import keep_freed_memory
 from ...share import sample_frames
 from . import engines
@@ -17,7 +17,6 @@ from .place import LAST_WORDS, CannotRunError, Kept, Outcome, OutOfTimeError, Pl
 EARLY = 200  # frames, after which memory should not grow
 MOST_GROWTH = 1.01  # of a process's memory
 MOST_ON_DEVICE = 2.0  # MiB more; what is allocated there is allocated at the first frames
-MIB = 2**20
 
 
 def run(place: Place) -> Outcome:
