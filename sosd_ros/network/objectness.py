@@ -45,11 +45,15 @@ class SemanticToDepth(nn.Module):
         size: tuple[int, int],
     ) -> torch.Tensor:
         """Decoder maps at stride 8 to depth (N, answers, *size), float32."""
-        area_3d = self.area_3d(common)  # ~ dX dY
-        area_2d = self.area_2d(semantic_feature)  # ~ 1 / (du dv)
-        cue = pixel_sqrt(area_3d, area_2d)
+        cue = self.cue(semantic_feature, common)
         depth = self.depth(torch.cat([cue, depth_feature], dim=1))
         return upsample(depth, size)
+
+    def cue(self, semantic_feature: torch.Tensor, common: torch.Tensor) -> torch.Tensor:
+        """What eq. 3 says of depth, (N, 1, h, w)."""
+        area_3d = self.area_3d(common)  # ~ dX dY
+        area_2d = self.area_2d(semantic_feature)  # ~ 1 / (du dv)
+        return pixel_sqrt(area_3d, area_2d)
 
 
 class DepthToSemantic(nn.Module):

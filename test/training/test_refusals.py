@@ -6,7 +6,6 @@ No test here has data or weights within reach, but those that have to be whole t
 import pytest
 import tiny_training
 from support import run_here, write_small_weights
-from tiny_training import write_config
 
 from sosd_ros.labels import NYU13
 from training import evaluate, export, prepare, quantise, train
@@ -26,7 +25,7 @@ COMMANDS = {
 
 @pytest.fixture
 def config(tmp_path):
-    return write_config(tmp_path, batch_size=16)
+    return tiny_training.write_config(tmp_path, batch_size=16)
 
 
 @pytest.fixture

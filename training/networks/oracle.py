@@ -9,7 +9,7 @@ from torch import nn
 
 from sosd_ros.labels import UNLABELLED
 from sosd_ros.network.decoder import DEPTH_CHANNELS
-from sosd_ros.network.layers import DepthConv, Padding, hidden_conv, upsample
+from sosd_ros.network.layers import DepthConv, Padding, hidden_conv
 from sosd_ros.network.objectness import SemanticToDepth
 
 _TOLD_CHANNELS = 32
@@ -33,23 +33,18 @@ class TrueObjectness(SemanticToDepth):
         )
         self.labels = torch.empty(0)
 
-    def forward(
-        self,
-        semantic_feature: torch.Tensor,
-        common: torch.Tensor,
-        depth_feature: torch.Tensor,
-        size: tuple[int, int],
-    ) -> torch.Tensor:
-        """As the paper's."""
+    def cue(self, semantic_feature: torch.Tensor, common: torch.Tensor) -> torch.Tensor:
+        """What is told instead, (N, 32, h, w)."""
         labels, self.labels = self.labels, torch.empty(0)  # told once, used once
-        if len(labels) != len(depth_feature):
+        if len(labels) != len(common):
             raise ValueError(
-                f"network.units=told sees {len(depth_feature)} images and was told the labels of "
+                f"network.units=told sees {len(common)} images and was told the labels of "
                 f"{len(labels)}; it can be trained, and measured by evaluate in a single view"
             )
+        size = (common.shape[-2], common.shape[-1])
         truth = np.stack([objectness(part, self.classes, size) for part in labels.numpy()])
-        told = self.told(torch.from_numpy(truth).to(depth_feature))
-        return upsample(self.depth(torch.cat([told, depth_feature], dim=1)), size)
+        told: torch.Tensor = self.told(torch.from_numpy(truth).to(common))
+        return told
 
 
 def tell(network: object, labels: torch.Tensor) -> None:

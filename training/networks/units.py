@@ -6,7 +6,6 @@ import torch
 from timm.layers import ConvNormAct
 
 from sosd_ros.network import SOSDNet
-from sosd_ros.network.layers import upsample
 from sosd_ros.network.objectness import DepthToSemantic, SemanticToDepth
 
 from .oracle import TrueObjectness
@@ -25,16 +24,8 @@ class LogarithmicCue(SemanticToDepth):
         for area in (self.area_3d, self.area_2d):
             area[1] = ConvNormAct(2, 1, 3, apply_act=False)
 
-    def forward(
-        self,
-        semantic_feature: torch.Tensor,
-        common: torch.Tensor,
-        depth_feature: torch.Tensor,
-        size: tuple[int, int],
-    ) -> torch.Tensor:
-        """As the paper's."""
-        cue = (self.area_3d(common) + self.area_2d(semantic_feature)) / 2
-        return upsample(self.depth(torch.cat([cue, depth_feature], dim=1)), size)
+    def cue(self, semantic_feature: torch.Tensor, common: torch.Tensor) -> torch.Tensor:
+        return (self.area_3d(common) + self.area_2d(semantic_feature)) / 2
 
 
 def change(network: SOSDNet, units: str) -> None:
