@@ -1,4 +1,4 @@
-"""Runs beside the paper's tables, as Markdown: ``python -m training.results RUN ...``."""
+"""Runs beside the paper's tables, or beside each other: ``python -m training.results RUN ...``."""
 
 from __future__ import annotations
 
@@ -7,17 +7,29 @@ from pathlib import Path
 
 from sosd_ros import commands
 
-from .measuring.finished_runs import read, table
+from .measuring import finished_runs, seeds
 
 
 def command_line() -> argparse.ArgumentParser:
     parser = commands.parser("training.results", __doc__)
     parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="folder of a run")
+    parser.add_argument(
+        "--against",
+        type=Path,
+        nargs="+",
+        metavar="RUN",
+        help="print by how much the runs differ from these, seed by seed; all must have the "
+        f"{seeds.RECORD} that `training.evaluate --json` writes",
+    )
     return parser
 
 
 def run(arguments: argparse.Namespace) -> None:
-    print(table(read(folder) for folder in arguments.runs))
+    if arguments.against:
+        sides = [list(map(seeds.read, side)) for side in (arguments.runs, arguments.against)]
+        print(seeds.text(*sides))
+    else:
+        print(finished_runs.table(map(finished_runs.read, arguments.runs)))
 
 
 if __name__ == "__main__":

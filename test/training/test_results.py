@@ -1,9 +1,15 @@
 """Runs as rows beside the paper's, from folders made by hand."""
 
+import numpy as np
 import pytest
+from support import run_here
 
+from training import results
 from training.config import Config, dump
+from training.measuring import bootstrap, json_record, seeds
 from training.measuring.finished_runs import read, table
+from training.measuring.result import Result
+from training.metrics import DepthErrors
 
 HEAD = "epoch,depth_loss,mIoU,rel,rms\n"
 
@@ -93,6 +99,59 @@ def test_runs_of_two_data_sets_have_no_common_table(folder):
         table(runs)
     with pytest.raises(ValueError, match="runs of nothing"):
         table([])
+
+
+@pytest.fixture
+def measured(folder):
+    """Makes a run of a seed whose one-pixel images have these depths; all truth is 1 m."""
+
+    def make(name, seed, *answers, **changes):
+        made = folder(name, seed=seed, **changes)
+        errors = DepthErrors()
+        for answer in answers:
+            errors.add(np.array([answer]), np.array([1.0]))
+        names = tuple(map(str, range(len(answers))))
+        result = Result(names, {"depth": errors})
+        facts = {"conditions": {"crop": "none"}}
+        record = json_record.text(facts, result, bootstrap.intervals(result.measures), ())
+        (made / "val.json").write_text(record)
+        return made
+
+    return make
+
+
+def test_settings_are_compared_seed_by_seed(measured, capsys):
+    """Differences of .1, .2 and .3 have the mean .2, and Student's interval is 4.30 * .1 / 3^.5;
+    all images of a seed differ alike, so that other images would say the same.
+    """
+    here = [measured(f"here_{i}", i, 1.3 + i / 10, 1.3 + i / 10) for i in (2, 0, 1)]
+    other = {"network": {"variant": "mtl"}}
+    there = [measured(f"there_{i}", i, 1.2, 1.2, **other) for i in (0, 1, 2)]
+    run_here(results, *here, "--against", *there)
+    lines = capsys.readouterr().out.splitlines()
+    [rel] = [line for line in lines if line.startswith("| rel |")]
+    reach = 4.3027 * 0.1 / 3**0.5
+    assert rel == (
+        f"| rel | 0.400 | 0.200 | +0.2000 | {0.2 - reach:+.4f} to {0.2 + reach:+.4f} | "
+        "**+0.2000 to +0.2000** |"
+    )
+    assert lines[-1] == "Seeds 0, 1, 2; 2 images. Bold is beyond chance."
+
+
+def test_what_cannot_be_paired_is_refused(measured, tmp_path):
+    """One seed says nothing of others; settings do not mix; images and runs must be there."""
+    one = [seeds.read(measured(f"one_{i}", i, 1.0)) for i in (0, 1)]
+    with pytest.raises(ValueError, match=r"1 seeds are on both sides \(\[0, 1\] and \[1\]\)"):
+        seeds.text(one, one[1:])
+    mixed = [one[0], seeds.read(measured("mixed", 1, 1.0, epochs=3))]
+    with pytest.raises(ValueError, match="mixed differ in more than their seed"):
+        seeds.text(one, mixed)
+    more = [seeds.read(measured(f"more_{i}", i, 1.0, 2.0)) for i in (0, 1)]
+    with pytest.raises(ValueError, match="it has 2 images where here are 1"):
+        seeds.text(one, more)
+    (tmp_path / "one_0" / "val.json").unlink()
+    with pytest.raises(ValueError, match=r"one_0 has no val.json; write it with `python -m train"):
+        seeds.read(tmp_path / "one_0")
 
 
 def _names(lines):

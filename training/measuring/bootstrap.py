@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -31,20 +31,28 @@ def intervals(measures: Mapping[str, Measure]) -> Intervals:
     return {name: _interval(measure.resampled(drawn)) for name, measure in measures.items()}
 
 
-def paired(one: Mapping[str, Measure], other: Mapping[str, Measure]) -> Intervals:
-    """Those of the differences, one's metrics less the other's, of the measures that both have.
+def paired(pairs: Sequence[tuple[Mapping[str, Measure], Mapping[str, Measure]]]) -> Intervals:
+    """Those of the differences, one's metrics less the other's, of the measures that all have.
 
-    Both are of the same images in the same order, and every resample is of both.
+    All are of the same images in the same order, and every resample is of all.
+
+    Args:
+        pairs: of one and the other; of several pairs, it is the mean difference.
     """
-    common = [name for name in one if name in other]
+    common = [name for name in pairs[0][0] if all(name in one for pair in pairs for one in pair)]
     if not common:
         return {}
-    drawn = draws(_images(one))
+    drawn = draws(_images(pairs[0][0]))
     found = {}
     for name in common:
-        ours, theirs = one[name].resampled(drawn), other[name].resampled(drawn)
+        sides = [[one[name].resampled(drawn) for one in side] for side in zip(*pairs, strict=True)]
+        ours, theirs = (_mean(side) for side in sides)
         found[name] = _interval({metric: ours[metric] - theirs[metric] for metric in ours})
     return found
+
+
+def _mean(values: Sequence[Values]) -> Values:
+    return {metric: np.mean([one[metric] for one in values], axis=0) for metric in values[0]}
 
 
 def _images(measures: Mapping[str, Measure]) -> int:

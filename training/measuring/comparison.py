@@ -72,7 +72,7 @@ def text(other: str, ours: Result, theirs: Result) -> str:
     Raises:
         ValueError: if they have no number in common.
     """
-    found = bootstrap.paired(ours.measures, theirs.measures)
+    found = bootstrap.paired([(ours.measures, theirs.measures)])
     common = {name: ours.measures[name] for name in found}
     if not common:
         raise ValueError(f"{other} answers nothing that is answered here; compare others")
