@@ -27,11 +27,10 @@ from ..engine.torch_backend import DTYPES
 from ..network import input_size
 from ..ros.malloc import keep_freed_memory
 from ..testbed.times import Times
-from . import engines, surroundings, tables
+from . import engines, rivals, surroundings, tables
 from .engines import Bench, EngineResult, Memory, untrained
 from .memory import elsewhere
 from .results import Results
-from .rivals import RIVALS
 from .roofline import flops, matmul_rate
 from .targets import targets
 from .timing import LOW_RATE, at_rate, in_turn
@@ -142,7 +141,7 @@ def _run(bench: Bench, arguments: argparse.Namespace, results: Results) -> None:
         )
 
     if arguments.rivals:
-        _title("image to answer, other networks with random weights, eager float32")
+        _title("image to answer, other networks with random weights")
         results.rivals = _rivals(bench, chosen, rounds)
         _say(tables.rivals(results.rivals))
 
@@ -182,24 +181,38 @@ def _scaling(bench: Bench, pair: list[Candidate], rounds: int) -> list[EngineRes
 
 
 def _rivals(bench: Bench, chosen: Candidate, rounds: int) -> dict[str, Times]:
-    """Other networks and the chosen engine, by name."""
+    """Other networks and the chosen engine, by name; those by eager torch, and by its runtime.
+
+    So that what is compared are networks, and not the runtimes that they happen to have.
+    """
     images, engine = engines.frames(USUAL_SIZE)[:1], engines.opened(bench, chosen)
-    answer = partial(engine, images, [engines.FOCAL], engines.ANSWERS)
-    subjects: dict[str, Callable[[], object]] = {str(chosen): answer}
-    for name, make in RIVALS.items():
+    ours = partial(engine, images, [engines.FOCAL], engines.ANSWERS)
+    subjects: dict[str, Callable[[], object]] = {str(chosen): ours}
+    for name, make in rivals.RIVALS.items():
         try:
             network = make().eval().to(bench.device)
         except ImportError as error:
             _say(f"{name}: left out, {error}")
-        else:
-            subjects[name] = partial(_answer, network, images, bench.device)
+            continue
+        for runtime, answer in _runtimes(network, chosen, torch.from_numpy(images)).items():
+            subjects[f"{name}, {runtime}"] = partial(_answer, answer, images, bench.device)
     return in_turn(subjects, max(rounds // 6, 3))
 
 
-@torch.inference_mode()
-def _answer(network: nn.Module, images: np.ndarray, device: torch.device) -> list[torch.Tensor]:
-    """A rival's answers, back from its device."""
-    return [answer.cpu() for answer in network(torch.from_numpy(images).to(device))]
+def _runtimes(
+    network: nn.Module, chosen: Candidate, images: torch.Tensor
+) -> dict[str, rivals.Answer]:
+    """What runs a rival: eager torch in float32, and what is as fast as the chosen engine's."""
+    found: dict[str, rivals.Answer] = {"torch fp32": partial(rivals.eager, network)}
+    if chosen.backend.name == "openvino":
+        found[str(chosen)] = rivals.by_openvino(network, images, chosen.precision)
+    elif next(network.parameters()).is_cuda:
+        found["compile bf16"] = rivals.by_compile(network, torch.bfloat16)
+    return found
+
+
+def _answer(answer: rivals.Answer, images: np.ndarray, device: torch.device) -> list[np.ndarray]:
+    return answer(torch.from_numpy(images).to(device))
 
 
 def _ros(bench: Bench, path: Path, chosen: Candidate) -> dict[str, NodeReport]:

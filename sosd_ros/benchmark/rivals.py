@@ -10,14 +10,19 @@ made.
 from __future__ import annotations
 
 import importlib
+import warnings
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
+from ..engine.openvino_backend import compiler_options
 from ..network import prepare, upsample
+
+Answer = Callable[[torch.Tensor], list[np.ndarray]]
 
 CLASSES = 40
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -99,6 +104,44 @@ RIVALS: dict[str, Callable[[], nn.Module]] = {
 }
 
 
+@torch.inference_mode()
+def eager(network: Callable[[torch.Tensor], Any], images: torch.Tensor) -> list[np.ndarray]:
+    """Depth and labels, by torch in float32 and back from its device."""
+    return [answer.cpu().numpy() for answer in network(images)]
+
+
+def by_openvino(network: nn.Module, images: torch.Tensor, precision: str) -> Answer:
+    """What answers images of this shape on the CPU, all steps of the module compiled as one.
+
+    Raises:
+        ImportError: where OpenVINO is not installed.
+    """
+    openvino = _library("openvino")
+    with torch.inference_mode(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of sizes that become constants, as they should
+        model = openvino.convert_model(network, example_input=images)
+    model.reshape(list(images.shape))
+    compiled = openvino.compile_model(model, "CPU", compiler_options(precision))
+    request = compiled.create_infer_request()
+
+    def answer(images: torch.Tensor) -> list[np.ndarray]:
+        results = request.infer([images.numpy()])
+        return [results[i] for i in range(len(results))]
+
+    return answer
+
+
+def by_compile(network: nn.Module, dtype: torch.dtype) -> Answer:
+    """What answers images on a GPU, compiled by inductor and launched as CUDA graphs."""
+    compiled = torch.compile(network, mode="reduce-overhead")
+
+    def answer(images: torch.Tensor) -> list[np.ndarray]:
+        with torch.autocast("cuda", dtype):
+            return eager(compiled, images)
+
+    return answer
+
+
 def depth_input_size(size: tuple[int, int]) -> tuple[int, int]:
     """(height, width) at which Depth Anything sees an image of ``size``.
 
@@ -113,7 +156,7 @@ def _nearest(length: float, multiple: int) -> int:
 
 
 def _size(images: torch.Tensor) -> tuple[int, int]:
-    return images.shape[1], images.shape[2]
+    return int(images.shape[1]), int(images.shape[2])  # constants, also while this is traced
 
 
 def _inputs(images: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:

@@ -59,7 +59,7 @@ def scaling(results: Iterable[EngineResult]) -> str:
 
 
 def rivals(results: Mapping[str, Times]) -> str:
-    return "\n".join(f"{name:44}{times}" for name, times in results.items())
+    return "\n".join(f"{name:50}{times}" for name, times in results.items())
 
 
 def nodes(reports: Mapping[str, NodeReport]) -> str:

@@ -17,6 +17,16 @@ from .rounding import round_depthwise
 _PRECISIONS = {"fp32": "f32", "bf16": "bf16"}
 
 
+def compiler_options(precision: str) -> dict[str, Any]:
+    """How OpenVINO compiles for one image at a time, at a precision of ``OpenVinoBackend``."""
+    return {
+        "INFERENCE_PRECISION_HINT": _PRECISIONS[precision],
+        "PERFORMANCE_HINT": "LATENCY",
+        "ENABLE_CPU_PINNING": False,  # other threads need these cores in between
+        "INFERENCE_NUM_THREADS": len(os.sched_getaffinity(0)),
+    }
+
+
 class OpenVinoBackend(OnnxBackend):
     """Compiles a model when it is loaded, and for each length of batch.
 
@@ -37,12 +47,7 @@ class OpenVinoBackend(OnnxBackend):
         import openvino
 
         self._core, self._tensor = openvino.Core(), openvino.Tensor
-        self._options = {
-            "INFERENCE_PRECISION_HINT": _PRECISIONS[deployment.precision],
-            "PERFORMANCE_HINT": "LATENCY",
-            "ENABLE_CPU_PINNING": False,  # other threads need these cores in between
-            "INFERENCE_NUM_THREADS": len(os.sched_getaffinity(0)),
-        }
+        self._options = compiler_options(deployment.precision)
         self._files = files
         shapes = [(1, 3, height, width) for height, width in self._files]
         self._requests = {shape: self._request(shape) for shape in shapes}

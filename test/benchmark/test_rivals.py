@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from sosd_ros.benchmark.rivals import CLASSES, RIVALS, depth_input_size
+from sosd_ros.benchmark.rivals import CLASSES, RIVALS, by_openvino, depth_input_size, eager
 from sosd_ros.benchmark.roofline import flops
 
 PAIR, DEEPLAB, _ = RIVALS
@@ -31,6 +31,18 @@ def test_image_to_answer(name, random):
     assert (depth.dtype, labels.dtype) == (torch.float32, torch.uint8)
     assert depth.isfinite().all()
     assert labels.max() < CLASSES
+
+
+def test_openvino_answers_as_eager_torch_does(random):
+    """Or its time would be that of something else. All of it is compiled, from bytes to labels."""
+    pytest.importorskip("openvino")
+    network = build(DEEPLAB)
+    images = torch.from_numpy(random.integers(0, 256, (1, 64, 96, 3), np.uint8))
+    expected = eager(network, images)
+    depth, labels = by_openvino(network, images, "fp32")(images)
+    assert depth == pytest.approx(expected[0], abs=1e-4)
+    assert labels.dtype == np.uint8
+    assert np.mean(labels == expected[1]) > 0.999
 
 
 def test_the_pair_has_the_size_of_its_kind():
