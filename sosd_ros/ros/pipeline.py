@@ -8,7 +8,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
@@ -21,6 +21,7 @@ from . import camera_info, messages
 from .bit_depth import BitDepth
 from .messages import MessageError
 from .parameters import Settings
+from .stage import Stage
 from .stamps import nanoseconds
 from .statistics import Statistics
 from .topics import OUTPUTS, CameraTopics
@@ -28,8 +29,9 @@ from .topics import OUTPUTS, CameraTopics
 PUBLISH_TIMEOUT = 0.4  # seconds that a message may take to go out when the node ends
 
 
-class Frame(NamedTuple):
-    """A camera's image, and when it arrived by ``time.monotonic``."""
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """A camera's image, and when it arrived by ``time.monotonic``. Each is itself alone."""
 
     message: Image | CompressedImage
     arrived: float
@@ -44,11 +46,15 @@ class _Work:
     image: np.ndarray
     info: tuple[CameraInfo, Intrinsics] | None
     outputs: set[str]
+    settings: Settings
     latencies: dict[str, float]  # seconds by stage
 
 
 class Pipeline:
     """Answers batches of frames; called in the worker's thread.
+
+    Answers are published in a thread of their own, batch by batch in the order in which they came,
+    while the engine answers the next batch.
 
     Args:
         engine: answers images.
@@ -79,65 +85,68 @@ class Pipeline:
         self._started = time.monotonic_ns()
         self._failed = False
         self._abandoned = False
-        self._open: set[str] = set()  # cameras whose frame of this batch is not counted yet
+        self._open: dict[Frame, str] = {}  # those that are not counted yet, and their cameras
         self._publishing = threading.Lock()
+        self._publisher = Stage(self._publish_all)
         self._clouds: dict[str, PointCloud2] = {}  # the last of each camera
         self._bit_depths = {name: BitDepth() for name in cameras}
         self._doubts: dict[tuple[str, str], dict[str, str]] = {}  # by camera, subject; cause
 
+    def finish(self, timeout: float) -> bool:
+        """Publish what has been answered; whether that ended within ``timeout`` seconds."""
+        return self._publisher.finish(timeout)
+
     def abandon(self) -> None:
-        """Publish nothing more of the current batch; its frames count as stopped.
+        """Publish nothing more; frames that are not answered yet count as stopped.
 
         A message that is being published goes out whole first.
         """
         self._abandoned = True
         self._publishing.acquire(timeout=PUBLISH_TIMEOUT)  # for good
-        for name in list(self._open):
-            self._count_dropped(name, "stopped")
+        for frame in list(self._open):
+            self._count_dropped(frame, "stopped")
 
     def __call__(self, batch: Mapping[str, Frame]) -> None:
         """Answer the frames of a batch, by camera."""
         self._settings = self._current_settings()
         self._time = time.monotonic_ns() - self._started  # one for all, to keep cameras in step
-        self._open = set(batch)
+        self._open.update((frame, name) for name, frame in batch.items())
         by_size: dict[tuple[int, ...], list[_Work]] = defaultdict(list)
         for name, frame in batch.items():
             camera = self._cameras[name]
-            work = self._safely(camera, frame.message, self._prepare, camera, frame)
+            work = self._safely(camera, frame, self._prepare, camera, frame)
             if work is not None:
                 by_size[work.image.shape].append(work)
         for works in by_size.values():
             started = time.monotonic()
             perception = self._perceive(works)
             network = time.monotonic() - started
-            if perception is None:
-                continue
-            for index, work in enumerate(works):
-                work.latencies["network"] = network
-                answer = Perception(*(None if a is None else a[index] for a in perception))
-                self._safely(work.camera, work.frame.message, self._publish, work, answer)
+            if perception is not None:
+                for work in works:
+                    work.latencies["network"] = network
+                self._publisher.put((works, perception))
 
-    def _safely(self, camera: CameraTopics, message: Any, step: Callable, *arguments: Any) -> Any:
+    def _safely(self, camera: CameraTopics, frame: Frame, step: Callable, *arguments: Any) -> Any:
         """Run a step on a frame; one bad frame must not stop the rest."""
         try:
             return step(*arguments)
         except MessageError as error:
-            self._drop(camera, message, error.cause, f"dropped: {error}")
+            self._drop(camera, frame, error.cause, f"dropped: {error}")
         except Exception as error:
             reason = f"lost to {type(error).__name__}: {error}"
-            self._drop(camera, message, "internal", reason, is_ours=True)
+            self._drop(camera, frame, "internal", reason, is_ours=True)
         return None
 
     def _drop(
-        self, camera: CameraTopics, message: Any, cause: str, reason: str, is_ours: bool = False
+        self, camera: CameraTopics, frame: Frame, cause: str, reason: str, is_ours: bool = False
     ) -> None:
-        self._count_dropped(camera.name, cause)
-        self._on_problem(camera.name, message, cause, reason, is_ours)
+        self._count_dropped(frame, cause)
+        self._on_problem(camera.name, frame.message, cause, reason, is_ours)
 
-    def _count_dropped(self, camera: str, cause: str) -> None:
+    def _count_dropped(self, frame: Frame, cause: str) -> None:
         """Count a frame as dropped, once."""
-        if camera in self._open:
-            self._open.discard(camera)
+        camera = self._open.pop(frame, None)
+        if camera is not None:  # a single one has no name
             self._statistics.dropped(camera, cause)
 
     def _prepare(self, camera: CameraTopics, frame: Frame) -> _Work | None:
@@ -145,11 +154,11 @@ class Pipeline:
         started, message, settings = time.monotonic(), frame.message, self._settings
         if camera.age.is_exceeded(nanoseconds(message.header.stamp), settings.max_age):
             reason = f"dropped: it is older than max_age, {settings.max_age:g} s"
-            self._drop(camera, message, "too_old", reason)
+            self._drop(camera, frame, "too_old", reason)
             return None
         outputs = camera.due(settings.publish_rate, self._time)
         if not outputs:
-            self._count_dropped(camera.name, "unwanted")
+            self._count_dropped(frame, "unwanted")
             return None
         image = self._to_rgb(camera, frame)
         converted = time.monotonic()
@@ -161,10 +170,10 @@ class Pipeline:
             # Without a focal length, depth has no scale: it is not published as metres.
             outputs -= metric
         if not outputs:
-            self._count_dropped(camera.name, "without_scale")
+            self._count_dropped(frame, "without_scale")
             return None
         camera.take_turn(self._time)
-        return _Work(camera, frame, image, info, outputs, latencies)
+        return _Work(camera, frame, image, info, outputs, settings, latencies)
 
     def _to_rgb(self, camera: CameraTopics, frame: Frame) -> np.ndarray:
         bits, message = self._settings.significant_bits, frame.message
@@ -232,7 +241,7 @@ class Pipeline:
             if not attempt:
                 self._statistics.retried()
         for work in works:
-            self._count_dropped(work.camera.name, "engine")
+            self._count_dropped(work.frame, "engine")
         if not self._failed:
             self._failed = True
             self._on_failure(f"the engine failed twice in a row: {reason}")
@@ -255,6 +264,13 @@ class Pipeline:
         limits = Range(settings.min_depth, settings.max_depth, doubt)
         return self._engine(images, focals, answers, limits)
 
+    def _publish_all(self, answered: tuple[list[_Work], Perception]) -> None:
+        """Runs in the publisher's thread."""
+        works, perception = answered
+        for index, work in enumerate(works):
+            answer = Perception(*(None if a is None else a[index] for a in perception))
+            self._safely(work.camera, work.frame, self._publish, work, answer)
+
     def _publish(self, work: _Work, answer: Perception) -> None:
         started, latencies = time.monotonic(), work.latencies
         for name, message in self._answers(work, answer):
@@ -263,14 +279,14 @@ class Pipeline:
         published = time.monotonic()
         latencies["publish"] = published - started
         total = published - work.frame.arrived
-        # Waiting until the worker was free, and for the other cameras of its batch.
+        # Until the worker and the publisher were free, and for the other cameras of its batch.
         wait = total - sum(latencies.values())
-        self._open.discard(work.camera.name)
+        self._open.pop(work.frame, None)
         self._statistics.answered(work.camera.name, {"wait": wait, **latencies, "total": total})
 
     def _answers(self, work: _Work, answer: Perception) -> Iterator[tuple[str, Any]]:
         """The messages of a frame by output, each made after the one before has been published."""
-        header, settings = work.frame.message.header, self._settings
+        header, settings = work.frame.message.header, work.settings
         depth, labels, confidence, uncertainty = answer
         if labels is not None and confidence is not None and settings.confidence_threshold > 0:
             uncertain = confidence < 255 * settings.confidence_threshold
@@ -309,7 +325,7 @@ class Pipeline:
     ) -> PointCloud2:
         """The cloud of a frame, reusing the memory of the camera's last cloud, already sent."""
         assert work.info is not None
-        camera, settings = work.camera, self._settings
+        camera, settings = work.camera, work.settings
         margin = settings.cloud_clearing_margin
         cloud = messages.cloud_message(
             work.frame.message.header,
