@@ -23,7 +23,6 @@ _WAY_BACK = {
     "inactive": "activate it",
     "finalized": "start it again",
 }
-_MIB = 2**20
 
 
 @dataclass(frozen=True)
@@ -201,8 +200,8 @@ def _node_values(health: Health, snapshot: Snapshot) -> dict[str, str]:
             values[f"latency {stage} {name} [ms]"] = f"{1000 * seconds:.1f}"
     if health.memory is not None:
         used, total = health.memory
-        values["device memory used [MiB]"] = f"{used / _MIB:.0f}"
-        values["device memory total [MiB]"] = f"{total / _MIB:.0f}"
+        values["device memory used [MiB]"] = f"{used / 2**20:.0f}"
+        values["device memory total [MiB]"] = f"{total / 2**20:.0f}"
     return values
 
 

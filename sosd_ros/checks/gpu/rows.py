@@ -52,7 +52,7 @@ def run(place: Place) -> Outcome:
         network, size = item.split()
         height, width = map(int, size.split("x"))
         arguments = (files[network], network == UNTRAINED, (height, width))
-        return place.elsewhere(measure, *arguments, place.device, place.cache)
+        return place.in_own_process(measure, *arguments, place.device, place.cache)
 
     outcome = one_by_one(place, "rows", items, work)
     head = ("network and image", *Row._fields)
