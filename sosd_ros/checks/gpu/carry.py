@@ -1,4 +1,4 @@
-"""What a machine without a network is given: ``python -m sosd_ros.checks.gpu.carry``.
+"""Pack what a machine without internet needs: ``python -m sosd_ros.checks.gpu.carry``.
 
 Wheels of what its Python lacks, and NYU Depth v2 in parts that are small enough to be sent.
 """
@@ -62,7 +62,7 @@ def _is_installed(wheel: Path) -> bool:
 
 
 def pack(data: Path, folder: Path, most: int) -> list[Path]:
-    """Pack a folder into tar files of at most ``most`` bytes, each whole for itself; their paths.
+    """Pack a folder into complete tar files of at most ``most`` bytes each; their paths.
 
     Raises:
         ValueError: if a file is larger than that.

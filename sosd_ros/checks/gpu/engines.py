@@ -36,7 +36,7 @@ def run(place: Place) -> Outcome:
 
 
 def agreeing(place: Place) -> list[str]:
-    """The names of the engines of which this part has found that they can be used."""
+    """The names of the engines that this part has found usable."""
     return [
         name for name, found in Kept(place.work / f"{NAME}.json").items() if found.get("agrees")
     ]
