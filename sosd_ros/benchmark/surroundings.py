@@ -15,6 +15,7 @@ from torch.nn import functional
 from .. import kernels
 from ..camera import Intrinsics
 from ..network import input_size, prepare
+from ..testbed.own_process import in_own_process
 from ..testbed.times import Times
 from ..weights import Weights, build_network
 from . import memory
@@ -80,8 +81,8 @@ def measure(file: Weights, size: tuple[int, int], rounds: int) -> Surroundings:
         subjects["cloud"] = _cloud(size, subjects["labels"]()[0])
     return Surroundings(
         **in_turn(subjects, rounds),
-        plain_memory=memory.elsewhere(_peak, scores, size, "plain"),
-        fused_memory=memory.elsewhere(_peak, scores, size, "fused"),
+        plain_memory=in_own_process(_peak, scores, size, "plain"),
+        fused_memory=in_own_process(_peak, scores, size, "fused"),
     )
 
 

@@ -13,11 +13,12 @@ from ..config import Config, load
 from ..metrics import DEPTH_METRICS, SEMANTIC_METRICS
 from ..networks.trained import training_manifest
 from .paper import PAPER, SOURCE, method
+from .tables import number
 
-# The columns of a table, by data set: those of the paper's tables, with their digits.
+# The columns of a table, by data set: those of the paper's tables.
 _COLUMNS = {
-    "nyuv2": dict.fromkeys((*SEMANTIC_METRICS, *DEPTH_METRICS["metres"]), 3),
-    "cityscapes": {"mIoU": 3, "px": 2},
+    "nyuv2": (*SEMANTIC_METRICS, *DEPTH_METRICS["metres"]),
+    "cityscapes": ("mIoU", "px"),
 }
 
 
@@ -70,12 +71,12 @@ def table(runs: Iterable[FinishedRun]) -> str:
         _line(["---"] * (3 + len(columns))),
     ]
     rows = [_method(group[0].config) for group in groups.values()]
-    for number, (row, group) in enumerate(zip(rows, groups.values(), strict=True), start=1):
+    for place, (row, group) in enumerate(zip(rows, groups.values(), strict=True), start=1):
         runs_of_row = ", ".join(run.name for run in group)
-        cells = [_spread([r.metrics.get(name) for r in group], columns[name]) for name in columns]
+        cells = [_spread([r.metrics.get(name) for r in group], name) for name in columns]
         lines.append(_line([row, runs_of_row, f"{_epochs_per_task(group[0].config):g}", *cells]))
-        if row in PAPER[data] and row not in rows[number:]:
-            numbers = [_number(PAPER[data][row].get(name), columns[name]) for name in columns]
+        if row in PAPER[data] and row not in rows[place:]:
+            numbers = [number(PAPER[data][row].get(name), name) for name in columns]
             lines.append(_line([f"*the paper's {row}*", "", "", *numbers]))
     return "\n".join([*lines, "", f"The paper's: {SOURCE[data]}."])
 
@@ -95,18 +96,15 @@ def _epochs_per_task(config: Config) -> float:
     return config.epochs / 2 if config.strategy.name == "em" else config.epochs
 
 
-def _spread(values: Sequence[float | None], digits: int) -> str:
+def _spread(values: Sequence[float | None], metric: str) -> str:
     numbers = [value for value in values if value is not None]
     if not numbers:
         return ""
     centre = mean(numbers)
     if len(numbers) == 1:
-        return _number(centre, digits)
-    return f"{centre:.{digits}f} ± {max(abs(n - centre) for n in numbers):.{digits}f}"
-
-
-def _number(value: float | None, digits: int) -> str:
-    return "" if value is None else f"{value:.{digits}f}"
+        return number(centre, metric)
+    farthest = max(abs(n - centre) for n in numbers)
+    return f"{number(centre, metric)} ± {number(farthest, metric)}"
 
 
 def _line(cells: Iterable[str]) -> str:
