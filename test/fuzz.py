@@ -162,9 +162,9 @@ def outcome(message):
             assert np.isfinite([rays.fx, rays.fy, rays.cx, rays.cy, rays.focal]).all()
             assert min(rays.width, rays.height) > 0
             size = rays.width, rays.height
-            fitted, again = for_image(message, message.header, size)
-            assert again == rays
-            doubts = doubts_of(message, fitted, size, "sensor", "assumed", "/image")
+            view = for_image(message, message.header, size)
+            assert view.camera == rays
+            doubts = doubts_of(message, view, size, "sensor", "assumed", "/image")
             assert all(len(doubt) <= LONGEST_SENTENCE for doubt in doubts.values())
         else:
             rgb = messages.to_rgb(message)
