@@ -108,7 +108,7 @@ class Lens:
         x, y, z = np.moveaxis(np.asarray(points, np.float64), -1, 0)
         with np.errstate(all="ignore"):
             x, y = np.where(z > 0, x / z, np.nan), y / z
-            seen = np.hypot(x, y) <= self._profile[0][-1]
+            seen = np.hypot(x, y) <= self._profile[0][-1] * (1 + 1e-6)  # as float32 rounds rays
             bent_x, bent_y = self._bent(np.where(seen, x, np.nan), y)
             bent_y = np.where(seen, bent_y, np.nan)
         camera = self.camera
