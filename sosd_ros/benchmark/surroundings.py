@@ -107,7 +107,7 @@ def _depth(size: tuple[int, ...]) -> np.ndarray:
 
 def _rectify(lens: Lens, labels: np.ndarray) -> Callable[[], Any]:
     """What a frame costs when the maps are there."""
-    image, depth = frames(labels.shape)[0], _depth(labels.shape)
+    image, depth, labels = frames(labels.shape)[0], _depth(labels.shape), labels.copy()
     maps = Rectification(lens, lens.camera).maps()
 
     def rectify() -> np.ndarray:
