@@ -37,7 +37,7 @@ STRAIGHT = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)  # a rotation that is n
 MAX_SIDE = 2**15 - 2  # pixels of an image that OpenCV remaps
 
 _SAMPLES = 8193  # of angles up to WIDEST, a hundredth of a degree apart
-_STEPS = 4  # of Newton's method; each doubles the right digits, of which there are two before
+_STEPS = 4  # of Newton's method; each doubles the right digits, of which the start has two
 _EXACT = 0.01  # pixels by which a ray may miss its pixel
 _SLACK = 2**-6  # pixels that maps are rounded by
 _BAND = 16  # rows at a time, which a core's cache holds
@@ -134,7 +134,12 @@ class Lens:
 
     def _bent(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """From x/z and y/z to x' and y'."""
-        factor = _factor(self.model, self.coefficients, np.hypot(x, y))
+        return self._shifted(x, y, _factor(self.model, self.coefficients, np.hypot(x, y)))
+
+    def _shifted(
+        self, x: np.ndarray, y: np.ndarray, factor: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The same, if the factor is known."""
         p1, p2 = self._tangential
         r2, xy = x * x + y * y, 2 * x * y
         return (
@@ -158,7 +163,8 @@ class Lens:
             x, y = bent_x * growth, bent_y * growth
             if any(self._tangential):
                 x, y = self._refined(x, y, bent_x, bent_y)
-            miss = np.hypot(*np.subtract(self._bent(x, y), (bent_x, bent_y)))
+            again_x, again_y = self._bent(x, y)
+            miss = np.hypot(again_x - bent_x, again_y - bent_y)
             seen = (miss <= _EXACT / self.camera.focal) & (np.hypot(x, y) <= tangents[-1])
         return np.where(seen, x, np.nan), np.where(seen, y, np.nan)
 
@@ -172,16 +178,18 @@ class Lens:
         """
         p1, p2 = self._tangential
         above, below = _polynomials(self.coefficients)
+        above_slope, below_slope = polyder(above), polyder(below)
         for _ in range(_STEPS):
             r2 = x * x + y * y
             bottom = polyval(r2, below)
             factor = polyval(r2, above) / bottom
-            slope = (polyval(r2, polyder(above)) - factor * polyval(r2, polyder(below))) / bottom
+            slope = (polyval(r2, above_slope) - factor * polyval(r2, below_slope)) / bottom
             xx = factor + 2 * slope * x * x + 2 * p1 * y + 6 * p2 * x
             xy = 2 * (slope * x * y + p1 * x + p2 * y)
             yy = factor + 2 * slope * y * y + 6 * p1 * y + 2 * p2 * x
             determinant = xx * yy - xy * xy
-            off_x, off_y = np.subtract(self._bent(x, y), (bent_x, bent_y))
+            again_x, again_y = self._shifted(x, y, factor)
+            off_x, off_y = again_x - bent_x, again_y - bent_y
             x = x - (yy * off_x - xy * off_y) / determinant
             y = y - (xx * off_y - xy * off_x) / determinant
         return np.where(determinant > 0, x, np.nan), y
