@@ -18,9 +18,9 @@ WINGS = {
         "kernels": ["sosd_ros/kernels"],
         "network": ["sosd_ros/network"],
         "weights": ["sosd_ros/weights"],
-        "camera, labels, device, colours, reasons": [
-            *("sosd_ros/camera", "sosd_ros/labels", "sosd_ros/device", "sosd_ros/colours"),
-            "sosd_ros/reasons",
+        "camera, lens, labels, device, colours, reasons": [
+            *("sosd_ros/camera", "sosd_ros/lens", "sosd_ros/labels", "sosd_ros/device"),
+            *("sosd_ros/colours", "sosd_ros/reasons"),
         ],
         "commands, progress, share, atomic": [
             *("sosd_ros/commands", "sosd_ros/progress", "sosd_ros/share", "sosd_ros/atomic")

@@ -71,14 +71,14 @@ class Intrinsics:
         )
 
     def rays(self) -> tuple[np.ndarray, np.ndarray]:
-        """The points at depth 1: x/z of each column, (width,), y/z of each row, (height,); float32.
+        """The points at depth 1, from the optical centre: x/z and y/z of the pixels, float32.
 
-        Without distortion, one depends on the column alone and the other on the row. They count
-        from the optical centre.
+        Without distortion, one depends on the column alone, (1, width), and the other on the row,
+        (height, 1): they broadcast to the image.
         """
         x = (np.arange(self.width, dtype=np.float64) - self.cx) / self.fx
         y = (np.arange(self.height, dtype=np.float64) - self.cy) / self.fy
-        return x.astype(np.float32), y.astype(np.float32)
+        return x.astype(np.float32)[None], y.astype(np.float32)[:, None]
 
 
 def focal_correction(camera_focal: float, training_focal: float) -> float:

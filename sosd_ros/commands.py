@@ -123,14 +123,14 @@ def positive(text: str) -> float:
 
 
 def count(text: str) -> int:
-    """How many of something there are to be, of which one is needed at least."""
+    """A whole number of things, at least one."""
     if not (text.isdecimal() and int(text) > 0):
         raise argparse.ArgumentTypeError(f"is {text!r}, expected a whole number from 1")
     return int(text)
 
 
 def count_from_0(text: str) -> int:
-    """The same of something of which there may be none."""
+    """A whole number of things, which may be none."""
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"is {text!r}, expected a whole number from 0")
     return int(text)

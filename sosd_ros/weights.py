@@ -21,7 +21,7 @@ from safetensors.torch import save
 
 from . import atomic
 from .labels import LabelSet
-from .network import FORM, Padding, SOSDNet, check_form
+from .network import FORM, DepthForm, Padding, SOSDNet, Variant, check_form
 from .reasons import in_short
 
 FORMAT_VERSION = 2
@@ -81,7 +81,7 @@ class Manifest:
         licence: the terms of use of the file.
     """
 
-    variant: str
+    variant: Variant
     backbone: str
     labels: LabelSet
     focal_length: float
@@ -92,7 +92,7 @@ class Manifest:
     rates: tuple[int, ...] = (3, 6, 9)
     taps: tuple[int, ...] = (8, 32)
     padding: Padding = "zeros"
-    depth_form: str = "linear"
+    depth_form: DepthForm = "linear"
     spread: bool = False
     temperature: float = 1.0
     spread_factor: float = 1.0

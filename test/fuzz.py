@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import math
 import os
 import sys
 from array import array
@@ -26,6 +27,7 @@ from robot import Camera, camera_info, picture
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
+from sosd_ros.lens import MODELS
 from sosd_ros.ros import messages
 from sosd_ros.ros.camera_info import check_info, for_image, intrinsics_of
 from sosd_ros.ros.camera_info import doubts as doubts_of
@@ -34,7 +36,7 @@ from sosd_ros.testbed.process import own_memory
 
 SEED = int(os.environ.get("SOSD_FUZZ_SEED", 20240607))
 CAUSES = {"encoding", "size", "step", "data", "compressed", "frame_id"}
-CAUSES |= {"uncalibrated", "intrinsics", "camera_info_size"}
+CAUSES |= {"uncalibrated", "intrinsics", "camera_info_size", "distortion"}
 LONGEST_SENTENCE = 700  # characters, the list of all encodings included
 # Bytes that a process may take on after a tenth of the messages, whatever their number. Over DDS,
 # pools and allocators took up to 28 MiB while the first 3,000 came, and almost nothing after that;
@@ -132,14 +134,16 @@ def compressed_images(draw):
 @st.composite
 def camera_infos(draw):
     """CameraInfos with numbers, sizes and regions of any value."""
-    info = CameraInfo(header=draw(headers), distortion_model=draw(texts))
+    models = st.one_of(st.sampled_from(MODELS), texts)
+    info = CameraInfo(header=draw(headers), distortion_model=draw(models))
     info.width, info.height = SIZE
     k, p = [500.0, 0.0, 16.0, 0.0, 500.0, 12.0, 0.0, 0.0, 1.0], [0.0] * 12
     for matrix in (k, p):
         for place in draw(st.lists(st.integers(0, len(matrix) - 1), max_size=3)):
             matrix[place] = draw(numbers)
     info.k, info.p = k, p
-    info.d = draw(st.lists(numbers, max_size=100))
+    weak = st.lists(st.floats(-1, 1), max_size=8)
+    info.d = draw(st.one_of(weak, st.lists(numbers, max_size=100)))
     for name in ("width", "height", "binning_x", "binning_y"):
         if draw(st.booleans()):
             setattr(info, name, draw(st.one_of(st.integers(0, 200), UINT32)))
@@ -152,6 +156,24 @@ def camera_infos(draw):
 everything = st.one_of(images(), compressed_images(), camera_infos())
 
 
+def look(info, size, rectified):
+    """See an image through what a CameraInfo says of its lens; a MessageError if it cannot be."""
+    reading = "sensor", rectified, "/image"
+    view = for_image(info, info.header, size, *reading)
+    doubts = doubts_of(info, view, size, *reading)
+    assert all(len(doubt) <= LONGEST_SENTENCE for doubt in doubts.values())
+    if math.prod(size) > 10_000:
+        return
+    if view.lens:
+        x, y = view.lens.rays()
+        points = np.stack([x, y, np.ones_like(x)], axis=-1)[~np.isnan(x)]
+        assert np.isfinite(view.lens.project(points)).all()
+    if view.rectification:
+        maps = view.rectification.maps()
+        shown = maps.places[maps.outside == 0]
+        assert (shown >= 0).all() and (shown < size).all()
+
+
 def outcome(message):
     """``accepted``, or the cause of a refusal; an AssertionError for anything else."""
     try:
@@ -162,10 +184,9 @@ def outcome(message):
             assert np.isfinite([rays.fx, rays.fy, rays.cx, rays.cy, rays.focal]).all()
             assert min(rays.width, rays.height) > 0
             size = rays.width, rays.height
-            fitted, again = for_image(message, message.header, size)
-            assert again == rays
-            doubts = doubts_of(message, fitted, size, "sensor", "assumed", "/image")
-            assert all(len(doubt) <= LONGEST_SENTENCE for doubt in doubts.values())
+            assert for_image(message, message.header, size).camera == rays
+            for rectified in ("assumed", "rectify", "rays"):
+                look(message, size, rectified)
         else:
             rgb = messages.to_rgb(message)
             assert rgb.dtype == np.uint8 and rgb.ndim == 3 and rgb.shape[2] == 3

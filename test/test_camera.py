@@ -9,12 +9,12 @@ from sosd_ros.camera import Intrinsics, focal_correction
 def test_a_ray_is_the_inverse_of_projection():
     """A point projected by u = fx x/z + cx comes back from its pixel and depth."""
     x_over_z, y_over_z = Intrinsics(fx=500, fy=400, cx=3, cy=2, width=8, height=6).rays()
-    assert (x_over_z.shape, y_over_z.shape) == ((8,), (6,))
+    assert (x_over_z.shape, y_over_z.shape) == ((1, 8), (6, 1))
     x, y, z = 0.01, -0.005, 2.0
     u, v = 500 * x / z + 3, 400 * y / z + 2
     assert (u, v) == (5.5, 1.0)
-    np.testing.assert_allclose(z * (x_over_z[5] + x_over_z[6]) / 2, x, atol=1e-7)
-    np.testing.assert_allclose(z * y_over_z[1], y, atol=1e-7)
+    np.testing.assert_allclose(z * (x_over_z[0, 5] + x_over_z[0, 6]) / 2, x, atol=1e-7)
+    np.testing.assert_allclose(z * y_over_z[1, 0], y, atol=1e-7)
 
 
 def test_resizing_keeps_pixel_edges_on_each_other():

@@ -22,7 +22,7 @@ from pydantic import (
     model_validator,
 )
 
-from sosd_ros.network import VARIANTS, Padding, check_form, has_units, tasks_of
+from sosd_ros.network import DepthForm, Padding, Variant, check_form, has_units, tasks_of
 from sosd_ros.network.backbone import check_name
 
 from . import strategies
@@ -110,14 +110,14 @@ class Network(_Section):
             At 0 an area is cut off at half of all positions, and a cue learns where neither is.
     """
 
-    variant: str = "esosd"
+    variant: Variant = "esosd"
     backbone: str = "xception65"
     rates: tuple[PositiveInt, ...] = (3, 6, 9)
     drop_path: float = Field(0.0, ge=0, lt=1)
     dropout: float = Field(0.0, ge=0, lt=1)
     taps: tuple[PositiveInt, ...] = (8, 32)
     padding: Padding = "zeros"
-    depth_form: Literal["linear", "log"] = "linear"
+    depth_form: DepthForm = "linear"
     spread: bool = False
     init: Literal["variance01", "sigma01", "default"] = "variance01"
     units: Literal["paper", "detached", "logarithmic", "told"] = "paper"
@@ -125,13 +125,6 @@ class Network(_Section):
     start: Path | None = None
     frozen_stride: Literal[2, 4] | None = None
     area_shift: NonNegativeFloat = 0.0
-
-    @field_validator("variant")
-    @classmethod
-    def _is_a_variant(cls, value: str) -> str:
-        if value not in VARIANTS:
-            raise ValueError(f"expected one of {', '.join(VARIANTS)}")
-        return value
 
     @field_validator("backbone")
     @classmethod

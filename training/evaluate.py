@@ -174,7 +174,7 @@ def _print_more(
 
 
 def _other(arguments: argparse.Namespace, setting: Setting, protocol: Protocol) -> Model | Result:
-    """What is compared with: a network to be measured, or the result in a file.
+    """What it is compared with: a network to be measured, or the result in a file.
 
     Raises:
         ValueError: if it cannot be compared.

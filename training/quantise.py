@@ -24,7 +24,7 @@ from sosd_ros.network import Output, input_size, prepare, tasks_of, upsample
 from sosd_ros.weights import Manifest, Weights
 
 from . import options
-from .data.sample import DataSet, Part, Samples
+from .data.sample import DataSet, Part, Samples, evenly_spaced
 from .measuring.result import measure
 from .measuring.setting import open_setting
 from .networks.imagenet import Normalisation
@@ -64,12 +64,12 @@ class BackendNetwork(nn.Module):
 
 
 def quantised(file: Weights, size: tuple[int, int], samples: Samples) -> Any:
-    """The network in 8 bits, calibrated on samples that lie evenly over all there are."""
+    """The network in 8 bits, calibrated on evenly spaced samples."""
     import nncf
 
     model = openvino_model(file, size)
-    chosen = np.linspace(0, len(samples) - 1, min(CALIBRATION_IMAGES, len(samples))).astype(int)
-    inputs = [_input(samples[int(i)].image, file.manifest, size) for i in chosen]
+    chosen = evenly_spaced(samples, CALIBRATION_IMAGES)
+    inputs = [_input(sample.image, file.manifest, size) for sample in chosen]
     return nncf.quantize(
         model,
         nncf.Dataset(inputs),

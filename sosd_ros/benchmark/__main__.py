@@ -26,10 +26,10 @@ from ..engine.stock import Candidate
 from ..engine.torch_backend import DTYPES
 from ..network import input_size
 from ..ros.malloc import keep_freed_memory
+from ..testbed.own_process import in_own_process
 from ..testbed.times import Times
 from . import engines, rivals, surroundings, tables
 from .engines import Bench, EngineResult, Memory, untrained
-from .memory import elsewhere
 from .results import Results
 from .roofline import flops, matmul_rate
 from .targets import targets
@@ -156,9 +156,9 @@ def _run(bench: Bench, arguments: argparse.Namespace, results: Results) -> None:
 
 
 def _machine(device: torch.device) -> dict[str, str]:
-    name = cache.key(device, ("torch",), "")["device"]
+    name = filter(None, cache.device_name(device))
     return {
-        "machine": f"{' '.join(filter(None, name))}, {len(os.sched_getaffinity(0))} cores",
+        "machine": f"{' '.join(name)}, {len(os.sched_getaffinity(0))} cores",
         "load before": f"{os.getloadavg()[0]:.2f}",
         "python": platform.python_version(),
         "torch": torch.__version__,
@@ -170,7 +170,7 @@ def _memory(
 ) -> list[Memory]:
     """Of a process with one engine, when it has answered so many frames, for each of ``at``."""
     place = (path, str(bench.device), bench.folder)
-    return elsewhere(engines.memory_of, *place, name, answers, at)
+    return in_own_process(engines.memory_of, *place, name, answers, at)
 
 
 def _scaling(bench: Bench, pair: list[Candidate], rounds: int) -> list[EngineResult]:

@@ -208,7 +208,7 @@ def memory_of(
         engine(images, [FOCAL], answers)
         if number in at:
             taken = _on_device(place) - before
-            found.append(Memory(memory.status("VmRSS"), taken / memory.MIB))
+            found.append(Memory(memory.status("VmRSS"), taken / 2**20))
     return found
 
 

@@ -1,15 +1,9 @@
-"""Memory, measured in processes of their own, so that nothing else counts."""
+"""Memory of this process, which should have nothing else to do."""
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import Any, TypeVar
-
-MIB = 2**20
-T = TypeVar("T")
 
 
 def status(field: str) -> float:
@@ -26,10 +20,3 @@ def peak_of(work: Callable[[], object]) -> float:
     Path("/proc/self/clear_refs").write_text("5")  # the peak becomes what is resident now
     work()
     return max(status("VmHWM") - before, 0.0)
-
-
-def elsewhere(function: Callable[..., T], *arguments: Any) -> T:
-    """The value of a module's function, from a new process."""
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=context) as pool:
-        return pool.submit(function, *arguments).result()

@@ -14,7 +14,9 @@ from torch.nn import functional
 
 from .. import kernels
 from ..camera import Intrinsics
+from ..lens import Lens, Rectification
 from ..network import input_size, prepare
+from ..testbed.own_process import in_own_process
 from ..testbed.times import Times
 from ..weights import Weights, build_network
 from . import memory
@@ -24,13 +26,15 @@ from .timing import in_turn
 
 @dataclass(frozen=True)
 class Surroundings:
-    """Class scores to labels and confidence, and the cloud, at one size of image.
+    """Class scores to labels and confidence, the cloud, and a lens, at one size of image.
 
     Attributes:
         plain: upsampling of all scores, softmax and its greatest, in torch.
         fused: the kernel; ``labels`` without confidence.
         plain_memory, fused_memory: MiB at most.
         cloud: depth, colour and labels into a PointCloud2; ``None`` without ROS.
+        bent_cloud: the same on the rays of a lens.
+        rectified: an image, and what belongs beside it taken out of depth and labels.
     """
 
     plain: Times
@@ -39,6 +43,8 @@ class Surroundings:
     plain_memory: float
     fused_memory: float
     cloud: Times | None = None
+    bent_cloud: Times | None = None
+    rectified: Times | None = None
 
 
 @torch.inference_mode()
@@ -75,26 +81,51 @@ def ways(scores: np.ndarray, size: tuple[int, int]) -> dict[str, Callable[[], An
 def measure(file: Weights, size: tuple[int, int], rounds: int) -> Surroundings:
     """Time and memory at (height, width) images."""
     scores = scores_of(file, size)
-    subjects = ways(scores, size)
+    subjects, lens = ways(scores, size), _lens(size)
+    labels = subjects["labels"]()[0]
+    subjects["rectified"] = _rectify(lens, labels)
     if importlib.util.find_spec("std_msgs") is not None:
-        subjects["cloud"] = _cloud(size, subjects["labels"]()[0])
+        subjects["cloud"] = _cloud(lens.camera.rays(), labels)
+        subjects["bent_cloud"] = _cloud(lens.rays(), labels)
     return Surroundings(
         **in_turn(subjects, rounds),
-        plain_memory=memory.elsewhere(_peak, scores, size, "plain"),
-        fused_memory=memory.elsewhere(_peak, scores, size, "fused"),
+        plain_memory=in_own_process(_peak, scores, size, "plain"),
+        fused_memory=in_own_process(_peak, scores, size, "fused"),
     )
 
 
-def _cloud(size: tuple[int, int], labels: np.ndarray) -> Callable[[], Any]:
+def _lens(size: tuple[int, int]) -> Lens:
+    """Of a usual wide camera, 78 degrees across."""
+    height, width = size
+    focal = 0.62 * width
+    camera = Intrinsics(focal, focal, width / 2, height / 2, width, height)
+    return Lens(camera, "plumb_bob", (-0.28, 0.074, 0.0002, 0.00002, 0.0))
+
+
+def _depth(size: tuple[int, ...]) -> np.ndarray:
+    return np.random.default_rng(0).uniform(0.5, 9, size).astype(np.float32)
+
+
+def _rectify(lens: Lens, labels: np.ndarray) -> Callable[[], Any]:
+    """What a frame costs when the maps are there."""
+    image, depth, labels = frames(labels.shape)[0], _depth(labels.shape), labels.copy()
+    maps = Rectification(lens, lens.camera).maps()
+
+    def rectify() -> np.ndarray:
+        np.add(depth, maps.nothing, out=depth)
+        np.bitwise_or(labels, maps.outside, out=labels)
+        return maps.rectified(image)
+
+    return rectify
+
+
+def _cloud(rays: tuple[np.ndarray, np.ndarray], labels: np.ndarray) -> Callable[[], Any]:
     """What fills a PointCloud2 that is there."""
     from std_msgs.msg import Header
 
     from ..ros import messages
 
-    height, width = size
-    depth = np.random.default_rng(0).uniform(0.5, 9, size).astype(np.float32)
-    rays = Intrinsics(518, 518, width / 2, height / 2, width, height).rays()
-    arrays = (Header(), depth, rays, frames(size)[0], labels)
+    arrays = (Header(), _depth(labels.shape), rays, frames(labels.shape)[0], labels)
     cloud = messages.cloud_message(*arrays)
     return partial(messages.cloud_message, *arrays, into=cloud)
 

@@ -33,13 +33,18 @@ def engines(results: Iterable[EngineResult], work: int, rates: Mapping[str, floa
 
 
 def surroundings(result: Surroundings) -> str:
-    return (
-        f"{'[ms]':36}{'median':>8} {'p95':>8} {'p99':>8}\n"
-        f"labels and confidence, plainly      {result.plain}   {result.plain_memory:.0f} MiB\n"
-        f"labels and confidence, fused        {result.fused}   {result.fused_memory:.1f} MiB\n"
-        f"labels alone, fused                 {result.labels}"
-        + (f"\ncloud into its message              {result.cloud}" if result.cloud else "")
-    )
+    lines = [
+        f"{'[ms]':36}{'median':>8} {'p95':>8} {'p99':>8}",
+        f"labels and confidence, plainly      {result.plain}   {result.plain_memory:.0f} MiB",
+        f"labels and confidence, fused        {result.fused}   {result.fused_memory:.1f} MiB",
+        f"labels alone, fused                 {result.labels}",
+    ]
+    more = {
+        "cloud into its message": result.cloud,
+        "the same on the rays of a lens": result.bent_cloud,
+        "an image rectified": result.rectified,
+    }
+    return "\n".join(lines + [f"{what:36}{times}" for what, times in more.items() if times])
 
 
 def memory(results: Mapping[str, Memory]) -> str:

@@ -51,7 +51,6 @@ END_TIMEOUT = 30.0  # seconds
 OUTPUTS = ("depth", "semantic", "points")
 DEPTH = 60  # messages that the middleware keeps for a reader that is late: 2 s at 30 Hz
 Samples = list[tuple[float, float]]
-MIB = 2**20
 
 
 @dataclass
@@ -148,7 +147,7 @@ def _grown_memory(record: Record) -> Iterator[str]:
         first, last = _medians(record.windows(samples))
         if last > (1 + GROWTH) * first:
             yield (
-                f"{kind} grew from {first / MIB:.1f} to {last / MIB:.1f} MiB after warm-up, by "
+                f"{kind} grew from {first / 2**20:.1f} to {last / 2**20:.1f} MiB after warm-up, by "
                 f"{last / first - 1:.2%}, expected at most {GROWTH:.0%}"
             )
 
@@ -202,7 +201,7 @@ def report(record: Record) -> str:
     a, b = (1000 * _least_p99(end) for end in ends)
     lines.append(f"{'least p99 of a window [ms]':<30}{a:>12.1f}{b:>12.1f}{b / a - 1:>+9.0%}")
     for kind, samples in record.memory.items():
-        a, b = (size / MIB for size in _medians(record.windows(samples)))
+        a, b = (size / 2**20 for size in _medians(record.windows(samples)))
         lines.append(f"{kind + ' [MiB]':<30}{a:>12.1f}{b:>12.1f}{b / a - 1:>+9.2%}")
     return "\n".join(lines)
 
@@ -236,7 +235,7 @@ class Recorder:
         self._memory["memory"].append((now, own_memory(self.process.pid)))
         used = self.camera.values("node").get("device memory used [MiB]")
         if used is not None:
-            self._memory["device memory"].append((now, MIB * float(used)))
+            self._memory["device memory"].append((now, 2**20 * float(used)))
 
     def settle(self, timeout: float) -> bool:
         """Wait until the last frame is answered, and the node has given account since.

@@ -42,11 +42,25 @@ def key(
             continue
     return {
         "version": _VERSION,
-        "device": _device_name(device),
+        "device": device_name(device),
         "libraries": versions,
         "weights": weights_sha256,
         **others,
     }
+
+
+def device_name(device: torch.device) -> list[str]:
+    """A GPU, its CUDA and its driver; or a CPU's architecture, make and instructions."""
+    if device.type == "cuda":
+        driver = Path("/proc/driver/nvidia/version")
+        version = driver.read_text().splitlines()[0] if driver.is_file() else ""
+        return [torch.cuda.get_device_name(device), str(torch.version.cuda), version]
+    # Which instructions there are; a virtual machine may lack some of its CPU's.
+    capability = torch.backends.cpu.get_cpu_capability()
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith(("model name", "CPU part")):
+            return [platform.machine(), line.split(":")[1].strip(), capability]
+    return [platform.machine(), capability]
 
 
 def folder_of(cache: Path, key: dict[str, Any]) -> Path:
@@ -118,17 +132,3 @@ def _sizes(folder: Path) -> dict[str, int]:
     return {
         str(path.relative_to(folder)): path.stat().st_size for path in files if path.name != _LABEL
     }
-
-
-def _device_name(device: torch.device) -> list[str]:
-    """The device's make and, for a GPU, its driver."""
-    if device.type == "cuda":
-        driver = Path("/proc/driver/nvidia/version")
-        version = driver.read_text().splitlines()[0] if driver.is_file() else ""
-        return [torch.cuda.get_device_name(device), str(torch.version.cuda), version]
-    # Which instructions there are; a virtual machine may lack some of its CPU's.
-    capability = torch.backends.cpu.get_cpu_capability()
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith(("model name", "CPU part")):
-            return [platform.machine(), line.split(":")[1].strip(), capability]
-    return [platform.machine(), capability]

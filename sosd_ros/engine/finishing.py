@@ -5,13 +5,11 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch.nn import functional
 
 from ..kernels import neighbours
-from ..network import upsample
+from ..network import LAPLACE_DEVIATION, upsample
 
 # Numbers that are held at full size at a time: a CPU's cache has room for few, a GPU likes many.
 _PIECE = {"cpu": 2**19, "cuda": 2**25}
@@ -50,7 +48,7 @@ def metres(
     depth = torch.where(depth >= least, depth, torch.nan)
     if spread is None:
         return depth, None
-    share = math.sqrt(2) * upsample(spread[:, None], size)[:, 0]
+    share = LAPLACE_DEVIATION * upsample(spread[:, None], size)[:, 0]
     depth = torch.where(share > certain, torch.nan, depth)
     return depth, torch.where(depth < torch.inf, share * depth, torch.nan)
 

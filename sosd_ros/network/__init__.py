@@ -4,10 +4,13 @@ from .images import input_size, prepare
 from .layers import Padding, upsample
 from .sosd_net import (
     FORM,
+    LAPLACE_DEVIATION,
     TASKS,
     VARIANTS,
+    DepthForm,
     Output,
     SOSDNet,
+    Variant,
     check_form,
     has_units,
     tasks_of,
@@ -15,11 +18,14 @@ from .sosd_net import (
 
 __all__ = [
     "FORM",
+    "LAPLACE_DEVIATION",
     "TASKS",
     "VARIANTS",
+    "DepthForm",
     "Output",
     "Padding",
     "SOSDNet",
+    "Variant",
     "check_form",
     "has_units",
     "input_size",

@@ -6,7 +6,7 @@ import argparse
 
 import torch
 
-from . import VARIANTS, SOSDNet
+from . import VARIANTS, SOSDNet, Variant
 
 BACKBONES = (
     "xception65",
@@ -19,7 +19,7 @@ TABLE_1 = {"semantic": 23.4, "depth": 23.4, "mtl": 23.6, "sosd": 24.0, "esosd": 
 CITYSCAPES_CLASSES = 19
 
 
-def parameters(variant: str, backbone: str) -> int:
+def parameters(variant: Variant, backbone: str) -> int:
     """Learned parameters of a variant on a backbone, for the 19 classes of Cityscapes."""
     with torch.device("meta"):  # shapes alone
         network = SOSDNet(variant, backbone, CITYSCAPES_CLASSES)

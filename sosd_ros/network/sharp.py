@@ -45,7 +45,7 @@ class Detail(nn.Module):
 class ConvexUpsampling(nn.Module):
     """concat(feature, detail) -> Conv 48, 1*1 -> Conv 9 * 4, 3*3: the weights of the means.
 
-    It starts as bilinear upsampling.
+    It starts as bilinear upsampling, whatever the features are.
 
     Args:
         in_channels: of the feature that the coarse answer was made of.
@@ -55,10 +55,6 @@ class ConvexUpsampling(nn.Module):
         super().__init__()
         self.mix = hidden_conv(in_channels + Detail.out_channels, _HIDDEN, 1)
         self.weigh = nn.Conv2d(_HIDDEN, 9 * FACTOR**2, 3, padding=1)
-        self.start()
-
-    def start(self) -> None:
-        """Make it bilinear upsampling, whatever the features are."""
         bilinear = torch.einsum("ay,bx->yxab", _BILINEAR, _BILINEAR)  # 3x3 coarse, 2x2 fine
         with torch.no_grad():
             self.weigh.weight.zero_()

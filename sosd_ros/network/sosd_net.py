@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import torch
 from torch import nn
@@ -22,11 +22,14 @@ from .layers import PADDINGS, DepthConv, Padding, output_conv, upsample
 from .objectness import DepthToSemantic, SemanticToDepth
 from .sharp import DETAIL_STRIDE, ConvexUpsampling, Detail
 
-VARIANTS = ("semantic", "depth", "mtl", "sosd", "esosd")
+Variant = Literal["semantic", "depth", "mtl", "sosd", "esosd"]
+VARIANTS: tuple[Variant, ...] = get_args(Variant)
 TASKS = ("depth", "semantic")
-DEPTH_FORMS = ("linear", "log")
+DepthForm = Literal["linear", "log"]
+DEPTH_FORMS: tuple[DepthForm, ...] = get_args(DepthForm)
 # The arguments of ``SOSDNet`` that say which network it is, apart from its classes.
 FORM = ("variant", "backbone", "rates", "taps", "padding", "depth_form", "spread")
+LAPLACE_DEVIATION = math.sqrt(2)  # the standard deviation for a spread of 1
 _TAPS = (4, 8, 16, 32)
 _FIRST_SPREAD = 0.2
 _MOST_LOG = math.log(1000.0)  # metres
@@ -97,7 +100,7 @@ class SOSDNet(nn.Module):
 
     def __init__(
         self,
-        variant: str = "esosd",
+        variant: Variant = "esosd",
         backbone: str = "xception65",
         classes: int = 40,
         pretrained: bool = False,
@@ -105,7 +108,7 @@ class SOSDNet(nn.Module):
         drop_path: float = 0.0,
         taps: Sequence[int] = PAPER_TAPS,
         padding: Padding = "zeros",
-        depth_form: str = "linear",
+        depth_form: DepthForm = "linear",
         spread: bool = False,
         dropout: float = 0.0,
     ) -> None:
@@ -214,11 +217,11 @@ class SOSDNet(nn.Module):
         return head(paths[task], size)
 
     def metric(self, answer: torch.Tensor) -> torch.Tensor:
-        """Depth of what its last convolution answers."""
+        """Depth, from what the last convolution answers."""
         return self._exp(answer) if self.depth_form == "log" else answer
 
     def _exp(self, logarithm: torch.Tensor) -> torch.Tensor:
-        """Of log depth or of the spread's; in training, what is beyond all depths counts as that.
+        """Of log depth or log spread; in training, of ``_MOST_LOG`` where they are greater.
 
         Where the truth is unknown nothing holds them, and of infinity even a weight of 0 makes NaN.
         """

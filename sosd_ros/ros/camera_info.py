@@ -23,16 +23,18 @@ import math
 import re
 from collections.abc import Iterator
 from fractions import Fraction
+from typing import NamedTuple
 
 import numpy as np
 from sensor_msgs.msg import CameraInfo, RegionOfInterest
 from std_msgs.msg import Header
 
 from ..camera import Intrinsics
+from ..lens import RADIAL, Lens, Rectification
 from .messages import MAX_FRAME_ID, MessageError, check_header
 
 CALIBRATED = ("sensor", "image")  # what K and P may describe, see ``for_image``
-RECTIFIED = ("assumed", "true", "false")  # see ``for_image`` and ``doubts``
+RECTIFIED = ("assumed", "true", "rectify", "rays", "false")  # see ``for_image`` and ``doubts``
 
 MAX_COEFFICIENTS = 64  # of a distortion model; the largest of OpenCV has 14
 MAX_NUMBER = 1e6  # of intrinsics, in pixels
@@ -51,7 +53,8 @@ MIN_BASELINE, MAX_BASELINE = 0.001, 10.0  # metres; 60 mm that were taken for me
 DIFFERENT = 1e-3  # of fx; P that differs from K by less makes no depth wrong
 SECOND = ("right", "infra2")  # in the frame's name: of the second camera of a pair
 BENT = 0.02  # of the diagonal; a lens that moves the corners by less leaves points about in place
-RADIAL = ("plumb_bob", "rational_polynomial")  # distortion models with one formula
+FOLDED = 0.05  # of the pixels, which is more than the corners
+NOT_A_ROTATION = 0.01  # R R' - 1; files with four digits are better
 
 
 def check_info(info: CameraInfo) -> None:
@@ -70,16 +73,33 @@ def check_info(info: CameraInfo) -> None:
         )
 
 
+class View(NamedTuple):
+    """A camera image, as the network sees it.
+
+    Attributes:
+        info: to publish beside the image's depth.
+        camera: what the network looks through.
+        lens: bends the rays of the image, which is not rectified; ``None``: they are straight.
+        rectification: to be done before the network sees the image.
+    """
+
+    info: CameraInfo
+    camera: Intrinsics
+    lens: Lens | None = None
+    rectification: Rectification | None = None
+
+
 def for_image(
     info: CameraInfo,
     header: Header,
     size: tuple[int, int],
     calibration_of: str = "sensor",
     rectified: str = "assumed",
-) -> tuple[CameraInfo, Intrinsics]:
-    """The CameraInfo to publish beside an image's depth, and the camera that it describes.
+    topic: str = "image",
+) -> View:
+    """What a CameraInfo makes of an image.
 
-    The first differs from ``info`` in its header, and where ``info`` does not follow the
+    What is published differs from ``info`` in its header, and where ``info`` does not follow the
     definition: K replaces a P of zeros; with ``calibration_of: image``, the size is the
     image's, without binning and region. Unchanged arrays are shared with ``info``.
 
@@ -88,12 +108,16 @@ def for_image(
         size: the image's width and height.
         calibration_of: ``sensor``: K and P are for the full resolution, as defined; ``image``:
             they are for the image as published, and binning and region only tell how it was made.
-        rectified: ``false``: the image is raw, with the distortion of the lens.
+        rectified: ``false``, ``rectify`` and ``rays``: the image is raw, with the distortion of
+            the lens. ``rectify``: what is published describes the rectified image, without a
+            distortion. ``rays``: it describes the raw image, and has K for P.
+        topic: of the images.
 
     Raises:
         MessageError: if the camera is uncalibrated (cause ``uncalibrated``), its numbers are
-            unusable (``intrinsics``), they are for another image size (``camera_info_size``), or
-            the image would have to be rectified first (``not_rectified``).
+            unusable (``intrinsics``), they are for another image size (``camera_info_size``),
+            the distortion is unusable (``distortion``), or the image would have to be rectified
+            first (``not_rectified``).
     """
     fitted = copy.copy(info)
     fitted.header = header
@@ -107,26 +131,65 @@ def for_image(
         fitted.width, fitted.height = size
         fitted.binning_x = fitted.binning_y = 0
         fitted.roi = RegionOfInterest()
-    intrinsics = intrinsics_of(fitted)
-    if size != (intrinsics.width, intrinsics.height):
+    camera = intrinsics_of(fitted)
+    if size != (camera.width, camera.height):
         raise _misfit(info, size, calibration_of)
-    if rectified == "false" and (any(info.d) or _is_moved(info)):
+    if rectified in ("assumed", "true") or not (_is_bent(info) or _is_moved(info)):
+        return View(fitted, camera)
+    if rectified == "false":
         raise MessageError(
             "not_rectified",
             "the image is not rectified (the parameter rectified is false), and its CameraInfo has "
-            "a distortion D, a P other than K or a rotation R, which this version cannot correct; "
-            "let image_proc rectify it, subscribe to image_rect and set rectified to true",
+            "a distortion D, a P other than K or a rotation R; set rectified to rectify or rays, "
+            "or let image_proc rectify it, subscribe to image_rect and set rectified to true",
         )
-    return fitted, intrinsics
+    try:
+        return (_rectified if rectified == "rectify" else _bent)(fitted)
+    except MessageError:
+        raise
+    except ValueError as error:  # of the lens
+        raise MessageError(
+            "distortion",
+            f"CameraInfo of frame {info.header.frame_id!r}, of the images on {topic}, has {error}; "
+            "calibrate the camera again, or rectify its images elsewhere and set the parameter "
+            "rectified to true",
+        ) from error
+
+
+def _rectified(info: CameraInfo) -> View:
+    """To be rectified: K, D and R describe what comes, and then a camera without a lens."""
+    camera, rotation = intrinsics_of(info), _rotation(info)
+    lens = _lens(info)
+    info.k, info.r = np.reshape(info.p, (3, 4))[:, :3].ravel(), np.eye(3).ravel()
+    info.distortion_model, info.d = "plumb_bob", [0.0] * 5
+    return View(info, camera, rectification=Rectification(lens, camera, rotation))
+
+
+def _bent(info: CameraInfo) -> View:
+    """To be left as it is: K is the camera's matrix, and P, of no use here, becomes the same.
+
+    Nor is R, as the points are in the axes of the camera itself.
+    """
+    lens = _lens(info)
+    k, p = _camera_matrix(info), np.reshape(info.p, (3, 4))
+    moved = p[:2, 3] / np.diag(p)[:2] * np.diag(k)[:2]  # by the same number of metres
+    info.p = np.hstack([k[:, :3], [[moved[0]], [moved[1]], [0]]]).ravel()
+    info.r = np.eye(3).ravel()
+    return View(info, intrinsics_of(info), lens=lens)
 
 
 def intrinsics_of(info: CameraInfo) -> Intrinsics:
-    """The camera of the images beside ``info``, by the definition.
+    """The camera of the rectified images beside ``info``, by the definition.
 
     Raises:
         MessageError: of cause ``uncalibrated``, ``intrinsics`` or ``camera_info_size``.
     """
-    (fx, _, cx, tx), (_, fy, cy, ty), _ = _projection(info).tolist()
+    return _of_image(info, _projection(info))
+
+
+def _of_image(info: CameraInfo, projection: np.ndarray) -> Intrinsics:
+    """What a (3, 4) matrix of the full resolution is for the image, cut and binned."""
+    (fx, _, cx, tx), (_, fy, cy, ty), _ = projection.tolist()
     roi = info.roi
     right, bottom = _region_end(info)
     if right > info.width or bottom > info.height:
@@ -170,7 +233,7 @@ def info_of(camera: Intrinsics) -> CameraInfo:
 
 def doubts(
     info: CameraInfo,
-    fitted: CameraInfo,
+    view: View,
     size: tuple[int, int],
     calibration_of: str,
     rectified: str,
@@ -180,17 +243,20 @@ def doubts(
 
     Args:
         info: as received.
-        fitted: what ``for_image`` made of it, with the same arguments.
+        view: what ``for_image`` made of it, with the same arguments.
         topic: of the images.
 
     Returns:
-        A sentence by cause: ``principal_point``, ``field_of_view``, ``distortion``, ``rectified``
-        or ``baseline``.
+        A sentence by cause: ``principal_point``, ``field_of_view``, ``distortion``, ``fold``,
+        ``rotation``, ``rectified`` or ``baseline``.
     """
+    fitted = view.info
     found = {
         "principal_point": _doubt_principal_point(info, fitted, size, calibration_of),
         "field_of_view": _doubt_field_of_view(fitted),
         "distortion": _doubt_distortion(info),
+        "fold": _doubt_fold(info, view, topic),
+        "rotation": _doubt_rotation(info, topic) if view.lens else "",
         "rectified": _doubt_rectified(fitted, topic) if rectified == "assumed" else "",
         "baseline": _doubt_baseline(fitted),
     }
@@ -215,9 +281,41 @@ def _projection(info: CameraInfo) -> np.ndarray:
             raise _broken("K", f"{_row(k[0])}, {_row(k[1])}, {_row(k[2])}", "finite numbers")
         _check_projection("P", p)
         return p
-    p[:, :3] = k
-    _check_projection("K", p)
-    return p
+    return _camera_matrix(info)
+
+
+def _camera_matrix(info: CameraInfo) -> np.ndarray:
+    """K in the form of P: a new (3, 4) float64 array, checked."""
+    k = np.hstack([np.array(info.k, np.float64).reshape(3, 3), np.zeros((3, 1))])
+    _check_projection("K", k)
+    return k
+
+
+def _rotation(info: CameraInfo) -> tuple[float, ...]:
+    """R, row by row, or no rotation if it is all zeros; checked."""
+    r = np.array(info.r, np.float64).reshape(3, 3)
+    if not r.any():
+        r = np.eye(3)
+    with np.errstate(all="ignore"):
+        if not (np.abs(r @ r.T - np.eye(3)).max() <= NOT_A_ROTATION and np.linalg.det(r) > 0):
+            rows = ", ".join(map(_row, r))
+            raise ValueError(f"the matrix R ({rows}), expected a rotation or zeros")
+    return tuple(r.ravel().tolist())
+
+
+def _lens(info: CameraInfo) -> Lens:
+    """By K, D and its model; no D is no distortion, even where there is no model.
+
+    Raises:
+        ValueError: as ``Lens`` does.
+    """
+    model = info.distortion_model if _is_bent(info) else RADIAL[0]
+    return Lens(_of_image(info, _camera_matrix(info)), model, tuple(map(float, info.d)))
+
+
+def _is_bent(info: CameraInfo) -> bool:
+    """Whether there is a distortion; that of a fisheye needs no D."""
+    return any(info.d) or info.distortion_model not in ("", *RADIAL)
 
 
 def _check_projection(name: str, p: np.ndarray) -> None:
@@ -382,6 +480,34 @@ def _doubt_distortion(info: CameraInfo) -> str:
     )
 
 
+def _doubt_fold(info: CameraInfo, view: View, topic: str) -> str:
+    lens = view.rectification.lens if view.rectification else view.lens
+    if lens is None:
+        return ""
+    angle, share = lens.fold()
+    if share <= FOLDED:
+        return ""
+    return (
+        f"the distortion D ({lens.model!r}), of frame {info.header.frame_id!r} and the images on "
+        f"{topic}, folds back {math.degrees(angle):.0f} degrees from the axis, inside the image: "
+        f"the {share:.0%} of its pixels beyond have no depth and no points; calibrate again, with "
+        "a board in the corners too, or with another model"
+    )
+
+
+def _doubt_rotation(info: CameraInfo, topic: str) -> str:
+    r = np.reshape(info.r, (3, 3))
+    if not r.any() or np.abs(r - np.eye(3)).max() <= DIFFERENT:
+        return ""
+    angle = math.degrees(math.acos(min(max((float(np.trace(r)) - 1) / 2, -1), 1)))
+    return (
+        f"the matrix R, of frame {info.header.frame_id!r} and the images on {topic}, turns a "
+        f"camera by {angle:.2g} degrees as its images are rectified, but with rectified: rays they "
+        "are not, so points are turned by that much from those of the other camera of the pair; "
+        "set the parameter rectified to rectify"
+    )
+
+
 def _is_moved(info: CameraInfo) -> bool:
     """Whether P and R change a raw image, apart from its distortion."""
     k, r = np.reshape(info.k, (3, 3)), np.reshape(info.r, (3, 3))
@@ -422,8 +548,8 @@ def _doubt_rectified(fitted: CameraInfo, topic: str) -> str:
     named = "has raw in its name" if is_raw else "has no rect in its name"
     return (
         f"the image may not be rectified: {reason}, and its topic {topic} {named}. "
-        "Depth and points of a raw image are wrong: subscribe to image_rect, or set the parameter "
-        "rectified to false; if it is rectified, set it to true"
+        "Depth and points of a raw image are wrong: set the parameter rectified to rectify or "
+        "rays, or subscribe to image_rect; if it is rectified, set it to true"
     )
 
 

@@ -23,7 +23,6 @@ _WAY_BACK = {
     "inactive": "activate it",
     "finalized": "start it again",
 }
-_MIB = 2**20
 
 
 @dataclass(frozen=True)
@@ -38,22 +37,23 @@ class Thresholds:
     rate_error: float = 0.0
 
 
-class Source(NamedTuple):
-    """The publishers of one of a camera's topics.
+class InputTopic(NamedTuple):
+    """One of the topics on which a camera publishes, and who publishes there.
 
     Attributes:
-        topic: its name.
+        name: of the topic.
         matching: the nodes with a publisher that the middleware has matched with ours.
         is_unfit: whether there is one with an incompatible quality of service; the node's status
             names it.
     """
 
-    topic: str
+    name: str
     matching: Sequence[str] = ()
     is_unfit: bool = False
 
 
-_UNKNOWN = Source("its topic")
+Inputs = tuple[InputTopic, InputTopic]  # of images, and of CameraInfos
+_UNKNOWN = InputTopic("its topic")
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Health:
         needs_info: whether the network answers depth, and so needs a CameraInfo.
         latched: cameras whose CameraInfo is latched, and need not come again.
         next_attempt: seconds until the node tries to become active again; ``None`` if it does not.
-        sources: of each camera's images and CameraInfos; called only when something is missing.
+        inputs: of each camera; called only when something is missing.
     """
 
     name: str
@@ -88,7 +88,7 @@ class Health:
     needs_info: bool = True
     latched: Set[str] = frozenset()
     next_attempt: float | None = None
-    sources: Mapping[str, Callable[[], tuple[Source, Source] | None]] = field(default_factory=dict)
+    inputs: Mapping[str, Callable[[], Inputs | None]] = field(default_factory=dict)
 
     @property
     def active(self) -> bool:
@@ -201,8 +201,8 @@ def _node_values(health: Health, snapshot: Snapshot) -> dict[str, str]:
             values[f"latency {stage} {name} [ms]"] = f"{1000 * seconds:.1f}"
     if health.memory is not None:
         used, total = health.memory
-        values["device memory used [MiB]"] = f"{used / _MIB:.0f}"
-        values["device memory total [MiB]"] = f"{total / _MIB:.0f}"
+        values["device memory used [MiB]"] = f"{used / 2**20:.0f}"
+        values["device memory total [MiB]"] = f"{total / 2**20:.0f}"
     return values
 
 
@@ -210,12 +210,12 @@ def _camera_findings(
     name: str, camera: CameraSnapshot, age: float, health: Health, thresholds: Thresholds
 ) -> Iterator[Finding]:
     if camera.since_image > thresholds.input_timeout:
-        images, _ = _sources(name, health)
+        images, _ = _inputs(name, health)
         yield ERROR, _silence(camera, images)
     else:
         is_kept = name in health.latched and camera.infos
         if health.needs_info and not is_kept and camera.since_info > thresholds.input_timeout:
-            _, infos = _sources(name, health)
+            _, infos = _inputs(name, health)
             yield WARN, _missing_info(camera, infos)
         for doubt in camera.doubts:
             yield WARN, doubt
@@ -225,53 +225,53 @@ def _camera_findings(
     yield from _drop_findings(camera)
 
 
-def _sources(name: str, health: Health) -> tuple[Source, Source]:
-    """Of a camera's images and CameraInfos, as they are now; asking is slow."""
-    ask = health.sources.get(name, lambda: None)
+def _inputs(name: str, health: Health) -> Inputs:
+    """Of a camera, as they are now; asking is slow."""
+    ask = health.inputs.get(name, lambda: None)
     return ask() or (_UNKNOWN, _UNKNOWN)
 
 
-def _silence(camera: CameraSnapshot, source: Source) -> str:
+def _silence(camera: CameraSnapshot, topic: InputTopic) -> str:
     seconds = f"{camera.since_image:.1f} s"
     said = f"no image for {seconds}" if camera.received else f"no image yet after {seconds}"
-    return f"{said}: {_why_silent(source, camera.received)}"
+    return f"{said}: {_why_silent(topic, camera.received)}"
 
 
-def _missing_info(camera: CameraSnapshot, source: Source) -> str:
+def _missing_info(camera: CameraSnapshot, topic: InputTopic) -> str:
     if camera.infos:
         return (
             f"no CameraInfo for {camera.since_info:.1f} s: depth and points rely on the last one; "
-            f"{_why_silent(source, camera.infos)}"
+            f"{_why_silent(topic, camera.infos)}"
         )
     missing = "labels are published, depth and points are not"
     # Before the first one is kept, every other cause is that of a refused CameraInfo.
     refused = {cause: n for cause, n in camera.without_scale.items() if cause != "no_camera_info"}
     if refused:
         return f"every CameraInfo is refused, {_counts(refused)}: {missing}; the log says why"
-    return f"no CameraInfo yet: {missing}; {_why_silent(source, camera.infos)}"
+    return f"no CameraInfo yet: {missing}; {_why_silent(topic, camera.infos)}"
 
 
-def _why_silent(source: Source, came: int) -> str:
-    """What to check when nothing comes from a source; ``came``: how many came before."""
-    matching = ", ".join(source.matching)
+def _why_silent(topic: InputTopic, came: int) -> str:
+    """What to check when nothing comes on a topic; ``came``: how many came before."""
+    matching = ", ".join(topic.matching)
     if matching and came:
         return (
-            f"{matching} still has a publisher on {source.topic}, but has stopped sending: check "
+            f"{matching} still has a publisher on {topic.name}, but has stopped sending: check "
             "the camera, its cable and its driver's log, and whether it is paused"
         )
     if matching:
         return (
-            f"{matching} has a publisher on {source.topic}, but nothing has arrived from it: it is "
+            f"{matching} has a publisher on {topic.name}, but nothing has arrived from it: it is "
             "paused, or shared memory does not reach across users or containers (run both as one "
             "user, containers with --ipc=host), or the middleware profiles differ"
         )
-    if source.is_unfit:
+    if topic.is_unfit:
         return (
-            f"the publisher on {source.topic} has an incompatible quality of service (QoS): see "
+            f"the publisher on {topic.name} has an incompatible quality of service (QoS): see "
             "the node's status"
         )
     return (
-        f"nobody publishes on {source.topic}: check that the driver is running and that the "
+        f"nobody publishes on {topic.name}: check that the driver is running and that the "
         "topic's name is right"
     )
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -2, -3, -8  # malloc.h
-_MIB = 2**20
 
 
 def keep_freed_memory() -> None:
@@ -20,7 +19,7 @@ def keep_freed_memory() -> None:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError):
         return
-    mallopt(_M_MMAP_THRESHOLD, 64 * _MIB)
-    mallopt(_M_TRIM_THRESHOLD, 512 * _MIB)
-    mallopt(_M_TOP_PAD, 64 * _MIB)
+    mallopt(_M_MMAP_THRESHOLD, 64 * 2**20)
+    mallopt(_M_TRIM_THRESHOLD, 512 * 2**20)
+    mallopt(_M_TOP_PAD, 64 * 2**20)
     mallopt(_M_ARENA_MAX, 1)

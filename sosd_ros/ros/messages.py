@@ -433,7 +433,8 @@ def cloud_message(
     Args:
         header: stamp and optical frame of the camera's image.
         depth: (H, W) float32 metres along z; where it is not finite, there is no point: NaN.
-        rays: x/z of each column, (W,), and y/z of each row, (H,), float32.
+        rays: x/z and y/z, float32: of each column, (1, W), and of each row, (H, 1), or of each
+            pixel, both (H, W). Where they are NaN, depth has to be so as well.
         rgb: (H, W, 3) uint8.
         labels: (H, W) uint8 class ids; ``None`` leaves the field out.
         beyond: metres along z at which to put points of +inf depth. Nothing was measured there, so
@@ -445,8 +446,9 @@ def cloud_message(
     """
     _check_array("depth", depth, np.float32, ("H", "W"))
     height, width = depth.shape
-    _check_array("x/z", rays[0], np.float32, (width,))
-    _check_array("y/z", rays[1], np.float32, (height,))
+    bent = all(ray.shape == depth.shape for ray in rays)
+    _check_array("x/z", rays[0], np.float32, (height if bent else 1, width))
+    _check_array("y/z", rays[1], np.float32, (height, width if bent else 1))
     _check_array("rgb", rgb, np.uint8, (height, width, 3))
     left_out = set()
     if labels is None:
@@ -474,7 +476,7 @@ def cloud_message(
 def warm_up() -> None:
     """Write a cloud, so that the first real one does not wait for compilation."""
     depth, labels = np.zeros((1, 1), np.float32), np.zeros((1, 1), np.uint8)
-    cloud_message(Header(), depth, (depth[0], depth[0]), np.zeros((1, 1, 3), np.uint8), labels)
+    cloud_message(Header(), depth, (depth, depth), np.zeros((1, 1, 3), np.uint8), labels)
 
 
 def _empty_cloud(

@@ -445,7 +445,7 @@ class PerceptionNode(LifecycleNode):
             needs_info="depth" in engine.answers if engine else True,
             latched={c.name for c in list(self._cameras.values()) if c.has_latched_info},
             next_attempt=self._autostart.next_attempt,
-            sources={c.name: c.sources for c in list(self._cameras.values())},
+            inputs={c.name: c.inputs for c in list(self._cameras.values())},
         )
         thresholds = settings.diagnostics if settings else diagnostics.Thresholds()
         message = DiagnosticArray()

@@ -203,9 +203,11 @@ PARAMETERS = (
     Parameter(
         "rectified",
         "assumed",
-        "Whether images are rectified. true: they are. false: they are not, and there is no depth "
-        "if the CameraInfo has a distortion D, a P other than K or a rotation R. assumed: as true, "
-        "with a warning where it is doubtful.",
+        "Whether images are rectified. true: they are. rectify: they are not, and the node "
+        "rectifies them by K, D, R and P of the CameraInfo; all outputs belong to the rectified "
+        "image. rays: they are not and stay so, and points lie on the bent rays of the lens. "
+        "false: they are not, and there is no depth if the CameraInfo has a distortion D, a P "
+        "other than K or a rotation R. assumed: as true, with a warning where it is doubtful.",
         choices=RECTIFIED,
         change=Change.RUNNING,
     ),

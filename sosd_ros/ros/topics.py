@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Set
 from functools import lru_cache
 from typing import Any, NamedTuple, cast
 
+import numpy as np
 from rclpy.clock import ROSClock
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import (
@@ -21,8 +22,9 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 
 from ..camera import Intrinsics
+from ..lens import Lens, Rectification
 from .camera_info_buffer import CameraInfoBuffer
-from .diagnostics import Source
+from .diagnostics import Inputs, InputTopic
 from .generations import (
     PublisherEventCallbacks,
     SubscriptionEventCallbacks,
@@ -49,8 +51,8 @@ OVERRIDABLE = (
 OVERRIDES = QoSOverridingOptions(OVERRIDABLE)
 
 
-class Output(NamedTuple):
-    """An output of a camera.
+class OutputTopic(NamedTuple):
+    """A topic on which a camera's images are answered.
 
     Attributes:
         topic: below the camera's name.
@@ -74,16 +76,16 @@ class Output(NamedTuple):
 
 _DEPTH, _SEMANTIC = frozenset({"depth"}), frozenset({"semantic"})
 OUTPUTS = {
-    "depth": Output("depth", Image, _DEPTH, True, "depth"),
-    "camera_info": Output("camera_info", CameraInfo, frozenset(), True, "depth"),
-    "depth_uncertainty": Output(
+    "depth": OutputTopic("depth", Image, _DEPTH, True, "depth"),
+    "camera_info": OutputTopic("camera_info", CameraInfo, frozenset(), True, "depth"),
+    "depth_uncertainty": OutputTopic(
         "depth_uncertainty", Image, frozenset({"uncertainty"}), True, "depth"
     ),
-    "semantic": Output("semantic", Image, _SEMANTIC, False, "semantic"),
-    "confidence": Output("confidence", Image, frozenset({"confidence"}), False, "confidence"),
-    "points": Output("points", PointCloud2, _DEPTH, True, "points", carries=_SEMANTIC),
-    "overlay": Output("overlay", Image, _SEMANTIC, False, "overlay"),
-    "depth_colored": Output("depth/colored", Image, _DEPTH, True, "depth_colored"),
+    "semantic": OutputTopic("semantic", Image, _SEMANTIC, False, "semantic"),
+    "confidence": OutputTopic("confidence", Image, frozenset({"confidence"}), False, "confidence"),
+    "points": OutputTopic("points", PointCloud2, _DEPTH, True, "points", carries=_SEMANTIC),
+    "overlay": OutputTopic("overlay", Image, _SEMANTIC, False, "overlay"),
+    "depth_colored": OutputTopic("depth/colored", Image, _DEPTH, True, "depth_colored"),
 }
 KINDS = {output.topic: output.kind for output in OUTPUTS.values()}
 
@@ -147,7 +149,8 @@ class CameraTopics:
         self.name = name
         self.infos = CameraInfoBuffer()
         # One: those of a zoom lens never repeat, and those of a large image are large.
-        self.rays = lru_cache(maxsize=1)(Intrinsics.rays)
+        self.rays = lru_cache(maxsize=1)(_rays)
+        self.maps = lru_cache(maxsize=1)(Rectification.maps)
         self._node = node
         self._on_incompatible = on_incompatible
         self._subscriptions: list[Any] = []
@@ -232,16 +235,16 @@ class CameraTopics:
         """The frame at ``now`` is answered."""
         self._turns.take(now)
 
-    def sources(self) -> tuple[Source, Source] | None:
+    def inputs(self) -> Inputs | None:
         """Of images and of CameraInfos, while subscribed; may be called by any thread."""
         if len(listened := self._listened) < 2:
             return None
-        infos, images = (self._source(topic, qos) for topic, qos in listened)
+        infos, images = (self._input(topic, qos) for topic, qos in listened)
         return images, infos
 
-    def _source(self, topic: str, qos: QoSProfile) -> Source:
+    def _input(self, topic: str, qos: QoSProfile) -> InputTopic:
         matching, unfit = self._peers("subscription", topic, qos)
-        return Source(topic, matching, bool(unfit))
+        return InputTopic(topic, matching, bool(unfit))
 
     def _peers(self, kind: str, topic: str, qos: QoSProfile) -> tuple[list[str], list[str]]:
         """The nodes at the other end of our publisher or subscription: compatible ones, others."""
@@ -263,7 +266,7 @@ class CameraTopics:
         """The topic on which images come."""
         return str(self._subscriptions[-1].topic_name)
 
-    def _create_publisher(self, output: Output) -> Any:
+    def _create_publisher(self, output: OutputTopic) -> Any:
         topic = f"~/{_below(self.name, output.topic)}"
 
         def create(**events: Any) -> Any:
@@ -365,6 +368,10 @@ class CameraTopics:
             self._on_incompatible(topic, misfit)
 
         timer = self._node.create_timer(NAMES_KNOWN, report, clock=steady_clock())
+
+
+def _rays(camera: Intrinsics | Lens) -> tuple[np.ndarray, np.ndarray]:
+    return camera.rays()
 
 
 def _names(peers: Iterable[Any]) -> list[str]:

@@ -84,12 +84,12 @@ def test_every_engine_that_can_be_built_is_judged_and_survives(place, monkeypatc
 
 def test_an_engine_that_ends_its_process_is_a_problem(place):
     with pytest.raises(Exception, match="abruptly"):
-        place.elsewhere(_end)
+        place.in_own_process(_end)
 
 
 def test_what_takes_too_long_is_stopped(place):
     with pytest.raises(OutOfTimeError):
-        late(place).elsewhere(time.sleep, 1e6)
+        late(place).in_own_process(time.sleep, 1e6)
 
 
 def _end():
@@ -169,7 +169,7 @@ def recorded(place, name, status="passed", problems=()):
 def test_a_part_that_has_passed_is_not_repeated(place, monkeypatch):
     """One that has failed is."""
     begun = []
-    monkeypatch.setattr(command, "elsewhere", lambda name, *_: begun.append(name) or 0)
+    monkeypatch.setattr(command, "do_in_own_process", lambda name, *_: begun.append(name) or 0)
     recorded(place, "facts")
     recorded(place, "rows", "failed", ["torch fp32: no"])
     for name in ("facts", "rows"):
@@ -186,7 +186,7 @@ def test_a_part_whose_packages_are_missing_is_skipped_by_name(place, monkeypatch
 
 def test_a_part_that_dies_is_a_failure_and_one_out_of_time_is_not(place, monkeypatch):
     for ended, status in ((-11, "failed"), (130, "unfinished")):
-        monkeypatch.setattr(command, "elsewhere", lambda *_, ended=ended: ended)
+        monkeypatch.setattr(command, "do_in_own_process", lambda *_, ended=ended: ended)
         command.begin("rows", place)
         assert json.loads((place.out / "rows.json").read_text())["status"] == status
 

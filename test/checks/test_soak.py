@@ -7,7 +7,7 @@ from support import run_module
 
 pytest.importorskip("rclpy", reason="no ROS 2: install the extra 'ros', or source a ROS 2")
 
-from sosd_ros.checks.soak import MIB, OUTPUTS, Record, judge, report
+from sosd_ros.checks.soak import OUTPUTS, Record, judge, report
 
 pytestmark = pytest.mark.usefixtures("middleware")
 DRIFT = 1.5
@@ -22,7 +22,7 @@ def good_record():
     for number in range(1201):
         sent = number / 10
         record.sent[number] = sent
-        record.memory["memory"].append((sent, 100 * MIB + 1000 * (number % 7)))
+        record.memory["memory"].append((sent, 100 * 2**20 + 1000 * (number % 7)))
         if number % 10:
             for answers in record.answers.values():
                 answers.append((number, sent + 0.02 + 0.001 * (number % 5)))

@@ -28,9 +28,7 @@ def network(variant="sosd", **changes):
 
 def upsampling(channels=64):
     torch.manual_seed(0)
-    module = ConvexUpsampling(channels)
-    module.start()
-    return module.eval()
+    return ConvexUpsampling(channels).eval()
 
 
 def maps(channels=64, size=(6, 8)):

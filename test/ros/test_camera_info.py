@@ -2,7 +2,10 @@
 
 import copy
 import dataclasses
+import math
+import re
 
+import cv2
 import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
@@ -52,7 +55,9 @@ def roi(x, y, width, height, **more):
 
 def fitted(info, size=(640, 480), frame="camera_optical_frame", **reading):
     header = Header(stamp=Time(sec=99), frame_id=frame)
-    return camera_info.for_image(info, header, size, **reading)
+    view = camera_info.for_image(info, header, size, **reading)
+    assert view.lens is None and view.rectification is None
+    return view.info, view.camera
 
 
 # The definition
@@ -298,9 +303,179 @@ def test_an_image_that_would_have_to_be_rectified_is_refused(changes):
     ) as refusal:
         fitted(info, rectified="false")
     assert refusal.value.cause == "not_rectified"
-    assert "has a distortion D, a P other than K or a rotation R, which" in str(refusal.value)
+    assert "a P other than K or a rotation R; set rectified to rectify or rays" in str(
+        refusal.value
+    )
     plain = rectified_info(d=[0.0] * 5, p=p_of(500.0, 510.0, 320.0, 240.0), r=np.eye(3).ravel())
     assert fitted(plain, rectified="false") == fitted(plain, rectified="true")
+
+
+# Raw images
+
+
+CUTS = {
+    "whole": ({}, (640, 480), (0, 0), 1),
+    "binned": ({"binning_x": 2, "binning_y": 2}, (320, 240), (0, 0), 2),
+    "cut, then binned": (
+        {"roi": roi(100, 50, 320, 200), "binning_x": 2, "binning_y": 2},
+        (160, 100),
+        (100, 50),
+        2,
+    ),
+}
+TURN = cv2.Rodrigues(np.array([0.02, -0.03, 0.01]))[0]
+MODELS = {
+    "plumb_bob": [-0.28, 0.07, 0.0002, -0.0003, 0.01],
+    "rational_polynomial": [0.5, -2.6, 0.0005, -0.0003, 1.5, 0.38, -2.42, 1.43],
+    "equidistant": [0.003, 0.0007, -0.002, 0.0002],
+}
+
+
+def raw_info(model, **changes):
+    return rectified_info(distortion_model=model, d=MODELS[model], **changes)
+
+
+def view_of(info, size=(640, 480), **reading):
+    header = Header(stamp=Time(sec=99), frame_id="camera_optical_frame")
+    return camera_info.for_image(info, header, size, **reading)
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize(("changes", "size", "offset", "bins"), CUTS.values(), ids=CUTS)
+def test_a_rectified_image_is_that_of_p(model, changes, size, offset, bins):
+    """OpenCV's maps of the full resolution, cut and binned as the image; K says so as well.
+
+    Without a distortion, and not turned; cut and binned as before, with the same Tx.
+    """
+    info = raw_info(model, r=TURN.ravel(), p=p_of(400.0, 410.0, 310.0, 230.0, -48.0), **changes)
+    before = copy.deepcopy(info)
+    view = view_of(info, size, rectified="rectify")
+    assert info == before and view.lens is None
+    p, published = np.reshape(info.p, (3, 4)), view.info
+    assert list(published.p) == list(info.p) and not any(published.d)
+    np.testing.assert_array_equal(np.reshape(published.k, (3, 3)), p[:, :3])
+    np.testing.assert_array_equal(np.reshape(published.r, (3, 3)), np.eye(3))
+    assert (published.roi, published.binning_x) == (info.roi, info.binning_x)
+    assert view.camera == camera_info.intrinsics_of(published) == camera_info.intrinsics_of(info)
+    assert deserialize_message(serialize_message(published), CameraInfo) == published
+
+    find = cv2.fisheye if model == "equidistant" else cv2
+    k, d = np.reshape(info.k, (3, 3)), np.float64(info.d)
+    full = find.initUndistortRectifyMap(k, d, TURN, p[:, :3], (640, 480), cv2.CV_32FC1)
+    cut = [m[offset[1] :: bins, offset[0] :: bins][: size[1], : size[0]] for m in full]
+    maps = view.rectification.maps()
+    fine = np.stack([maps.fractions & 31, maps.fractions >> 5], axis=-1) / 32
+    inside = maps.outside == 0
+    assert inside.mean() > 0.5
+    expected = (np.stack(cut, axis=-1) - offset) / bins
+    np.testing.assert_allclose((maps.places + fine)[inside], expected[inside], atol=0.1)
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize(("changes", "size", "offset", "bins"), CUTS.values(), ids=CUTS)
+def test_points_on_bent_rays_are_their_pixels(model, changes, size, offset, bins, random):
+    """By OpenCV, with the K and D that are published: those of the raw image, cut and binned.
+
+    P is the same K, from the same place in the frame.
+    """
+    info = raw_info(model, p=p_of(400.0, 410.0, 310.0, 230.0, -48.0), **changes)
+    view = view_of(info, size, rectified="rays")
+    published, k = view.info, np.reshape(info.k, (3, 3))
+    assert (list(published.k), published.d) == (list(info.k), info.d)
+    np.testing.assert_array_equal(np.reshape(published.p, (3, 4))[:, :3], k)
+    assert view.camera.centre == pytest.approx((0.12, 0))
+    assert view.camera.focal == pytest.approx((500 * 510) ** 0.5 / bins)
+
+    depth = random.uniform(0.5, 9, size[::-1]).astype(np.float32)
+    rgb = np.zeros((*size[::-1], 3), np.uint8)
+    centre = view.camera.centre
+    cloud = messages.cloud_message(HEADER, depth, view.lens.rays(), rgb, None, centre=centre)
+    points = np.frombuffer(cloud.data, "<f4").reshape(-1, 4)[:, None, :3].astype(np.float64)
+    has_ray = np.isfinite(points[..., 0]).ravel()
+    assert has_ray.mean() > 0.9
+    project = cv2.fisheye.projectPoints if model == "equidistant" else cv2.projectPoints
+    d, away = np.float64(info.d), np.float64([-centre[0], -centre[1], 0])
+    found = project(points[has_ray], np.zeros(3), away, k, d)[0].reshape(-1, 2)
+    rows, columns = np.divmod(np.flatnonzero(has_ray), size[0])
+    expected = np.stack([columns, rows], axis=-1)
+    np.testing.assert_allclose((found - offset) / bins, expected, atol=0.1)
+
+
+@pytest.mark.parametrize("rectified", ["rectify", "rays"])
+def test_an_image_without_distortion_is_left_alone(rectified):
+    """As if it were rectified, which it is."""
+    info = rectified_info(d=[0.0] * 5, p=p_of(500.0, 510.0, 320.0, 240.0), r=np.eye(3).ravel())
+    for model in ("plumb_bob", "rational_polynomial", ""):
+        info.distortion_model = model
+        assert view_of(info, rectified=rectified) == view_of(info, rectified="true")
+
+
+def test_a_fisheye_without_coefficients_is_one():
+    """As simulators have it: the angle counts, not its tangent."""
+    info = rectified_info(d=[], distortion_model="equidistant", p=[0.0] * 12)
+    view = view_of(info, rectified="rays")
+    x, _ = view.lens.rays()
+    assert math.atan(x[240, 570]) == pytest.approx(250 / 500, abs=1e-6)
+    assert view_of(info, rectified="rectify").camera == Intrinsics(500, 510, 320, 240, 640, 480)
+
+
+@pytest.mark.parametrize("rectified", ["rectify", "rays"])
+@pytest.mark.parametrize(
+    ("changes", "words", "cause"),
+    [
+        ({"distortion_model": "omni"}, "has the distortion model 'omni', expected", "distortion"),
+        ({"distortion_model": ""}, "has the distortion model '', expected", "distortion"),
+        ({"d": [0.1] * 9}, "has 9 coefficients D of .*, expected at most 8; cal", "distortion"),
+        ({"d": [NAN] * 5}, "has a coefficient D of nan for", "distortion"),
+        ({"k": k_of(500.0, INF, 320.0, 240.0), "p": [0.0] * 12}, "fy = inf in K", "intrinsics"),
+        ({"k": k_of(500.0, -5.0, 320.0, 240.0)}, "fy = -5 in K", "intrinsics"),
+    ],
+)
+def test_a_lens_that_nobody_knows_is_refused_by_frame_and_topic(rectified, changes, words, cause):
+    """Also where P is right; assumed to be rectified, it does not matter."""
+    info = rectified_info(**changes)
+    with pytest.raises(messages.MessageError, match=words) as refusal:
+        view_of(info, rectified=rectified, topic="/front/image")
+    assert refusal.value.cause == cause
+    if cause == "distortion":
+        assert "frame 'camera_optical_frame', of the images on /front/image" in str(refusal.value)
+
+
+@pytest.mark.parametrize("r", [np.diag([1, 1, -1.0]), 2 * np.eye(3), np.full((3, 3), NAN)])
+def test_r_has_to_be_a_rotation_to_rectify_by_it(r):
+    info = rectified_info(r=r.ravel())
+    with pytest.raises(messages.MessageError, match=r"has the matrix R \(.*expected a rotation or"):
+        view_of(info, rectified="rectify")
+
+
+RAW_DOUBTS = [
+    (
+        {"d": [-0.35, 0.0, 0.0, 0.0], "k": k_of(300.0, 300.0, 320.0, 240.0)},
+        "fold",
+        "folds back 44 degrees from the axis, inside the image: the",
+    ),
+    ({"r": TURN.ravel()}, "rotation", "turns a camera by 2.1 degrees as its images are rectified"),
+]
+
+
+@pytest.mark.parametrize(("changes", "cause", "words"), RAW_DOUBTS)
+def test_a_raw_image_may_be_doubtful(changes, cause, words):
+    """The sentence names frame and topic, and stands on the operators' page in part."""
+    info = rectified_info(**changes)
+    found = doubts_of(info, rectified="rays", topic="/front/image", frame="lens")
+    assert list(found) == [cause]
+    assert words in found[cause] and "frame 'lens' and the images on /front/image" in found[cause]
+    also = doubts_of(info, rectified="rectify", topic="/front/image", frame="lens")
+    assert also == (found if cause == "fold" else {})
+    assert re.sub(r"\d.*", "", words) in (ROOT / "docs" / "operations.md").read_text()
+
+
+def test_corners_beyond_a_fold_are_not_doubted():
+    """A twentieth of the pixels; nor is the black frame around a fisheye's circle."""
+    info = rectified_info(d=[-0.35, 0.0, 0.0, 0.0], k=k_of(600.0, 600.0, 320.0, 240.0))
+    assert doubts_of(info, rectified="rays") == {}
+    info = raw_info("equidistant", k=k_of(146.0, 146.0, 320.0, 240.0))
+    assert doubts_of(info, rectified="rays") == {}
 
 
 # Doubts
@@ -310,8 +485,8 @@ def doubts_of(
     info, size=(640, 480), of="sensor", rectified="true", topic="/image_rect", frame="camera"
 ):
     info.header = Header(frame_id=frame)
-    ours, _ = camera_info.for_image(info, info.header, size, of, rectified)
-    return camera_info.doubts(info, ours, size, of, rectified, topic)
+    view = camera_info.for_image(info, info.header, size, of, rectified, topic)
+    return camera_info.doubts(info, view, size, of, rectified, topic)
 
 
 def camera(width, height, fx, fy, cx, cy, **changes):

@@ -9,7 +9,7 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from processes import ROOT
 
 from sosd_ros.ros.bit_depth import BitDepth
-from sosd_ros.ros.diagnostics import Health, Monitor, Source, Thresholds, statuses
+from sosd_ros.ros.diagnostics import Health, InputTopic, Monitor, Thresholds, statuses
 from sosd_ros.ros.node import DIAGNOSTICS_PERIOD
 from sosd_ros.ros.statistics import CameraSnapshot, Percentiles, Snapshot, Statistics
 
@@ -318,21 +318,21 @@ NEVER = (
 NOBODY = "nobody publishes on /image: check that the driver is running"
 UNFIT = "the publisher on /image has an incompatible quality of service (QoS)"
 # Who publishes; and what is said if nothing has ever come from there, and if something has.
-SOURCES = [
-    (Source("/image"), NOBODY, NOBODY),
-    (Source("/image", matching=["driver"], is_unfit=True), NEVER, ONCE),
-    (Source("/image", is_unfit=True), UNFIT, UNFIT),
+INPUTS = [
+    (InputTopic("/image"), NOBODY, NOBODY),
+    (InputTopic("/image", matching=["driver"], is_unfit=True), NEVER, ONCE),
+    (InputTopic("/image", is_unfit=True), UNFIT, UNFIT),
 ]
 
 
-@pytest.mark.parametrize(("source", "never", "once"), SOURCES)
+@pytest.mark.parametrize(("topic", "never", "once"), INPUTS)
 @pytest.mark.parametrize("missing", ["image", "info"])
 @pytest.mark.parametrize("came", [0, 10])
-def test_a_source_that_is_silent_is_told_from_none(missing, came, source, never, once):
+def test_a_topic_that_is_silent_is_told_from_none(missing, came, topic, never, once):
     """Of images and of CameraInfos; one that has worked is not blamed on the middleware."""
-    well = Source("/well", matching=["driver"])
-    sources = (source, well) if missing == "image" else (well, source)
-    health = dataclasses.replace(HEALTH, sources={"front": lambda: sources})
+    well = InputTopic("/well", matching=["driver"])
+    inputs = (topic, well) if missing == "image" else (well, topic)
+    health = dataclasses.replace(HEALTH, inputs={"front": lambda: inputs})
     counted = {"image": "received", "info": "infos"}[missing]
     status = camera(health=health, **{f"since_{missing}": 1.5, counted: came})
     words = once if came else never
@@ -340,10 +340,10 @@ def test_a_source_that_is_silent_is_told_from_none(missing, came, source, never,
     assert re.sub("/image", "...", words)[:40] in PAGE
 
 
-def test_sources_are_asked_for_only_when_something_is_missing():
+def test_inputs_are_asked_for_only_when_something_is_missing():
     """It takes its time, and is done twice a second."""
     asked = []
-    health = dataclasses.replace(HEALTH, sources={"front": lambda: asked.append(1)})
+    health = dataclasses.replace(HEALTH, inputs={"front": lambda: asked.append(1)})
     assert camera(health=health).level == OK and not asked
     assert camera(health=health, since_info=1.5).level == WARN and asked
 

@@ -65,7 +65,7 @@ def test_what_may_be_raw_is_doubted_until_the_parameter_decides(connected, share
     assert raw not in [m.header.stamp for m in connected.heard["depth"]]
     refused = connected.set_parameters(rectified="perhaps")
     assert refused.reason == (
-        "parameter rectified is 'perhaps', expected one of assumed, true, false"
+        "parameter rectified is 'perhaps', expected one of assumed, true, rectify, rays, false"
     )
 
 

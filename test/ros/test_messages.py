@@ -474,7 +474,8 @@ def test_a_single_row_of_a_taller_array_has_its_own_step():
 def cloud_arrays(random, height=3, width=5):
     depth = random.uniform(0.5, 9, (height, width)).astype(np.float32)
     depth[0, 1], depth[1, 2] = np.nan, np.inf
-    rays = tuple(random.normal(size=length).astype(np.float32) for length in (width, height))
+    shapes = (1, width), (height, 1)
+    rays = tuple(random.normal(size=shape).astype(np.float32) for shape in shapes)
     rgb = random.integers(0, 256, (height, width, 3), np.uint8)
     labels = random.integers(0, 256, (height, width), np.uint8)
     return depth, rays, rgb, labels
@@ -483,12 +484,12 @@ def cloud_arrays(random, height=3, width=5):
 def points_of(depth, rays):
     """The same by plain NumPy."""
     z = np.where(np.isfinite(depth), depth, np.float32(np.nan))
-    return np.stack([z * rays[0], z * rays[1][:, None], z], axis=-1)
+    return np.stack([z * rays[0], z * rays[1], z], axis=-1)
 
 
 def test_a_point_by_hand():
     """x=1, y=2, z=4, 0x000A141E and label 7: 20 bytes, little endian, blue first."""
-    depth, rays = np.array([[4]], np.float32), (np.float32([0.25]), np.float32([0.5]))
+    depth, rays = np.array([[4]], np.float32), (np.float32([[0.25]]), np.float32([[0.5]]))
     rgb, labels = np.array([[[10, 20, 30]]], np.uint8), np.array([[7]], np.uint8)
     message = messages.cloud_message(HEADER, depth, rays, rgb, labels)
     assert message.data.tobytes() == struct.pack("<fff4BI", 1, 2, 4, 30, 20, 10, 0, 7)
@@ -497,7 +498,7 @@ def test_a_point_by_hand():
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_depth_without_a_value_is_a_point_without_a_value(value):
     """NaN in x, y and z, on the optical axis as well; colour and label stay."""
-    depth, rays = np.array([[value]], np.float32), (np.float32([0]), np.float32([0]))
+    depth, rays = np.array([[value]], np.float32), (np.float32([[0]]), np.float32([[0]]))
     rgb, labels = np.array([[[10, 20, 30]]], np.uint8), np.array([[7]], np.uint8)
     message = messages.cloud_message(HEADER, depth, rays, rgb, labels)
     assert np.isnan(np.frombuffer(message.data, "<f4")[:3]).all()
@@ -507,7 +508,7 @@ def test_depth_without_a_value_is_a_point_without_a_value(value):
 @pytest.mark.parametrize(("value", "x"), [(np.inf, 3.0), (np.nan, np.nan), (4.0, 1.0)])
 def test_what_is_beyond_the_range_may_have_a_point_on_its_ray(value, x):
     """At the depth that is asked for, with its colour and unlabelled; invalid depth has none."""
-    depth, rays = np.array([[value]], np.float32), (np.float32([0.25]), np.float32([0.5]))
+    depth, rays = np.array([[value]], np.float32), (np.float32([[0.25]]), np.float32([[0.5]]))
     rgb, labels = np.array([[[10, 20, 30]]], np.uint8), np.array([[7]], np.uint8)
     message = messages.cloud_message(HEADER, depth, rays, rgb, labels, beyond=12.0)
     np.testing.assert_array_equal(np.frombuffer(message.data, "<f4")[:3], [x, 2 * x, 4 * x])
@@ -664,7 +665,7 @@ def test_messages_do_not_share_the_arrays_they_were_made_of(write, random):
 
 
 F32, U8 = np.float32, np.uint8
-RAYS = (np.zeros(3, F32), np.zeros(2, F32))
+RAYS = (np.zeros((1, 3), F32), np.zeros((2, 1), F32))
 
 
 @pytest.mark.parametrize(
@@ -692,7 +693,7 @@ RAYS = (np.zeros(3, F32), np.zeros(2, F32))
         (
             messages.cloud_message,
             [np.zeros((2, 3), F32), RAYS[::-1], np.zeros((2, 3, 3), U8), None],
-            r"x/z is float32 of shape \(2,\), expected float32 of shape \(3\)",
+            r"x/z is float32 of shape \(2, 1\), expected float32 of shape \(1, 3\)",
         ),
     ],
 )

@@ -71,7 +71,8 @@ def answer(engine, image, answers, step, limits=USUAL_RANGE):
         None if a is None else a[0] for a in engine(image[None], [100.0], answers, limits)
     )
     if depth is not None:
-        messages.cloud_message(Header(), depth, rays, image, labels, step, uncertainty=doubt)
+        for form in (rays, np.broadcast_arrays(*rays)):  # of a pinhole, and of a lens
+            messages.cloud_message(Header(), depth, form, image, labels, step, uncertainty=doubt)
 
 
 def test_no_image_needs_what_is_not_compiled_yet(engine):
@@ -102,7 +103,7 @@ def test_a_cloud_is_the_same_from_memory_of_any_layout(fresh_kernels, random):
     before = compiled()
     depth = random.uniform(1, 9, (4, 6)).astype(np.float32)
     rgb, labels = (random.integers(0, 256, shape, np.uint8) for shape in ((4, 6, 3), (4, 6)))
-    rays = np.arange(6, dtype=np.float32), np.arange(4, dtype=np.float32)
+    rays = np.float32([range(6)]), np.float32([range(4)]).T
 
     def others(array):
         unaligned = np.frombuffer(b"." + array.tobytes(), array.dtype, offset=1)

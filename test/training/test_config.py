@@ -54,7 +54,7 @@ def shipped(request):
         ("strategy.size=3", "size = 3: Extra inputs are not permitted"),
         ("data.disparity_divisor=4", "nyuv2 has no option disparity_divisor"),
         ("data.split=val", "Input should be 'train' or 'fit'"),
-        ("network.variant=x", "network.variant = 'x': expected one of semantic, depth, mtl, sosd"),
+        ("network.variant=x", "network.variant = 'x': Input should be 'semantic', 'depth', 'mtl'"),
         ("epochs", "'epochs' is not of the form section.key=value"),
         ("epochs.x=1", "epochs is a value, not a section"),
         ("epochs=[1", "'epochs=[1' is not YAML"),

@@ -81,10 +81,10 @@ def write(path: Path, content: bytes) -> None:
 
 
 def begin(path: Path, settings: dict[str, Any]) -> None:
-    """Write with which settings a folder is begun, or see that it was begun with the same.
+    """Record the settings that a folder is begun with, or check that they are the same as then.
 
     Raises:
-        DataError: naming a setting that is another one now.
+        DataError: naming a setting that differs.
     """
     now = json.loads(json.dumps(settings))
     if not path.exists():
@@ -100,7 +100,7 @@ def begin(path: Path, settings: dict[str, Any]) -> None:
 
 
 def check_names(where: Path, names: Sequence[str]) -> None:
-    """Refuse names of samples that are none, stand twice, or lead out of the folder.
+    """Refuse names of samples that are missing, repeated, or lead out of the folder.
 
     Raises:
         DataError: with ``where`` they come from.

@@ -1,4 +1,4 @@
-"""Data sets as training reads them, from what their owners distribute; again, it goes on."""
+"""Data sets as training reads them, from what their owners distribute; goes on after a stop."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -99,6 +99,12 @@ class DataSet:
         return self.camera.resized(size[1], size[0]).focal
 
 
+def evenly_spaced(samples: Samples, most: int) -> Iterator[Sample]:
+    """At most so many samples, from the first to the last."""
+    chosen = np.linspace(0, len(samples) - 1, min(most, len(samples))).astype(int)
+    return (samples[int(index)] for index in chosen)
+
+
 def median_depth(samples: Samples) -> float:
     """The median of all known depth in at most 32 evenly spaced samples, in the data set's unit.
 
@@ -108,6 +114,6 @@ def median_depth(samples: Samples) -> float:
     Raises:
         DataError: if one cannot be read.
     """
-    chosen = np.linspace(0, len(samples) - 1, min(32, len(samples))).astype(int)
-    known = [depth[np.isfinite(depth)] for depth in (samples[int(n)].depth for n in chosen)]
+    depths = (sample.depth for sample in evenly_spaced(samples, 32))
+    known = [depth[np.isfinite(depth)] for depth in depths]
     return float(np.median(np.concatenate(known)))

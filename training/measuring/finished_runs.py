@@ -13,11 +13,12 @@ from ..config import Config, load
 from ..metrics import DEPTH_METRICS, SEMANTIC_METRICS
 from ..networks.trained import training_manifest
 from .paper import PAPER, SOURCE, method
+from .tables import markdown, number
 
-# The columns of a table, by data set: those of the paper's tables, with their digits.
+# The columns of a table, by data set: those of the paper's tables.
 _COLUMNS = {
-    "nyuv2": dict.fromkeys((*SEMANTIC_METRICS, *DEPTH_METRICS["metres"]), 3),
-    "cityscapes": {"mIoU": 3, "px": 2},
+    "nyuv2": (*SEMANTIC_METRICS, *DEPTH_METRICS["metres"]),
+    "cityscapes": ("mIoU", "px"),
 }
 
 
@@ -60,24 +61,22 @@ def table(runs: Iterable[FinishedRun]) -> str:
     groups: dict[str, list[FinishedRun]] = defaultdict(list)
     for run in runs:
         groups[run.config.model_copy(update={"seed": 0}).model_dump_json()].append(run)
-    names = {group[0].config.data.name for group in groups.values()}
-    if len(names) != 1:
-        raise ValueError(f"runs of {', '.join(sorted(names)) or 'nothing'}, expected one data set")
-    [data] = names
+    sets = {group[0].config.data.name for group in groups.values()}
+    if len(sets) != 1:
+        raise ValueError(f"runs of {', '.join(sorted(sets)) or 'nothing'}, expected one data set")
+    [data] = sets
     columns = _COLUMNS[data]
-    lines = [
-        _line(["", "runs", "epochs a task", *columns]),
-        _line(["---"] * (3 + len(columns))),
-    ]
-    rows = [_method(group[0].config) for group in groups.values()]
-    for number, (row, group) in enumerate(zip(rows, groups.values(), strict=True), start=1):
+    rows: list[list[str]] = []
+    names = [_method(group[0].config) for group in groups.values()]
+    for place, (name, group) in enumerate(zip(names, groups.values(), strict=True), start=1):
         runs_of_row = ", ".join(run.name for run in group)
-        cells = [_spread([r.metrics.get(name) for r in group], columns[name]) for name in columns]
-        lines.append(_line([row, runs_of_row, f"{_epochs_per_task(group[0].config):g}", *cells]))
-        if row in PAPER[data] and row not in rows[number:]:
-            numbers = [_number(PAPER[data][row].get(name), columns[name]) for name in columns]
-            lines.append(_line([f"*the paper's {row}*", "", "", *numbers]))
-    return "\n".join([*lines, "", f"The paper's: {SOURCE[data]}."])
+        cells = [_spread([r.metrics.get(metric) for r in group], metric) for metric in columns]
+        rows.append([name, runs_of_row, f"{_epochs_per_task(group[0].config):g}", *cells])
+        if name in PAPER[data] and name not in names[place:]:
+            numbers = [number(PAPER[data][name].get(metric), metric) for metric in columns]
+            rows.append([f"*the paper's {name}*", "", "", *numbers])
+    table = markdown(["", "runs", "epochs a task", *columns], rows)
+    return f"{table}\n\nThe paper's: {SOURCE[data]}."
 
 
 def _method(config: Config) -> str:
@@ -95,19 +94,12 @@ def _epochs_per_task(config: Config) -> float:
     return config.epochs / 2 if config.strategy.name == "em" else config.epochs
 
 
-def _spread(values: Sequence[float | None], digits: int) -> str:
+def _spread(values: Sequence[float | None], metric: str) -> str:
     numbers = [value for value in values if value is not None]
     if not numbers:
         return ""
     centre = mean(numbers)
     if len(numbers) == 1:
-        return _number(centre, digits)
-    return f"{centre:.{digits}f} ± {max(abs(n - centre) for n in numbers):.{digits}f}"
-
-
-def _number(value: float | None, digits: int) -> str:
-    return "" if value is None else f"{value:.{digits}f}"
-
-
-def _line(cells: Iterable[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+        return number(centre, metric)
+    farthest = max(abs(n - centre) for n in numbers)
+    return f"{number(centre, metric)} ± {number(farthest, metric)}"

@@ -7,11 +7,11 @@ import torch
 
 from sosd_ros.network import prepare
 
-from ..data.sample import Sample, Samples
+from ..data.sample import Sample, Samples, evenly_spaced
 from ..data.transforms import resize
 from ..networks.oracle import tell
 from ..networks.predictor import Predictor
-from .colour_maps import DEPTH_COLOURS, paint
+from .colour_maps import DEPTH_COLOURS, ends, paint
 
 
 @torch.inference_mode()
@@ -24,9 +24,8 @@ def overview(predictor: Predictor, samples: Samples) -> np.ndarray:
     Returns:
         (rows * height, columns * width, 3) uint8 RGB, each picture as large as the network's input.
     """
-    chosen = np.linspace(0, len(samples) - 1, min(4, len(samples))).round().astype(int)
-    size = predictor.input_size
-    return np.vstack([np.hstack(_row(predictor, resize(samples[int(i)], size))) for i in chosen])
+    chosen = (resize(sample, predictor.input_size) for sample in evenly_spaced(samples, 4))
+    return np.vstack([np.hstack(_row(predictor, sample)) for sample in chosen])
 
 
 def _row(predictor: Predictor, sample: Sample) -> list[np.ndarray]:
@@ -37,11 +36,8 @@ def _row(predictor: Predictor, sample: Sample) -> list[np.ndarray]:
     output = predictor.network(prepare(images, size, *predictor.normalisation), size=size)
     panels = [sample.image]
     if output.depth is not None:
-        known = sample.depth[np.isfinite(sample.depth)]
-        low, high = (known.min(), known.max()) if known.size else (0.0, 1.0)
-        colours = DEPTH_COLOURS[data.depth.kind]
-        for depth in (output.depth[0].cpu().numpy(), sample.depth):
-            panels.append(paint(depth, low, max(high, low + 1e-3), colours))
+        scale = (*ends(sample.depth), DEPTH_COLOURS[data.depth.kind])
+        panels += [paint(depth, *scale) for depth in (output.depth[0].cpu().numpy(), sample.depth)]
     if output.logits is not None:
         answer = output.logits[0].argmax(0).byte().cpu().numpy()
         panels += [data.labels.colours(answer), data.labels.colours(sample.labels)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from sosd_ros.network import VARIANTS
+from sosd_ros.network import VARIANTS, has_units
 from sosd_ros.weights import Manifest
 
 
@@ -52,7 +52,7 @@ _TABLE_3 = _table(
     esosd=(0.145, 0.514, 0.062, 0.805, 0.962, 0.992),
 )
 # The paper's metrics by data set and method.
-PAPER = {
+PAPER: Mapping[str, Mapping[str, Mapping[str, float]]] = {
     "nyuv2": {v: {**_TABLE_2.get(v, {}), **_TABLE_3.get(v, {})} for v in VARIANTS},
     "cityscapes": _TABLES_1_AND_4,
 }
@@ -72,7 +72,7 @@ def method(data: str, manifest: Manifest) -> str:
     name = strategy if isinstance(strategy, str) else strategy["name"]
     if name in PAPER[data]:
         return name
-    if manifest.variant in ("sosd", "esosd"):
+    if has_units(manifest.variant):
         # The same network: what makes it one or the other is Algorithm 1.
         return {"em": "esosd", "joint": "sosd"}.get(name, manifest.variant)
     return manifest.variant

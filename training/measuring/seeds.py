@@ -57,16 +57,16 @@ def text(ours: Sequence[SeedRun], theirs: Sequence[SeedRun]) -> str:
     pairs = _paired(ours, theirs)
     found = bootstrap.paired([(one.result.measures, other.result.measures) for one, other in pairs])
     head = ["", "here", "there", "difference", "95 %, seeds", "95 %, images"]
-    rows = [head, ["---"] * len(head)]
+    rows = []
     for line in tables.lines({name: pairs[0][0].result.measures[name] for name in found}):
         values = np.array([[line.of(run.result.measures) for run in pair] for pair in pairs])
         here, there = values.mean(0)
         cells = [line.title, f"{here:.3f}", f"{there:.3f}", f"{here - there:+.4f}"]
         by_seed = students_t(values[:, 0] - values[:, 1])
         rows.append([*cells, _interval(*by_seed), _interval(*line.ends(found))])
-    table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
     seeds = ", ".join(str(one.config.seed) for one, _ in pairs)
-    return f"{table}\n\nSeeds {seeds}; {len(ours[0].result.names)} images. Bold is beyond chance."
+    note = f"Seeds {seeds}; {len(ours[0].result.names)} images. Bold is beyond chance."
+    return f"{tables.markdown(head, rows)}\n\n{note}"
 
 
 def students_t(differences: np.ndarray) -> tuple[float, float]:

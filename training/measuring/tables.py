@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -30,9 +30,9 @@ def text(result: Result, paper: Row, intervals: Intervals) -> str:
         rows += [
             [
                 line.title,
-                _cell(line, line.of(result.measures)),
+                number(line.of(result.measures), line.metric),
                 _interval(line, line.ends(intervals)),
-                *(_cell(line, column.get(line.title, math.nan)) for column in columns.values()),
+                *(number(column.get(line.title), line.metric) for column in columns.values()),
             ]
             for line in found
         ]
@@ -100,7 +100,7 @@ def _edges(result: Result, intervals: Intervals) -> str:
         for line in found:
             if line.place == place:
                 row += [
-                    _cell(line, line.of(result.measures)),
+                    number(line.of(result.measures), line.metric),
                     _interval(line, line.ends(intervals)),
                 ]
         rows.append(row)
@@ -175,16 +175,17 @@ def aligned(rows: Sequence[Sequence[str]], left: Sequence[int] = (0,)) -> str:
     )
 
 
-def _cell(line: Line, value: float) -> str:
-    return "" if math.isnan(value) else f"{value:.{_digits(line)}f}"
+def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table as Markdown has it."""
+    return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows))
+
+
+def number(value: float | None, metric: str) -> str:
+    """A value of a metric to the digits that the paper gives it; empty if it is not defined."""
+    digits = 2 if metric == "px" else 3
+    return "" if value is None or math.isnan(value) else f"{value:.{digits}f}"
 
 
 def _interval(line: Line, ends: tuple[float, float]) -> str:
-    if math.isnan(ends[0]):
-        return ""
-    low, high = (f"{end:.{_digits(line)}f}" for end in ends)
-    return f"{low} to {high}"
-
-
-def _digits(line: Line) -> int:
-    return 2 if line.metric == "px" else 3
+    low, high = (number(end, line.metric) for end in ends)
+    return f"{low} to {high}" if low else ""

@@ -1,4 +1,4 @@
-"""How far depth is from the truth: pixel by pixel, by distance, and but for one factor an image."""
+"""How far depth is from the truth: by pixel, by distance, and up to one factor an image."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ class Measure(ABC):
 
 
 def ratio(numerator: Any, denominator: Any) -> np.ndarray:
-    """Without a warning where both are zero, which is NaN."""
+    """Their quotient, which is NaN where both are zero, without a warning."""
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.true_divide(numerator, denominator)
 

@@ -12,26 +12,24 @@ import torch
 from torch import nn
 
 from sosd_ros.network import SOSDNet
-from sosd_ros.network.sharp import ConvexUpsampling
 
 _SIGMAS = {"variance01": 0.1, "sigma01": 0.01}
+# Convex upsampling is beyond the paper, and is built as the bilinear one that it replaces.
+_AS_BUILT = ("backbone.", "depth_upsampling.weigh", "semantic_upsampling.weigh")
 
 
 def draw(network: SOSDNet, initial: str, seed: int) -> None:
-    """Draw the weights of all convolutions behind the backbone.
+    """Draw the weights of the convolutions behind the backbone, but for those that upsample.
 
     Args:
-        network: whose batch norms and backbone stay as they are.
+        network: newly built; what is not drawn, batch norms too, stays as it is.
         initial: ``variance01`` is the paper's (4.1): a Gaussian of mean 0 and variance 0.01, and
             biases of 0. ``sigma01`` has the deviation 0.01 instead. ``default`` is what torch does.
         seed: of the training.
     """
     for name, module in network.named_modules():
-        if isinstance(module, nn.Conv2d) and not name.startswith("backbone."):
+        if isinstance(module, nn.Conv2d) and not name.startswith(_AS_BUILT):
             _draw(module, initial, _generator(seed, name))
-    for module in network.children():
-        if isinstance(module, ConvexUpsampling):
-            module.start()  # which is beyond the paper, and starts as what it replaces
 
 
 def _draw(conv: nn.Conv2d, initial: str, generator: torch.Generator) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple, cast
@@ -10,8 +9,7 @@ from typing import NamedTuple, cast
 import numpy as np
 import torch
 
-from sosd_ros.network import SOSDNet
-from sosd_ros.network.layers import upsample
+from sosd_ros.network import LAPLACE_DEVIATION, SOSDNet, upsample
 from sosd_ros.network.objectness import SemanticToDepth
 
 from ..networks.predictor import Predictor
@@ -63,9 +61,8 @@ def answer(predictor: Predictor, image: np.ndarray) -> Answer:
         [said] = predictor.answers(torch.from_numpy(image)[None])
     return Answer(
         depth=_numpy(said["depth"]) if "depth" in said else None,
-        # The spread is the scale of a Laplace distribution over log depth.
         uncertainty=(
-            _numpy(math.sqrt(2) * said["spread"] * said["depth"]) if "spread" in said else None
+            _numpy(LAPLACE_DEVIATION * said["spread"] * said["depth"]) if "spread" in said else None
         ),
         labels=_numpy(said["semantic"].argmax(1).byte()) if "semantic" in said else None,
         unit=_unit_maps(predictor, seen, (image.shape[0], image.shape[1])) if seen else None,

@@ -17,14 +17,10 @@ from matplotlib.ticker import MaxNLocator
 from sosd_ros.labels import UNLABELLED, Colour, LabelSet
 
 from ..data.sample import DataSet, Sample
-from ..measuring.colour_maps import DEPTH_COLOURS, paint
+from ..measuring.colour_maps import DEPTH_COLOURS, ends, paint
 from .answer import Answer
 
 COLUMNS = 3
-# A few pixels that lie far from all others must not take the colours away from them.
-_WITHIN = (1, 99)
-# A map that is the same everywhere still needs two ends.
-_LEAST_RANGE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -86,7 +82,7 @@ def answers(sample: Sample, answer: Answer, data: DataSet) -> list[Cell]:
             _map(f"{name}, truth", sample.depth, scale),
         ]
     if answer.uncertainty is not None:
-        scale = ColourScale(0, _ends(answer.uncertainty)[1], scale.unit, "magma")
+        scale = ColourScale(0, ends(answer.uncertainty)[1], scale.unit, "magma")
         cells.append(_map("uncertainty, one standard deviation", answer.uncertainty, scale))
     return cells
 
@@ -104,7 +100,7 @@ def unit(sample: Sample, answer: Answer, data: DataSet) -> list[Cell]:
         return []
     maps = answer.unit
     name, scale = _depth(answer.depth, sample.depth, data)
-    _, most = _ends(np.abs(maps.from_cue))
+    _, most = ends(np.abs(maps.from_cue))
     signed = ColourScale(-most, most, scale.unit, "RdBu_r")
     return [
         Panel("image", sample.image, is_photograph=True),
@@ -158,20 +154,12 @@ def _map(title: str, values: np.ndarray, scale: ColourScale) -> Panel:
 
 def _depth(answer: np.ndarray, truth: np.ndarray, data: DataSet) -> tuple[str, ColourScale]:
     """What the answer is called, and the scale that it shares with the truth; near is bright."""
-    ends = _ends(answer, truth)
     name, unit = {"metres": ("depth", "m"), "disparity": ("disparity", "px")}[data.depth.kind]
-    return name, ColourScale(*ends, unit, DEPTH_COLOURS[data.depth.kind])
+    return name, ColourScale(*ends(answer, truth), unit, DEPTH_COLOURS[data.depth.kind])
 
 
 def _latent(title: str, values: np.ndarray) -> Panel:
-    return _map(title, values, ColourScale(0, _ends(values)[1], "", "magma"))
-
-
-def _ends(*maps: np.ndarray) -> tuple[float, float]:
-    """Where the scale of some maps begins and ends."""
-    known = np.concatenate([values[np.isfinite(values)] for values in maps])
-    low, high = np.percentile(known, _WITHIN) if known.size else (0, 0)
-    return float(low), max(float(high), float(low) + _LEAST_RANGE)
+    return _map(title, values, ColourScale(0, ends(values)[1], "", "magma"))
 
 
 def _legend(shown: np.ndarray, labels: LabelSet) -> Legend:

@@ -18,6 +18,7 @@ from sosd_ros.labels import LabelSet
 
 from ..measuring.paper import Row
 from ..measuring.result import Result
+from ..measuring.tables import number
 from .figures import Cell, ColourScale, Legend, Panel
 
 # What the metrics are, and whether more or less of it is better.
@@ -84,11 +85,6 @@ def page(
     )
 
 
-def _number(value: float | None, metric: str) -> str:
-    digits = 2 if metric == "px" else 3
-    return "" if value is None or math.isnan(value) else f"{value:.{digits}f}"
-
-
 def _end(value: float) -> str:
     """An end of a scale."""
     return f"{value:.3g}".replace("-", "\N{MINUS SIGN}")
@@ -115,5 +111,5 @@ _TEMPLATES = Environment(
     lstrip_blocks=True,
     keep_trailing_newline=True,
 )
-_TEMPLATES.filters |= {"number": _number, "end": _end, "colours": _colours, "data_uri": _data_uri}
+_TEMPLATES.filters |= {"number": number, "end": _end, "colours": _colours, "data_uri": _data_uri}
 _TEMPLATES.tests["legend"] = lambda cell: isinstance(cell, Legend)

@@ -95,7 +95,7 @@ def begin(name: str, place: Place) -> None:
     elif place.left <= 0:
         if not before["status"]:
             record(place, name, "unfinished", why="no time was left for it")
-    elif status := elsewhere(name, place, time.monotonic() + share):
+    elif status := do_in_own_process(name, place, time.monotonic() + share):
         if status == STOPPED:
             record(place, name, "unfinished", why=f"was stopped at its deadline; see {name}.log")
         else:
@@ -115,7 +115,7 @@ def missing_of(modules: Iterable[str]) -> list[str]:
     return [module for module in modules if not is_there(module)]
 
 
-def elsewhere(name: str, place: Place, until: float) -> int:
+def do_in_own_process(name: str, place: Place, until: float) -> int:
     """Do a part in a process of its own, which writes its log; the exit status.
 
     It stops by itself at its deadline. One that does not is killed, with all that it has started.

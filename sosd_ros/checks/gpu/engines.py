@@ -21,7 +21,7 @@ def run(place: Place) -> Outcome:
     names = map(str, stock_of(place.weights, place.device, place.cache).candidates())
     arguments = (place.weights, place.device, place.cache)
     outcome = one_by_one(
-        place, NAME, names, lambda name: place.elsewhere(examine, *arguments, name)
+        place, NAME, names, lambda name: place.in_own_process(examine, *arguments, name)
     )
     rows, problems = [], [*outcome.problems]
     for name, found in outcome.figures.items():
@@ -36,7 +36,7 @@ def run(place: Place) -> Outcome:
 
 
 def agreeing(place: Place) -> list[str]:
-    """The names of the engines of which this part has found that they can be used."""
+    """The names of the engines that this part has found usable."""
     return [
         name for name, found in Kept(place.work / f"{NAME}.json").items() if found.get("agrees")
     ]

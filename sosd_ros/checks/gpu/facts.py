@@ -7,11 +7,11 @@ import os
 import platform
 import shutil
 import subprocess
-from pathlib import Path
 
 import torch
 
 from ...device import checked_device
+from ...engine.cache import device_name
 from .place import Outcome, Place, table
 
 LIBRARIES = (
@@ -27,7 +27,7 @@ def run(place: Place) -> Outcome:
     facts = {
         "python": platform.python_version(),
         "cores": str(len(os.sched_getaffinity(0))),
-        "processor": _processor(),
+        "processor": ", ".join(device_name(torch.device("cpu"))),
         "load": f"{os.getloadavg()[0]:.2f}",
         **{name: _version(name) for name in LIBRARIES},
         "compilers": ", ".join(n for n in ("g++", "nvcc") if shutil.which(n)) or "none",
@@ -62,12 +62,6 @@ def _providers() -> str:
     except ImportError:
         return "not installed"
     return ", ".join(onnxruntime.get_available_providers())
-
-
-def _processor() -> str:
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    named = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-    return next(iter(named), platform.machine())
 
 
 def _nvidia_smi() -> str:

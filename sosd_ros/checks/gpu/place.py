@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import signal
 import subprocess
 import sys
 import time
 import traceback
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor, TimeoutError
+from concurrent.futures import TimeoutError
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from ... import atomic
 from ...reasons import in_short
+from ...testbed.own_process import in_own_process
 
 ROOT = Path(__file__).parents[3]  # of the checkout, where tests and configurations are
 LAST_WORDS = 10.0  # seconds for a command that is told to stop
@@ -70,7 +70,7 @@ class Place:
 
     @property
     def left(self) -> float:
-        """Seconds."""
+        """Seconds until the deadline."""
         return self.deadline - time.monotonic()
 
     @property
@@ -99,21 +99,17 @@ class Place:
             process.wait()
         return STOPPED
 
-    def elsewhere(self, function: Callable[..., T], *arguments: Any) -> T:
+    def in_own_process(self, function: Callable[..., T], *arguments: Any) -> T:
         """The value of a module's function, from a new process, which a broken CUDA context ends.
 
         Raises:
             OutOfTimeError: at the deadline; the process is gone.
             Exception: of the function, or that the process has ended.
         """
-        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-            future = pool.submit(function, *arguments)
-            try:
-                return future.result(max(self.left, 0))
-            except TimeoutError as error:
-                for process in multiprocessing.active_children():
-                    process.kill()
-                raise OutOfTimeError from error
+        try:
+            return in_own_process(function, *arguments, timeout=max(self.left, 0))
+        except TimeoutError as error:
+            raise OutOfTimeError from error
 
 
 class Kept(dict[str, Any]):

@@ -52,7 +52,7 @@ def run(place: Place) -> Outcome:
         network, size = item.split()
         height, width = map(int, size.split("x"))
         arguments = (files[network], network == UNTRAINED, (height, width))
-        return place.elsewhere(measure, *arguments, place.device, place.cache)
+        return place.in_own_process(measure, *arguments, place.device, place.cache)
 
     outcome = one_by_one(place, "rows", items, work)
     head = ("network and image", *Row._fields)
@@ -136,7 +136,7 @@ def measure(
 
 
 def _rounds(subjects: dict[str, Callable[[], object]]) -> int:
-    """How many there is time for, of the slowest."""
+    """How many rounds there is time for, by the slowest."""
     slowest = 0.0
     for subject in subjects.values():
         subject()
@@ -168,7 +168,7 @@ def _in_kernels(subject: Callable[[], object]) -> _Kernels:
 
 
 def kernels_in(events: list[dict[str, Any]], seconds: float, count: int) -> _Kernels:
-    """Of the events of a trace of ``count`` frames, which took so many seconds."""
+    """From the events of a trace of ``count`` frames that took ``seconds``."""
     kinds, busy = Counter[str](), 0.0
     for event in events:
         if event.get("cat") in ("kernel", "gpu_memcpy", "gpu_memset"):
@@ -214,7 +214,7 @@ def bandwidth(device: torch.device) -> float:
 
 @torch.inference_mode()
 def _bytes_a_frame(file: Weights, stock: Stock, precision: str, images: np.ndarray) -> int:
-    """What torch's operations move of a frame at a precision, from its pixels to its answers."""
+    """Bytes that torch's operations move for a frame, from its pixels to its answers."""
     eager = next(
         c for c in stock.candidates() if c.backend.name == "torch" and c.precision == precision
     )
@@ -228,7 +228,7 @@ def _bytes_a_frame(file: Weights, stock: Stock, precision: str, images: np.ndarr
 
 
 class BytesMoved(TorchDispatchMode):
-    """Counts what operations read and write, each for itself; views of a tensor are no work."""
+    """Counts the bytes that each operation reads and writes; views of a tensor move none."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]

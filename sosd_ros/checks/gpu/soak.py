@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ...benchmark.memory import MIB, status
+from ...benchmark.memory import status
 from ...ros.malloc import keep_freed_memory
 from ...share import sample_frames
 from . import engines
@@ -33,9 +33,10 @@ def run(place: Place) -> Outcome:
             finished = False
             break
         print(f"{name}: {missing} frames ...", flush=True)
-        arguments = (place.weights, place.device, place.cache, name)
+        engine = (place.weights, place.device, place.cache, name)
+        until = place.deadline - LAST_WORDS
         try:
-            found = place.elsewhere(stretch_of, *arguments, missing, place.deadline - LAST_WORDS)
+            found = place.in_own_process(stretch_of, *engine, missing, until)
         except OutOfTimeError:
             finished = False
             break
@@ -68,7 +69,7 @@ def stretch_of(
 
     def memory() -> dict[str, float]:
         on_device = engine.memory()
-        used = 0.0 if on_device is None else on_device[0] / MIB
+        used = 0.0 if on_device is None else on_device[0] / 2**20
         return {"resident_mib": status("VmRSS"), "device_mib": used}
 
     first, count = answer(0), 1
