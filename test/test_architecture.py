@@ -183,6 +183,7 @@ def test_the_kernels_stand_on_numba_alone():
 def test_the_engine_is_imported_without_runtimes_that_may_be_missing():
     """ONNX Runtime, OpenVINO and TensorRT are loaded by those who choose them; ROS never is."""
     optional = ["onnx", "onnxruntime", "onnxscript", "openvino", "tensorrt", "rclpy", "cv2"]
+    optional += ["sosd_ros.engine.fused"]  # which needs Triton
     program = (
         f"import sys, sosd_ros.engine\nprint([name for name in {optional} if name in sys.modules])"
     )

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -26,16 +25,37 @@ from .backend import EngineError, Tell
 from .engine import Engine
 from .stock import ANY, AUTO, BACKENDS, Candidate, Request, Stock
 
-_TRIAL_CALLS = 7
+_TIMED_CALLS = 7
+_FIRST_CALLS = 2  # before those, which may be slower
 
 
-class Trial(NamedTuple):
-    """What came of a candidate: an engine that agrees, or the reason why there is none."""
+@dataclass
+class Trial:
+    """What has come of a candidate so far.
+
+    Attributes:
+        engine: where it has agreed so far.
+        frames: (N, H, W, 3) uint8 RGB, of sizes that it accepts.
+        agreed: how far.
+        times: seconds of its calls for one image.
+        refusal: why there is no engine.
+    """
 
     candidate: Candidate
-    engine: Engine | None
-    seconds: float
-    account: str
+    engine: Engine | None = None
+    frames: np.ndarray = field(default_factory=lambda: np.empty(0))
+    agreed: Agreements | None = None
+    times: list[float] = field(default_factory=list)
+    refusal: str = ""
+
+    @property
+    def seconds(self) -> float:
+        """The median time for an image."""
+        return float(np.median(self.times[_FIRST_CALLS:]))
+
+    @property
+    def account(self) -> str:
+        return self.refusal or f"{1000 * self.seconds:.1f} ms an image, {self.agreed}"
 
 
 def load(
@@ -77,14 +97,15 @@ def load(
         judge.reference.why = "torch fp32: what all others are compared with"
         return judge.reference
     recorded = _recorded(stock) if request.is_open else None
-    trials = [judge.trial(recorded, again=True)] if recorded in choices else []
+    trials = judge.first_looks([recorded] if recorded in choices else [])
     if not any(trial.engine for trial in trials):
-        to_beat = math.inf
-        for choice in choices:
-            if choice != recorded:
-                trials.append(judge.trial(choice, to_beat=to_beat))
-                to_beat = min([to_beat, *(trial.seconds for trial in trials[-1:] if trial.engine)])
-    return _fastest(trials)
+        others = judge.first_looks([choice for choice in choices if choice != recorded])
+        for trial in _by_speed(others):
+            judge.look_at_all(trial)
+            if trial.engine:
+                break
+        trials += others
+    return judge.fastest(trials)
 
 
 def build(
@@ -126,7 +147,10 @@ def build(
         else:
             tell(f"    built in {clock() - started:.0f} s")
     judge = _Judge(stock, frames, stock.open(stock.eager, tell), tell, clock)
-    chosen = _fastest([judge.trial(choice) for choice in choices])
+    trials = judge.first_looks(choices)
+    for trial in _by_speed(trials):
+        judge.look_at_all(trial)
+    chosen = judge.fastest(trials)
     if request.is_open:
         _record(stock, chosen)
     return chosen
@@ -143,37 +167,78 @@ class _Judge:
     clock: Callable[[], float]
     _expected: dict[tuple[int, ...], list[Perception]] = field(default_factory=dict)
 
-    def trial(self, candidate: Candidate, again: bool = False, to_beat: float = math.inf) -> Trial:
-        """Load a candidate, compare it with the reference and time it.
+    def first_looks(self, candidates: Sequence[Candidate]) -> list[Trial]:
+        """Compare candidates with the reference on one frame, and time those that agree.
 
-        Args:
-            again: it has agreed on all frames before, and only what has gone wrong since is sought.
-            to_beat: seconds of another that agrees; what takes longer need not be looked at whole.
+        In turn, call by call: a device that is cold, or busy for a while, is so for all of them.
         """
-        if missing := candidate.backend.missing():
-            return Trial(candidate, None, 0.0, missing)
+        trials = [Trial(candidate) for candidate in candidates]
+        for trial in trials:
+            self._attempt(trial, self._open)
+        for _ in range(_FIRST_CALLS + _TIMED_CALLS):
+            for trial in trials:
+                if trial.engine:
+                    self._attempt(trial, self._time)
+        return trials
+
+    def look_at_all(self, trial: Trial) -> None:
+        """Compare what has agreed on one frame on all of them."""
+        self._attempt(trial, self._compare)
+
+    def fastest(self, trials: Sequence[Trial]) -> Engine:
+        """The fastest engine of those that agree, with the account of all; others are closed."""
+        by_account: dict[str, list[str]] = {}
+        for trial in trials:
+            by_account.setdefault(trial.account, []).append(str(trial.candidate))
+        accounts = [f"{', '.join(names)}: {account}" for account, names in by_account.items()]
+        engines = [trial.engine for trial in _by_speed(trials) if trial.engine is not None]
+        if not engines:
+            raise EngineError(
+                f"no engine can be used ({'; '.join(accounts)}); "
+                "build one with `python -m sosd_ros.build`, or set backend: torch, precision: fp32"
+            )
+        best, *losers = engines
+        best.why = "\n".join(accounts)
+        for loser in {self.reference, *losers} - {best}:
+            loser.close()
+        return best
+
+    def _attempt(self, trial: Trial, step: Callable[[Trial], None]) -> None:
+        """Go on with a trial, which ends if it fails."""
         try:
-            engine = self._opened(candidate)
-            frames = fitting(self.frames.reshape(-1, *self.frames.shape[-3:]), engine)
-            if not engine.accepts(frames.shape[1:3]):
-                size = input_size(frames.shape[1:3], engine.manifest.input_size)
-                raise EngineError(f"not built for inputs of {size[0]}x{size[1]}")
-            agreed = self._agreement(engine, frames[:1])
-            seconds = _seconds(engine, frames[0], self.clock)
-            is_whole = not again and seconds < to_beat and agreed.worst_suffices
-            if is_whole:
-                agreed = self._agreement(engine, frames)
+            step(trial)
         except Exception as error:  # of whatever library it runs on
             check_unbroken(self.stock.device)  # or all the others would seem to fail as well
             is_known = isinstance(error, EngineError)
-            reason = str(error) if is_known else f"{type(error).__name__}: {first_line(error)}"
-            return Trial(candidate, None, 0.0, reason)
-        account = f"{1000 * seconds:.1f} ms an image, {agreed}"
-        if agreed.suffices if is_whole else agreed.worst_suffices:
-            if engine is not self.reference:
-                engine.fallback = self.reference.backend
-            return Trial(candidate, engine, seconds, account)
-        return Trial(candidate, None, seconds, f"refused: {account}; {agreement.REQUIRED}")
+            trial.refusal = (
+                str(error) if is_known else f"{type(error).__name__}: {first_line(error)}"
+            )
+            trial.engine = None
+
+    def _open(self, trial: Trial) -> None:
+        if missing := trial.candidate.backend.missing():
+            raise EngineError(missing)
+        engine = self._opened(trial.candidate)
+        frames = fitting(self.frames.reshape(-1, *self.frames.shape[-3:]), engine)
+        if not engine.accepts(frames.shape[1:3]):
+            size = input_size(frames.shape[1:3], engine.manifest.input_size)
+            raise EngineError(f"not built for inputs of {size[0]}x{size[1]}")
+        trial.agreed = self._agreement(engine, frames[:1])
+        _require(trial.agreed.worst_suffices, str(trial.agreed))
+        trial.engine, trial.frames = engine, frames
+        if engine is not self.reference:
+            engine.fallback = self.reference.backend
+
+    def _time(self, trial: Trial) -> None:
+        assert trial.engine is not None
+        started = self.clock()
+        trial.engine(trial.frames[:1], [trial.engine.manifest.focal_length], {"depth", "semantic"})
+        trial.times.append(self.clock() - started)
+
+    def _compare(self, trial: Trial) -> None:
+        assert trial.engine is not None
+        trial.agreed = self._agreement(trial.engine, trial.frames)
+        _require(trial.agreed.suffices, trial.account)
 
     def _agreement(self, engine: Engine, frames: np.ndarray) -> Agreements:
         ours, theirs = self._answers(engine, frames), self._answers(self.reference, frames)
@@ -193,32 +258,14 @@ class _Judge:
         return self.stock.open(candidate, self.tell)
 
 
-def _fastest(trials: Sequence[Trial]) -> Engine:
-    """The fastest engine of those that agree, with the account of all."""
-    agreeing = [trial for trial in trials if trial.engine is not None]
-    by_account: dict[str, list[str]] = {}
-    for trial in trials:
-        by_account.setdefault(trial.account, []).append(str(trial.candidate))
-    accounts = [f"{', '.join(names)}: {account}" for account, names in by_account.items()]
-    if not agreeing:
-        raise EngineError(
-            f"no engine can be used ({'; '.join(accounts)}); "
-            "build one with `python -m sosd_ros.build`, or set backend: torch, precision: fp32"
-        )
-    best = min(agreeing, key=lambda trial: trial.seconds)
-    assert best.engine is not None
-    best.engine.why = "\n".join(accounts)
-    return best.engine
+def _require(suffices: bool, account: str) -> None:
+    if not suffices:
+        raise EngineError(f"refused: {account}; {agreement.REQUIRED}")
 
 
-def _seconds(engine: Engine, frame: np.ndarray, clock: Callable[[], float]) -> float:
-    """The median time for an image."""
-    times = []
-    for _ in range(_TRIAL_CALLS + 2):
-        started = clock()
-        engine(frame[None], [engine.manifest.focal_length], {"depth", "semantic"})
-        times.append(clock() - started)
-    return float(np.median(times[2:]))
+def _by_speed(trials: Sequence[Trial]) -> list[Trial]:
+    """Those that agree, the fastest first."""
+    return sorted((trial for trial in trials if trial.engine), key=lambda trial: trial.seconds)
 
 
 def _key(stock: Stock) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import shutil
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
@@ -47,11 +48,18 @@ class ProgramBackend(Backend):
         return Answers.named(self._names, program(inputs.contiguous()))
 
 
+def _can_do_without_threads() -> bool:
+    """Whether this torch can load code without its synchronisation, which no graph can capture."""
+    load = getattr(torch._inductor, "aoti_load_package", None)
+    return load is not None and "run_single_threaded" in inspect.signature(load).parameters
+
+
 class CompileBackend(ProgramBackend):
     """Inductor's code for it, one package an input size; loading it compiles nothing."""
 
     name = "compile"
     precisions: ClassVar = {"cuda": ("fp16", "bf16", "fp32"), "cpu": ("bf16", "fp32")}
+    uses_graph = _can_do_without_threads()
 
     @classmethod
     def missing(cls) -> str:
@@ -74,9 +82,12 @@ class CompileBackend(ProgramBackend):
 
     @staticmethod
     def load(path: Path, device: torch.device) -> Program:
-        # Without it, what the package holds would lie on the first GPU.
-        place: dict[str, Any] = {"device_index": device.index} if device.index else {}
-        return torch._inductor.aoti_load_package(str(path), **place)
+        options: dict[str, Any] = {}
+        if device.index:  # without it, what the package holds would lie on the first GPU
+            options["device_index"] = device.index
+        if CompileBackend.uses_graph and device.type == "cuda":
+            options["run_single_threaded"] = True
+        return torch._inductor.aoti_load_package(str(path), **options)
 
 
 def _check_toolkit() -> None:

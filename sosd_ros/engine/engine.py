@@ -17,7 +17,7 @@ from ..weights import Manifest
 from .answers import USUAL_RANGE, Perception, Range, answers_to
 from .backend import Backend, EngineError, Tell
 from .on_cpu import CpuProgram
-from .on_gpu import GpuProgram
+from .on_gpu import GpuProgram, Lane
 
 _OFFSETS = (0, -16, 16, -32, 32)  # pixels
 _MOST_PROGRAMS = 32  # batches, by shape and what they are asked, whose buffers are kept
@@ -54,6 +54,7 @@ class Engine:
         self.fallback: Backend | None = None
         self._backend: Backend | None = backend
         self._tell = tell
+        self._lane: Lane | None = None  # of programs on a GPU
         self._programs: OrderedDict[tuple, CpuProgram | GpuProgram] = OrderedDict()
         self._told: set[tuple[int, int]] = set()  # sizes of inputs that the fall-back answers
 
@@ -131,7 +132,8 @@ class Engine:
             if self.device.type == "cpu":
                 self._programs[key] = CpuProgram(backend, self.manifest, shape, key[1])
             else:
-                self._programs[key] = GpuProgram(backend, self.manifest, shape, key[1], self.device)
+                self._lane = self._lane or Lane(self.device)
+                self._programs[key] = GpuProgram(backend, self.manifest, shape, key[1], self._lane)
         self._programs.move_to_end(key)
         return self._programs[key]
 
@@ -167,6 +169,7 @@ class Engine:
             BrokenDeviceError: if only a new process can use the device again.
         """
         self._programs.clear()
+        self._lane = None
         gc.collect()
         check_unbroken(self.device)
         if self.device.type == "cuda":

@@ -15,10 +15,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..weights import Weights, build_network
+from ..weights import Weights
 from .answers import answer_names
-from .rounding import round_filters
-from .torch_backend import rounded
+from .inference import inference_network, rounded
 
 INPUT = "images"  # (batch, 3, height, width) float32, normalised
 _CPU = torch.device("cpu")
@@ -29,16 +28,20 @@ class Exported(nn.Module):
 
     Args:
         weights: a verified weights file.
-        dtype: of convolutions; images and answers are float32.
+        dtype, depthwise: as of ``inference_network``; images and answers are float32.
     """
 
-    def __init__(self, weights: Weights, dtype: torch.dtype = torch.float32) -> None:
+    def __init__(
+        self,
+        weights: Weights,
+        dtype: torch.dtype = torch.float32,
+        depthwise: torch.dtype | None = None,
+    ) -> None:
         super().__init__()
-        self.network = build_network(weights)
+        self.network = inference_network(weights, dtype, depthwise)
         if dtype == torch.float32:
             return
         for convolution in rounded(self.network):
-            convolution.to(dtype)
             # Casts by name: those that autocast makes are lost on the way to the compiler.
             convolution.register_forward_pre_hook(lambda _, inputs: (inputs[0].to(dtype),))
 
@@ -54,6 +57,7 @@ def write_onnx(
     path: Path,
     dynamic_size: bool = False,
     dtype: torch.dtype = torch.float32,
+    depthwise: torch.dtype | None = None,
 ) -> None:
     """Write the network as ONNX, for batches of any length.
 
@@ -63,18 +67,21 @@ def write_onnx(
         path: the file to write.
         dynamic_size: whether inputs may be of any multiple of 32; runtimes are slower then.
         dtype: of convolutions, float32 or float16; images and answers are float32.
+        depthwise: as of ``inference_network``.
     """
-    path.write_bytes(_as_onnx(weights, size, dynamic_size, dtype))
-    if dtype != torch.float32:
-        round_filters(path)
+    path.write_bytes(_as_onnx(weights, size, dynamic_size, dtype, depthwise))
 
 
 # Several backends and precisions are built from the same graph, which takes seconds to make.
 @lru_cache(maxsize=4)
 def _as_onnx(
-    weights: Weights, size: tuple[int, int], dynamic_size: bool, dtype: torch.dtype
+    weights: Weights,
+    size: tuple[int, int],
+    dynamic_size: bool,
+    dtype: torch.dtype,
+    depthwise: torch.dtype | None,
 ) -> bytes:
-    network = Exported(weights, dtype).eval()
+    network = Exported(weights, dtype, depthwise).eval()
     example = torch.zeros(2, 3, *size)  # a batch of one would make torch think that it always is
     names = answer_names(weights.manifest)
     axes: dict[int, str] = {0: "batch"}

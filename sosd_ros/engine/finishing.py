@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
+
 import torch
 from torch.nn import functional
 
@@ -62,13 +65,30 @@ def rows_on(device: torch.device, source: int, target: int) -> Rows:
     return before.long().to(device), after.long().to(device), weights[:, None].to(device)
 
 
+Fused = Callable[[torch.Tensor, tuple[int, int], bool], tuple[torch.Tensor, torch.Tensor | None]]
+
+
+@cache
+def _fused(device: torch.device) -> Fused | None:
+    """``classify`` as one kernel, on a GPU on which Triton works: it needs a C compiler as well."""
+    if device.type != "cuda":
+        return None
+    try:
+        from .fused import classify as fused
+
+        fused(torch.zeros(1, 1, 1, 1, device=device), (1, 1), True)
+    except Exception:  # of Triton, of what it compiles with, or because it is not there
+        return None
+    return fused
+
+
 def classify(
     scores: torch.Tensor, rows: Rows, width: int, with_probability: bool
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
     """The best class of each pixel, as of bilinearly upsampled scores.
 
-    All of these would take 49 MB for 40 classes and 640x480, and are never there together: rows are
-    upsampled and reduced in pieces.
+    All of these would take 49 MB for 40 classes and 640x480, and are never there together: by a
+    kernel they are never written, and without it rows are upsampled and reduced in pieces.
 
     Args:
         scores: (N, C, h, w) float32 logits.
@@ -81,6 +101,8 @@ def classify(
     """
     above, below, weight = rows
     height, (count, classes) = len(above), scores.shape[:2]
+    if fused := _fused(scores.device):
+        return fused(scores, (height, width), with_probability)
     # Bilinear interpolation is separable: along the rows first.
     wide = functional.interpolate(scores, size=(scores.shape[2], width), mode="bilinear")
     labels = scores.new_empty((count, height, width), dtype=torch.uint8)

@@ -5,7 +5,8 @@ One copy there and one back; between them nothing needs Python, if all is captur
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache, partial
 
 import numpy as np
@@ -26,6 +27,73 @@ _DTYPES = {
 }
 
 
+class Lane:
+    """The stream of all programs of an engine, and the memory of their graphs, which they share.
+
+    Programs follow one another and never run together, so what one graph computes may lie where
+    another's does. All that must outlast a replay, inputs and answers, is allocated outside the
+    graphs, and answers are copied back to the host before the next call.
+
+    Args:
+        device: without a stream and a pool if it is no GPU.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.device, is_gpu = device, device.type == "cuda"
+        self.stream = torch.cuda.Stream(device) if is_gpu else None
+        self._pool = torch.cuda.graph_pool_handle() if is_gpu else None
+        # Waiting for it gives the core away, which others need.
+        self._done = torch.cuda.Event(blocking=True) if is_gpu else None
+        # The pool ends with its last graph. So the newest stays, also if its program is evicted.
+        self._newest: torch.cuda.CUDAGraph | None = None
+
+    def begin(self) -> None:
+        """Let what comes wait for what another stream has been given, such as filled buffers."""
+        if self.stream is not None:
+            self.stream.wait_stream(torch.cuda.current_stream(self.device))
+
+    def wait(self) -> None:
+        """Until all work is done."""
+        if self._done is not None:
+            self._done.record(self.stream)
+            self._done.synchronize()
+
+    def captured(self, run: Callable[[], None]) -> torch.cuda.CUDAGraph:
+        """A graph of what ``run`` has a device do.
+
+        Raises:
+            EngineError: if it cannot be captured.
+        """
+        graph = torch.cuda.CUDAGraph()
+        try:
+            # Around the capture as well, which leaves its stream current if it fails.
+            with torch.cuda.stream(self.stream):
+                with _choosing_the_fastest():
+                    for _ in range(3):  # libraries choose their algorithms before
+                        run()
+                self.wait()
+                # Other threads may go on with CUDA meanwhile, as diagnostics do.
+                with torch.cuda.graph(
+                    graph, self._pool, self.stream, capture_error_mode="thread_local"
+                ):
+                    run()
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}"
+            raise EngineError(f"no CUDA graph, as capturing it failed with {reason}") from error
+        self._newest = graph
+        return graph
+
+
+@contextmanager
+def _choosing_the_fastest() -> Iterator[None]:
+    """cuDNN times its algorithms for shapes that are new, and keeps its choice."""
+    before, torch.backends.cudnn.benchmark = torch.backends.cudnn.benchmark, True
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.benchmark = before
+
+
 class GpuProgram:
     """Answers batches of one shape.
 
@@ -38,7 +106,7 @@ class GpuProgram:
         manifest: of its weights.
         shape: (N, H, W) of the images.
         answers: of ``TASK_OF``.
-        device: on which the backend runs.
+        lane: of the engine, on the device on which the backend runs.
 
     Raises:
         EngineError: if the backend asks for a graph, and it cannot be captured. What ran instead
@@ -51,9 +119,10 @@ class GpuProgram:
         manifest: Manifest,
         shape: tuple[int, int, int],
         answers: Collection[str],
-        device: torch.device,
+        lane: Lane,
     ) -> None:
-        self._backend, self._shape = backend, shape
+        self._backend, self._shape, self._lane = backend, shape, lane
+        device = lane.device
         self._answers = frozenset(answers)
         self._tasks = {TASK_OF[answer] for answer in answers}
         self._is_disparity = manifest.depth.kind == "disparity"
@@ -64,21 +133,17 @@ class GpuProgram:
         self._rows = cache(partial(rows_on, device))
 
         count = shape[0] * shape[1] * shape[2]
-        pinned = device.type == "cuda"
+        self._is_pinned = device.type == "cuda"
         inputs = [("numbers", 4 * (shape[0] + len(Range._fields))), ("images", 3 * count)]
         self._input_parts, size = _parts(inputs)
-        self._staging = torch.zeros(size, dtype=torch.uint8, pin_memory=pinned)
+        self._staging = torch.zeros(size, dtype=torch.uint8, pin_memory=self._is_pinned)
         self._inputs = torch.zeros(size, dtype=torch.uint8, device=device)
         outputs = [(n, count * dtype.itemsize) for n, dtype in _DTYPES.items() if n in answers]
         self._output_parts, size = _parts(outputs)
         self._outputs = torch.zeros(size, dtype=torch.uint8, device=device)
 
-        self._stream = torch.cuda.Stream(device) if pinned else None
-        self._graph: torch.cuda.CUDAGraph | None = None
-        if self._stream is not None:  # the buffers are filled on another one
-            self._stream.wait_stream(torch.cuda.current_stream(device))
-        if backend.uses_graph:
-            self._graph = self._captured()
+        lane.begin()
+        self._graph = lane.captured(self._run) if backend.uses_graph else None
 
     def __call__(
         self, images: np.ndarray, factors: Sequence[float], depth_range: Range
@@ -88,16 +153,16 @@ class GpuProgram:
         numbers.copy_(torch.tensor([*factors, *depth_range]))
         staged = self._staging[self._input_parts["images"]].view(*self._shape, 3)
         np.copyto(staged.numpy(), images)
-        with torch.cuda.stream(self._stream):  # nothing without a stream
+        with torch.cuda.stream(self._lane.stream):  # nothing without a stream
             self._inputs.copy_(self._staging, non_blocking=True)
             if self._graph is not None:
                 self._graph.replay()
             else:
                 self._run()
-            pinned = self._stream is not None
-            answers = torch.empty(self._outputs.shape, dtype=torch.uint8, pin_memory=pinned)
+            shape = self._outputs.shape
+            answers = torch.empty(shape, dtype=torch.uint8, pin_memory=self._is_pinned)
             answers.copy_(self._outputs, non_blocking=True)
-        self._synchronize()
+        self._lane.wait()
         arrays = {
             name: answers[self._output_parts[name]].view(_DTYPES[name]).view(*self._shape)
             for name in self._output_parts
@@ -143,29 +208,6 @@ class GpuProgram:
             self._write("semantic", labels)
             if probability is not None:
                 self._write("confidence", (255 * probability).round())
-
-    def _captured(self) -> torch.cuda.CUDAGraph:
-        """A graph of ``_run``."""
-        graph = torch.cuda.CUDAGraph()
-        try:
-            # Around the capture as well, which leaves its stream current if it fails.
-            with torch.cuda.stream(self._stream):
-                for _ in range(3):  # libraries choose their algorithms before
-                    self._run()
-                self._synchronize()
-                # Other threads may go on with CUDA meanwhile, as diagnostics do.
-                with torch.cuda.graph(
-                    graph, stream=self._stream, capture_error_mode="thread_local"
-                ):
-                    self._run()
-        except Exception as error:
-            reason = f"{type(error).__name__}: {error}"
-            raise EngineError(f"no CUDA graph, as capturing it failed with {reason}") from error
-        return graph
-
-    def _synchronize(self) -> None:
-        if self._stream is not None:
-            self._stream.synchronize()
 
     def _write(self, name: str, values: torch.Tensor | None) -> None:
         """Into the output buffer, if it was asked for."""

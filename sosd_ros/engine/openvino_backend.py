@@ -11,8 +11,8 @@ import torch
 
 from .answers import Answers
 from .backend import Deployment, Files
+from .exchange import write_onnx
 from .onnx_backend import OnnxBackend
-from .rounding import round_depthwise
 
 _PRECISIONS = {"fp32": "f32", "bf16": "bf16"}
 
@@ -39,9 +39,9 @@ class OpenVinoBackend(OnnxBackend):
 
     @classmethod
     def build(cls, deployment: Deployment, size: tuple[int, int], path: Path) -> None:
-        super().build(deployment, size, path)
-        if deployment.precision == "bf16":  # to which OpenVINO would round each to the nearest
-            round_depthwise(path)
+        # OpenVINO itself would round to the nearest.
+        depthwise = torch.bfloat16 if deployment.precision == "bf16" else None
+        write_onnx(deployment.weights, size, path, depthwise=depthwise)
 
     def __init__(self, deployment: Deployment, files: Files) -> None:
         import openvino

@@ -7,12 +7,10 @@ from contextlib import contextmanager, nullcontext
 from typing import ClassVar
 
 import torch
-from torch import nn
 
-from ..network.layers import DepthConv
-from ..weights import build_network
 from .answers import Answers
 from .backend import Backend, Deployment, Files
+from .inference import inference_network
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -24,11 +22,9 @@ class TorchBackend(Backend):
     precisions: ClassVar = {"cuda": ("fp16", "bf16", "fp32"), "cpu": ("bf16", "fp32")}
 
     def __init__(self, deployment: Deployment, files: Files) -> None:
-        network = build_network(deployment.weights).to(deployment.device)
-        self.network = network.to(memory_format=torch.channels_last)
         self.dtype = DTYPES[deployment.precision]
-        for convolution in rounded(self.network):
-            convolution.to(self.dtype)  # once, and not by autocast in every call
+        network = inference_network(deployment.weights, self.dtype).to(deployment.device)
+        self.network = network.to(memory_format=torch.channels_last)
 
     def __call__(self, inputs: torch.Tensor, tasks: Collection[str]) -> Answers:
         size = self.network.answer_size(inputs)
@@ -49,12 +45,6 @@ def _no_tf32() -> Iterator[None]:
         yield
     finally:
         torch.backends.cudnn.allow_tf32 = before
-
-
-def rounded(network: nn.Module) -> list[nn.Conv2d]:
-    """The convolutions that a lower precision is for: all but those that end in metres."""
-    convolutions = (module for module in network.modules() if isinstance(module, nn.Conv2d))
-    return [module for module in convolutions if not isinstance(module, DepthConv)]
 
 
 class CudaGraphBackend(TorchBackend):

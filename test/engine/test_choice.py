@@ -8,7 +8,17 @@ import pytest
 import torch
 
 from sosd_ros.device import BrokenDeviceError
-from sosd_ros.engine import BACKENDS, EngineError, Range, Request, build, choice, load, stock
+from sosd_ros.engine import (
+    BACKENDS,
+    Engine,
+    EngineError,
+    Range,
+    Request,
+    build,
+    choice,
+    load,
+    stock,
+)
 from sosd_ros.engine.agreement import Agreement, Agreements
 from sosd_ros.engine.answers import Answers
 from sosd_ros.engine.backend import Backend
@@ -180,6 +190,28 @@ def test_auto_takes_the_fastest(stand_in, ask, random):
         account = f"backend{number} fp32: {1000 * time:.1f} ms an image, 100.00% of labels agree"
         assert account in engine.why
     assert "torch fp32: 100000.0 ms an image" in engine.why
+
+
+def test_candidates_are_timed_in_turn_and_losers_are_closed(stand_in, ask, monkeypatch):
+    """So that a device which is cold at first is so for all; only the winner keeps its memory."""
+    called, closed = [], []
+
+    def note(self, inputs, tasks):
+        called.append(self.name)
+        return StandIn.__call__(self, inputs, tasks)
+
+    def close(self):
+        closed.append(self.name)
+        free(self)
+
+    free = Engine.close
+    monkeypatch.setattr(Engine, "close", close)
+    for name, seconds in (("slow", 0.002), ("quick", 0.001), ("slower", 0.003)):
+        stand_in(name, seconds, __call__=note)
+    assert ask().name == "quick fp32"
+    round_of_all = ["slow", "quick", "slower"]
+    assert called[3:] == 9 * round_of_all + ["quick"]  # after one look at each
+    assert set(closed) == {"slow fp32", "slower fp32", "torch fp32"}
 
 
 @pytest.mark.parametrize(

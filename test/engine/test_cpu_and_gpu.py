@@ -14,7 +14,7 @@ from sosd_ros import kernels, network, weights
 from sosd_ros.engine import answers_to, finishing
 from sosd_ros.engine.answers import Range
 from sosd_ros.engine.on_cpu import CpuProgram
-from sosd_ros.engine.on_gpu import GpuProgram
+from sosd_ros.engine.on_gpu import GpuProgram, Lane
 
 CPU = torch.device("cpu")
 METRES = Range(0.5, 8.0)
@@ -273,7 +273,7 @@ def programs(backend, manifest, shape, answers=None):
     answers = answers or answers_to(manifest)
     return (
         CpuProgram(backend, manifest, shape, answers),
-        GpuProgram(backend, manifest, shape, answers, CPU),
+        GpuProgram(backend, manifest, shape, answers, Lane(CPU)),
     )
 
 

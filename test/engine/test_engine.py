@@ -13,7 +13,7 @@ import sosd_ros.engine.engine
 from sosd_ros import weights
 from sosd_ros.engine import Engine, EngineError, Range, Request, load
 from sosd_ros.engine.backend import Deployment
-from sosd_ros.engine.on_gpu import GpuProgram
+from sosd_ros.engine.on_gpu import GpuProgram, Lane
 
 BOTH = ["depth", "semantic"]
 ALL = [*BOTH, "confidence"]
@@ -26,7 +26,7 @@ def program(request, monkeypatch):
         monkeypatch.setattr(
             sosd_ros.engine.engine,
             "CpuProgram",
-            lambda *arguments: GpuProgram(*arguments, torch.device("cpu")),
+            lambda *arguments: GpuProgram(*arguments, Lane(CPU)),
         )
     return request.param
 

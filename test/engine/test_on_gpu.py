@@ -9,7 +9,7 @@ import torch
 
 from sosd_ros.engine import EngineError, answers_to
 from sosd_ros.engine.answers import Range
-from sosd_ros.engine.on_gpu import GpuProgram
+from sosd_ros.engine.on_gpu import GpuProgram, Lane
 
 SHAPE = (1, 64, 96)
 METRES = Range(0.5, 8.0)
@@ -40,7 +40,7 @@ def manifest(file):
 
 
 def program(backend, manifest):
-    return GpuProgram(backend, manifest, SHAPE, answers_to(manifest), torch.device("cpu"))
+    return GpuProgram(backend, manifest, SHAPE, answers_to(manifest), Lane(torch.device("cpu")))
 
 
 def test_a_captured_graph_is_replayed_without_the_network(manifest, answering, graphs):
@@ -74,7 +74,7 @@ def test_other_threads_may_use_cuda_during_a_capture(manifest, answering, graphs
     asked = []
 
     @contextlib.contextmanager
-    def note(graph, stream, capture_error_mode):
+    def note(graph, pool, stream, capture_error_mode):
         asked.append(capture_error_mode)
         yield
 

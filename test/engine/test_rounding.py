@@ -6,7 +6,8 @@ import torch
 
 from sosd_ros import weights
 from sosd_ros.engine.exchange import Exported, write_onnx
-from sosd_ros.engine.rounding import keep_sums, round_depthwise
+from sosd_ros.engine.inference import inference_network
+from sosd_ros.engine.rounding import keep_sums
 from sosd_ros.network import prepare
 from sosd_ros.share import DEFAULT_WEIGHTS, sample_frames, share
 
@@ -54,7 +55,7 @@ def test_depthwise_filters_of_a_file_are_rounded_and_no_other_number(file, tmp_p
     path = tmp_path / "64x96.onnx"
     write_onnx(file, (64, 96), path)
     before = onnx.load(path)
-    round_depthwise(path)
+    write_onnx(file, (64, 96), path, depthwise=torch.bfloat16)
     after = onnx.load(path)
     assert not [node for node in before.graph.node if node.op_type == "BatchNormalization"]
 
@@ -80,25 +81,16 @@ def test_the_shipped_networks_depth_moves_a_tenth_as_far_at_most():
     picture = torch.from_numpy(sample_frames()[0])
     images = prepare(picture[None], (288, 384), file.manifest.mean, file.manifest.std)
 
-    def depth(rounded):
-        network = Exported(file).eval()
-        convolution = None
-        for module in network.modules():
-            if isinstance(module, torch.nn.Conv2d):
-                convolution = module
-            elif isinstance(module, torch.nn.BatchNorm2d) and convolution.groups > 1:
-                factor = (module.weight / (module.running_var + module.eps).sqrt()).view(
-                    -1, 1, 1, 1
-                )
-                convolution.weight.data = rounded(convolution.weight * factor) / factor
-        return network(images)[0]
+    def depth(network):
+        return network(images, ["depth"], network.answer_size(images)).depth
 
+    network, kept = inference_network(file), inference_network(file, depthwise=torch.bfloat16)
     with torch.inference_mode():
-        exact = depth(lambda filters: filters)
-        errors = [
-            (depth(rounded) / exact - 1).abs().median()
-            for rounded in (keep_sums, lambda filters: filters.bfloat16().float())
-        ]
+        exact = depth(network)
+        for convolution in network.modules():
+            if isinstance(convolution, torch.nn.Conv2d) and convolution.groups > 1:
+                convolution.weight.data = convolution.weight.bfloat16().float()
+        errors = [(depth(rounded) / exact - 1).abs().median() for rounded in (kept, network)]
     assert errors[0] < errors[1] / 10
     assert errors[1] > 0.003
 

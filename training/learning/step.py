@@ -6,13 +6,12 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils import clip_grad_norm_
-from torch.optim.swa_utils import AveragedModel
 
 from sosd_ros.network import Output, SOSDNet, prepare
 
@@ -21,6 +20,7 @@ from ..config import Config
 from ..data.loader import Batch
 from ..networks.imagenet import Normalisation
 from ..networks.oracle import tell
+from .average import MovingAverage
 from .depthwise import DepthwiseInFloat32
 from .losses import known_pixels, losses
 
@@ -55,17 +55,13 @@ class Trainer:
         if config.sync_batch_norm:
             distributed.synchronise_batch_norm(network)
         self.network = network
+        # Once: numbers that a step brings to a GPU make it wait.
+        self._normalisation = [torch.tensor(numbers, device=device) for numbers in normalisation]
         self.strategy = strategies.create(config.strategy, network, self._make_optimiser)
         self.scaler = torch.amp.GradScaler(
             torch.device(device).type, enabled=config.precision == "float16"
         )
-        # Batch norm's statistics are averaged, too: those of one network do not fit the average of
-        # many.
-        self.average = (
-            AveragedModel(network, multi_avg_fn=_decayed_mean(config.ema), use_buffers=True)
-            if config.ema
-            else None
-        )
+        self._average = MovingAverage(network, config.ema) if config.ema else None
         self._parallel = (
             DistributedDataParallel(network, find_unused_parameters=self.strategy.freezes)
             if distributed.processes() > 1
@@ -79,7 +75,7 @@ class Trainer:
     @property
     def measured(self) -> SOSDNet:
         """The network that is measured and exported: the moving average, if there is one."""
-        return self.network if self.average is None else cast(SOSDNet, self.average.module)
+        return self.network if self._average is None else self._average.network
 
     def step(self, batch: Batch, iteration: int, epoch: int, rate: float) -> dict[str, float]:
         """Learn from this process's share of a mini-batch.
@@ -100,17 +96,21 @@ class Trainer:
         self.network.train()
         self.strategy.begin(iteration, epoch)
         self._zero_grad()
-        seen = self._backward(truth)
-        if not all(map(math.isfinite, seen.values())):
+        losses = self._backward(truth)
+        # One wait for the GPU, for all that decides.
+        *values, norm = torch.stack([*losses.values(), self._clip()]).tolist()
+        seen = dict(zip(losses, values, strict=True))
+        if not all(map(math.isfinite, values)):
             raise NotFiniteError(self._not_finite(_which(seen), batch.names))
-        if not self._clip():
+        # The scaler of float16 leaves an update with such gradients out by itself.
+        if not (math.isfinite(norm) or self.scaler.is_enabled()):
             raise NotFiniteError(self._not_finite("a gradient is not finite", batch.names))
         self._update(rate)
         self.strategy.end()
         return seen
 
-    def _backward(self, truth: Batch) -> dict[str, float]:
-        """Leave the gradients of the whole mini-batch; its losses."""
+    def _backward(self, truth: Batch) -> dict[str, torch.Tensor]:
+        """Leave the gradients of the whole mini-batch; its losses, scalars on the device."""
         # DistributedDataParallel averages over the processes, and so does the sum below: with
         # the whole's count divided by their number, a share's sum becomes the whole's mean.
         processes = distributed.processes()
@@ -129,14 +129,14 @@ class Trainer:
         for parameter in self.strategy.own:
             if parameter.grad is not None:
                 parameter.grad = distributed.total(parameter.grad) / processes
-        # One exchange and one wait for the GPU, however many tasks.
+        # One exchange, however many tasks.
         means = distributed.total(torch.stack(list(sums.values()))) / processes
-        return dict(zip(sums, means.tolist(), strict=True))
+        return dict(zip(sums, means, strict=True))
 
     def _losses(
         self, part: Batch, pixels: dict[str, torch.Tensor]
     ) -> tuple[dict[str, torch.Tensor], tuple[torch.Tensor, ...]]:
-        images = prepare(part.images, self.config.data.size, *self.normalisation)
+        images = prepare(part.images, self.config.data.size, *self._normalisation)
         tell(self.network, part.labels)
         with self._in_precision():
             truth_size = (part.labels.shape[1], part.labels.shape[2])
@@ -154,19 +154,13 @@ class Trainer:
         ):
             yield
 
-    def _clip(self) -> bool:
-        """Bring the gradients' norm to at most the clip, if there is one.
-
-        Returns:
-            Whether an update may follow: not after a norm that is not finite, unless it is of
-            float16, whose scaler leaves such an update out by itself.
-        """
+    def _clip(self) -> torch.Tensor:
+        """Bring the gradients' norm to at most the clip, if there is one; what it was, a scalar."""
         most = self.config.optimiser.clip
         if most is None:
-            return True
+            return torch.zeros((), device=self.device)
         self.scaler.unscale_(self.strategy.optimiser)
-        norm = clip_grad_norm_(self.network.parameters(), most)
-        return self.scaler.is_enabled() or bool(norm.isfinite())
+        return clip_grad_norm_(self.network.parameters(), most)
 
     def _update(self, rate: float) -> None:
         optimiser = self.strategy.optimiser
@@ -174,8 +168,8 @@ class Trainer:
             group["lr"] = rate * group.get("rate_factor", 1.0)
         self.scaler.step(optimiser)
         self.scaler.update()
-        if self.average is not None:
-            self.average.update_parameters(self.network)
+        if self._average is not None:
+            self._average.update(self.network)
 
     def _not_finite(self, what: str, names: tuple[str, ...]) -> str:
         """Every process names its own samples, so that all of the mini-batch are named."""
@@ -206,6 +200,8 @@ class Trainer:
             ],
             lr=settings.learning_rate,
             weight_decay=0.0,
+            # One kernel for all on a GPU, which also asks the scaler there; else torch's choice.
+            fused=True if torch.device(self.device).type == "cuda" else None,
         )
 
     def _exchanging(self, now: bool) -> AbstractContextManager[None]:
@@ -217,8 +213,7 @@ class Trainer:
     def state_dict(self) -> dict[str, Any]:
         return {
             "network": self.network.state_dict(),
-            "ema": None if self.average is None else self.average.module.state_dict(),
-            "averaged": None if self.average is None else self.average.n_averaged,
+            **({"ema": None} if self._average is None else self._average.state_dict()),
             "strategy": self.strategy.state_dict(),
             "optimisers": [optimiser.state_dict() for optimiser in self.strategy.optimisers],
             "scaler": self.scaler.state_dict(),
@@ -226,30 +221,12 @@ class Trainer:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.network.load_state_dict(state["network"])
-        if self.average is not None:
-            self.average.module.load_state_dict(state["ema"])
-            self.average.n_averaged.copy_(state["averaged"])
+        if self._average is not None:
+            self._average.load_state_dict(state)
         self.strategy.load_state_dict(state["strategy"])
         for optimiser, content in zip(self.strategy.optimisers, state["optimisers"], strict=True):
             optimiser.load_state_dict(content)
         self.scaler.load_state_dict(state["scaler"])
-
-
-def _decayed_mean(decay: float) -> Callable[[Any, Any, Any], None]:
-    """Moves averages towards a network's numbers, and sets counts and indices to its own.
-
-    In the beginning it moves them faster, so that they soon forget the untrained network.
-    """
-
-    @torch.no_grad()
-    def update(averages: Any, values: Any, count: Any) -> None:
-        kept = min(decay, (1 + int(count)) / (10 + int(count)))
-        if averages[0].is_floating_point():
-            torch._foreach_lerp_(averages, values, 1 - kept)
-        else:
-            torch._foreach_copy_(averages, values)
-
-    return update
 
 
 def refuse_what_cannot_run(config: Config, device: str) -> None:

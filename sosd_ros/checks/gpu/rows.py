@@ -29,7 +29,7 @@ from ...benchmark.timing import in_turn
 from ...camera import USUAL_SIZE
 from ...device import checked_device
 from ...engine import Engine
-from ...engine.on_gpu import GpuProgram
+from ...engine.on_gpu import GpuProgram, Lane
 from ...engine.stock import Stock
 from ...engine.torch_backend import DTYPES
 from ...network import input_size
@@ -219,7 +219,8 @@ def _bytes_a_frame(file: Weights, stock: Stock, precision: str, images: np.ndarr
         c for c in stock.candidates() if c.backend.name == "torch" and c.precision == precision
     )
     engine, shape = stock.open(eager, print), (1, *images.shape[1:3])
-    program = GpuProgram(engine.backend, file.manifest, shape, ANSWERS, engine.device)
+    lane = Lane(engine.device)
+    program = GpuProgram(engine.backend, file.manifest, shape, ANSWERS, lane)
     given = torch.from_numpy(images).to(engine.device)
     numbers = torch.ones(1, device=engine.device), torch.tensor([0.1, 10.0, 1.0]).to(engine.device)
     with BytesMoved() as counter:

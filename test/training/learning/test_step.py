@@ -1,6 +1,7 @@
 """A mini-batch's way through the trainer: parts, precision, averages, and what it refuses."""
 
 import functools
+import warnings
 
 import pytest
 import torch
@@ -139,6 +140,24 @@ def test_the_weights_of_uncertainty_learn_faster_than_the_network():
     learner = trainer(strategy="uncertainty")
     learner.step(batch(), 0, 0, 1e-3)
     assert [s.abs().item() for s in learner.strategy.own] == pytest.approx([1e-2, 1e-2], rel=1e-3)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+@pytest.mark.parametrize("precision", ["float32", "float16"])
+def test_a_step_waits_for_the_gpu_once(precision):
+    """For the losses and the norm together; averages and the scaler stay on the GPU."""
+    changes = {"optimiser": {"clip": 1.0}, "ema": 0.9, "precision": precision}
+    learner = trainer(device="cuda", **changes)
+    pinned = [batch(seed)._each(torch.Tensor.pin_memory, ()) for seed in range(4)]
+    for number, given in enumerate(pinned):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            torch.cuda.set_sync_debug_mode("warn")
+            learner.step(given, number, 0, 1e-3)
+            torch.cuda.set_sync_debug_mode("default")
+    waits = [str(one.message) for one in caught if "called a synchronizing" in str(one.message)]
+    assert len(waits) == 1, waits
 
 
 def test_batch_norm_over_all_processes_keeps_the_activations():
