@@ -57,6 +57,7 @@ CORE = (
     "colours",
     "device",
     "reasons",
+    "scale",
 )
 SHARED = ("atomic", "commands", "progress", "share")  # what commands have in common
 TOOLS = ("demo", "benchmark", "checks", "build", "testbed")
@@ -67,6 +68,7 @@ MAY_IMPORT = {
     "camera": (),
     "labels": (),
     "reasons": (),
+    "scale": (),
     "device": ("reasons",),
     "weights": ("network", "labels", "atomic", "reasons"),
     "colours": ("labels",),
