@@ -76,7 +76,17 @@ MAY_IMPORT = {
     "ros": (*CORE, *SHARED),
     **dict.fromkeys(TOOLS, (*CORE, *SHARED, "ros", *TOOLS)),
     **dict.fromkeys(SHARED, SHARED),
-    "training": ("network", "engine", "camera", "device", "labels", "weights", "reasons", *SHARED),
+    "training": (
+        "network",
+        "engine",
+        "camera",
+        "device",
+        "labels",
+        "weights",
+        "reasons",
+        "scale",
+        *SHARED,
+    ),
 }
 
 

@@ -8,10 +8,11 @@ Arrays in, arrays out. For each frame: ``visible`` leaves out the points that th
 from .evidence import Evidence, evidence_of_points
 from .ground import evidence_of_height
 from .visibility import visible
-from .window import Scale, ScaleWindow
+from .window import Limits, Scale, ScaleWindow
 
 __all__ = [
     "Evidence",
+    "Limits",
     "Scale",
     "ScaleWindow",
     "evidence_of_height",

@@ -10,7 +10,7 @@ from .evidence import MOST_POINTS, Evidence, answered_at, evenly, evidence_of_po
 from .robust import deviation, fit, median
 
 LEAST_PIXELS = 64
-LEAST_SLOPE = 0.05  # of rays below the horizon: 3 degrees
+LEAST_SLOPE = 0.1  # of rays below the horizon; there, a degree of tilt moves ground by 17 %
 MOST_DISPERSION = 0.15  # of the heights that pixels imply
 LEAST_UPRIGHT = 0.5  # cosine between the image's y axis and down: 60 degrees
 

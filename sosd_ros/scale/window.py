@@ -14,7 +14,8 @@ from .robust import deviation, fit, median, quantile
 
 MOST_POINTS = 64  # kept of a frame, whose answer errs as a whole by more than their median does
 FULL_WEIGHT = 4.0  # points beyond which a frame counts no more
-CLIP = 3.0  # dispersions from the median at which a point is left out
+CLIP = 3.0  # dispersions from the median at which a point is left out; and at least
+LEAST_CLIP = 0.01  # relative, as readings of a world that stands still are the same
 LATE = 1.0  # seconds by which a stamp may be out of order; by more, time has jumped back
 LEAST_VARIETY = 2.0  # far over near depth (90 and 10 %), from which a shift can be told
 _STEPS = 10
@@ -46,8 +47,9 @@ class Scale:
         factor: without unit.
         shift: metres; 0 unless asked for.
         dispersion: of single points about it, relative: 1.4826 times the median absolute deviation
-            of the logarithms.
-        error: one standard error of the factor, relative, if frames are independent. Frames of a
+            of the logarithms. It grows when the sensor's place is wrong, but a network's own errors
+            have one too.
+        error: one standard error of scaled depth, relative, if frames are independent. Frames of a
             camera that stands still are not.
         frames, points: that it is made of.
     """
@@ -92,7 +94,11 @@ class ScaleWindow:
             self._frames[stamp] = _capped(_joined([*before, _thinned(evidence)]))
 
     def estimate(self, stamp: float) -> Scale | str:
-        """The scale of a frame by those up to ``duration`` before it; or why there is none."""
+        """The scale of a frame, by those from ``duration`` before it; or why there is none, in words.
+
+        Args:
+            stamp: of the frame, in seconds.
+        """
         frames = [said for of, said in self._frames.items() if of >= stamp - self.duration]
         limits, points = self.limits, sum(len(said.weights) for said in frames)
         if len(frames) < max(limits.frames, 1) or points < limits.points:
@@ -152,7 +158,8 @@ def _ratio(said: Evidence) -> float:
     ratios, near = said.log_ratios, np.ones(len(said.weights), bool)
     for _ in range(_STEPS):
         centre = median(ratios[near], said.weights[near])
-        limit = CLIP * deviation(ratios[near], said.weights[near], centre)
+        dispersion = deviation(ratios[near], said.weights[near], centre)
+        limit = max(CLIP * dispersion, LEAST_CLIP)
         before, near = near, np.abs(ratios - centre) <= limit
         if (before == near).all():
             break

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 import room
 
-from sosd_ros.scale import ScaleWindow, evidence_of_height
-from sosd_ros.scale.window import Limits
+from sosd_ros.scale import Limits, ScaleWindow, evidence_of_height
 
 FLOOR, WALL = 1, 0
 ALONE = Limits(frames=1, points=1)

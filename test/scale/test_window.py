@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 import room
 
-from sosd_ros.scale import Evidence, Scale, ScaleWindow, evidence_of_points, visible
-from sosd_ros.scale.window import Limits
+from sosd_ros.scale import Evidence, Limits, Scale, ScaleWindow, evidence_of_points, visible
 
 WRONG_BY = 1.45
 TRUE = np.log(1 / WRONG_BY)
@@ -86,6 +85,17 @@ def test_weights_within_a_frame_count(random):
     window = ScaleWindow(limits=Limits(frames=1, dispersion=1.0))
     window.add(0.0, Evidence(measured, answered, weights))
     assert window.estimate(0.0).factor == pytest.approx(2.0)
+
+
+def test_a_world_that_stands_still():
+    """The same reading in every frame, and another sensor's that differs a little."""
+    window = ScaleWindow()
+    for stamp in range(10):
+        measured = np.array([1.7, 1.7, 1.7005])
+        window.add(stamp, Evidence(measured, np.full(3, 2.3), np.ones(3)))
+    scale = window.estimate(9)
+    assert scale.factor == pytest.approx(1.7 / 2.3, rel=1e-3)
+    assert scale.dispersion < 1e-3
 
 
 class TestTime:
