@@ -94,7 +94,7 @@ class ScaleWindow:
             self._frames[stamp] = _capped(_joined([*before, _thinned(evidence)]))
 
     def estimate(self, stamp: float) -> Scale | str:
-        """The scale of a frame, by those from ``duration`` before it; or why there is none, in words.
+        """The scale of a frame, by those from ``duration`` before it; or why it has none.
 
         Args:
             stamp: of the frame, in seconds.

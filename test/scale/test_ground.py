@@ -50,13 +50,16 @@ def test_the_height_gives_the_factor(pitch, roll, knows_up, random):
     assert factor(evidence) == pytest.approx(1 / 1.45, rel=0.02)
 
 
-def test_a_wrong_up_is_noticed(random):
+@pytest.mark.parametrize("pitch", [0, 12, 25])
+def test_a_wrong_up_is_noticed(pitch):
     """Ground that is tilted by 8 degrees to what tf says is no plane of one height."""
-    depth, _ = tilted(12, 0, height=0.8)
+    depth, _ = tilted(pitch, 0, height=0.8)
     labels = np.full(depth.shape, FLOOR, np.uint8)
-    _, wrong = tilted(4, 0, height=0.8)
-    said = evidence_of_height(0.8, labels, (FLOOR,), RAYS, depth, wrong)
-    assert "heights that its pixels imply stray by" in said
+    for wrong in (-8, 8):
+        _, up = tilted(pitch + wrong, 0, height=0.8)
+        said = evidence_of_height(0.8, labels, (FLOOR,), RAYS, depth, up)
+        assert isinstance(said, str)
+        assert "the heights that its pixels imply stray by" in said
 
 
 def test_a_wall_taken_for_ground_is_refused():
