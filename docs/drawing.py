@@ -17,6 +17,7 @@ WINGS = {
         "engine": ["sosd_ros/engine"],
         "kernels": ["sosd_ros/kernels"],
         "network": ["sosd_ros/network"],
+        "scale": ["sosd_ros/scale"],
         "weights": ["sosd_ros/weights"],
         "camera, lens, labels, device, colours, reasons": [
             *("sosd_ros/camera", "sosd_ros/lens", "sosd_ros/labels", "sosd_ros/device"),

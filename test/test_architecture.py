@@ -58,6 +58,7 @@ CORE = (
     "colours",
     "device",
     "reasons",
+    "scale",
 )
 SHARED = ("atomic", "commands", "progress", "share")  # what commands have in common
 TOOLS = ("demo", "benchmark", "checks", "build", "testbed")
@@ -69,6 +70,7 @@ MAY_IMPORT = {
     "lens": ("camera",),
     "labels": (),
     "reasons": (),
+    "scale": (),
     "device": ("reasons",),
     "weights": ("network", "labels", "atomic", "reasons"),
     "colours": ("labels",),
@@ -76,7 +78,17 @@ MAY_IMPORT = {
     "ros": (*CORE, *SHARED),
     **dict.fromkeys(TOOLS, (*CORE, *SHARED, "ros", *TOOLS)),
     **dict.fromkeys(SHARED, SHARED),
-    "training": ("network", "engine", "camera", "device", "labels", "weights", "reasons", *SHARED),
+    "training": (
+        "network",
+        "engine",
+        "camera",
+        "device",
+        "labels",
+        "weights",
+        "reasons",
+        "scale",
+        *SHARED,
+    ),
 }
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from ..data.sample import DataSet
 from ..metrics import ErrorsByDistance
 from ..metrics.edges import THRESHOLDS
+from ..metrics.points import COUNTS
 from ..metrics.spread import COVERAGES
 from .bootstrap import Intervals
 from .result import Result, measures_of
@@ -45,11 +46,12 @@ def text(
         },
         **{
             name: measures[name].pooled()
-            for name in ("trimap", "calibration", "scale", "edges", "spread")
+            for name in ("trimap", "calibration", "scale", "points", "edges", "spread")
             if name in measures
         },
         "edge_thresholds": THRESHOLDS,
         "coverages": COVERAGES,
+        "points_an_image": COUNTS,
         "intervals": {
             name: {metric: ends.tolist() for metric, ends in found.items()}
             for name, found in intervals.items()

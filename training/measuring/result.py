@@ -22,6 +22,7 @@ from ..metrics import (
     ErrorsByDistance,
     Measure,
     Scale,
+    ScaledByPoints,
     Spread,
     Trimap,
 )
@@ -37,8 +38,8 @@ class Result:
     Attributes:
         names: of the images.
         measures: by name, ``semantic``, ``trimap``, ``calibration``, ``depth``, ``by_distance``,
-            ``by_answer``, ``scale``, ``edges`` and ``spread``; each has a row for every image, in
-            the order of ``names``.
+            ``by_answer``, ``scale``, ``points``, ``edges`` and ``spread``; each has a row for every
+            image, in the order of ``names``.
     """
 
     names: tuple[str, ...]
@@ -97,6 +98,7 @@ def measures_of(
                 "by_distance": ErrorsByDistance("truth"),
                 "by_answer": ErrorsByDistance("answer"),
                 "scale": Scale(),
+                "points": ScaledByPoints(),
                 "edges": DepthEdges(),
                 "spread": Spread(),
             }
@@ -218,7 +220,7 @@ def _add_depth(
 ) -> None:
     """Add one image's (H, W) depth, and its spread if there is one."""
     predicted = answer.cpu().numpy()
-    for name in ("depth", "by_distance", "by_answer", "scale", "edges"):
+    for name in ("depth", "by_distance", "by_answer", "scale", "points", "edges"):
         if name in measures:
             measures[name].add(predicted, truth)
     if "spread" in measures and spread is not None:

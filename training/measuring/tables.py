@@ -11,6 +11,7 @@ import numpy as np
 from ..metrics import DEPTH_ERRORS, DEPTH_METRICS, SEMANTIC_METRICS, ErrorsByDistance, Measure
 from ..metrics.calibration import BINS
 from ..metrics.edges import EDGE_METRICS, THRESHOLDS
+from ..metrics.points import COUNTS
 from ..metrics.semantic import TRIMAP_RADIUS
 from ..metrics.spread import COVERAGES
 from .bootstrap import Intervals
@@ -24,7 +25,7 @@ def text(result: Result, paper: Row, intervals: Intervals) -> str:
     if result.depth:
         columns = {"per image": result.depth_per_image, **columns}
     rows = [["", "measured", "95 % interval", *columns]]
-    for group in (("semantic", "trimap", "calibration"), ("depth", "scale", "spread")):
+    for group in (("semantic", "trimap", "calibration"), ("depth", "scale", "points", "spread")):
         found = [line for line in lines(result.measures) if line.measure in group]
         rows += [[""] * len(rows[0])] * bool(found and len(rows) > 1)
         rows += [
@@ -74,6 +75,10 @@ def lines(measures: Mapping[str, Measure]) -> list[Line]:
             Line("ECE, calibration error", "calibration", "ECE", better="less"),
             *(line for line in depth if line.title in present),
             Line("rel, after scaling each image", "scale", "aligned_rel", better="less"),
+            *(
+                Line(f"rel, scaled by {count} points an image", "points", "rel", place, "less")
+                for place, count in enumerate(COUNTS)
+            ),
             Line("share of images off scale by 25 %", "scale", "off_scale", better="less"),
             *(
                 Line(f"edges of {limit:g} m, {metric}", "edges", metric, place)

@@ -4,6 +4,7 @@ from .calibration import Calibration
 from .depth import DEPTH_ERRORS, DEPTH_METRICS, DepthErrors, ErrorsByDistance, Scale
 from .edges import DepthEdges
 from .measure import Measure, Values
+from .points import ScaledByPoints
 from .semantic import SEMANTIC_METRICS, ConfusionMatrix, Trimap
 from .spread import Spread
 
@@ -18,6 +19,7 @@ __all__ = [
     "ErrorsByDistance",
     "Measure",
     "Scale",
+    "ScaledByPoints",
     "Spread",
     "Trimap",
     "Values",

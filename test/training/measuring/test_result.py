@@ -142,7 +142,7 @@ def test_in_detail_every_measure_gets_each_image(random):
         for name in ("semantic", "trimap"):
             expected[name].add(image[..., 1], labels)
         expected["calibration"].add(image[..., 1], labels, np.ones(labels.shape))
-        for name in ("depth", "by_distance", "by_answer", "scale", "edges"):
+        for name in ("depth", "by_distance", "by_answer", "scale", "points", "edges"):
             expected[name].add(image[..., 0].astype(np.float32) + 1, depth)
     assert list(result.measures) == list(expected) and result.names == ("0", "1", "2")
     for name, expectation in expected.items():

@@ -14,6 +14,7 @@ from training.metrics import (
     DepthErrors,
     ErrorsByDistance,
     Scale,
+    ScaledByPoints,
     Spread,
     Trimap,
 )
@@ -171,6 +172,18 @@ def test_scale_by_hand():
     assert found["factor"] == pytest.approx(math.sqrt(2 * 1))
 
 
+def test_points_scale_an_image_that_is_right_but_for_a_factor():
+    """And say nothing where the answer is an edge at every pixel, or no depth."""
+    truth = np.tile(np.linspace(1, 3, 100, dtype=np.float32), (40, 1))
+    truth[:, :5] = np.nan
+    found = measured(ScaledByPoints(), (truth / 1.45, truth)).pooled()["rel"]
+    np.testing.assert_allclose(found, 0, atol=1e-6)
+    for useless in (np.where(np.arange(100) % 2, truth, 3 * truth), np.full_like(truth, -1)):
+        expected = np.nanmean(np.abs(useless - truth) / truth)
+        found = measured(ScaledByPoints(), (useless, truth)).pooled()["rel"]
+        np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
 @pytest.mark.parametrize(("factor", "off"), [(1.24, 0), (1.26, 1), (1 / 1.24, 0), (1 / 1.26, 1)])
 def test_a_factor_is_off_beyond_a_quarter_to_either_side(factor, off):
     truth = np.full((2, 2), 3, np.float32)
@@ -237,6 +250,7 @@ MEASURES = {
     "by distance": (ErrorsByDistance, (0, 1)),
     "by answer": (lambda: ErrorsByDistance("answer"), (0, 1)),
     "scale": (Scale, (0, 1)),
+    "points": (ScaledByPoints, (0, 1)),
     "edges": (DepthEdges, (0, 1)),
     "spread": (Spread, (0, 1, 2)),
 }
