@@ -5,9 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 CELLS = (1, 2, 4, 8)  # pixels; larger ones would hold near and far ground at once
-NEARER = (
-    0.9  # of a depth; neighbours on one surface, even one seen at a slant, are closer than that
-)
+NEARER = 0.9  # of a depth; neighbours on one surface, even at a slant, differ by less
 _OPPOSITE = ((0, 1), (1, 0), (1, 1), (1, -1))  # steps in rows and columns, each way
 
 
@@ -15,7 +13,7 @@ def visible(points: np.ndarray, pixels: np.ndarray, size: tuple[int, int]) -> np
     """Which points the camera sees: in front of it, inside its image, and not hidden.
 
     A point is hidden if its own cell of the image, or the cells on two opposite sides of it, hold
-    points that are nearer by more than a fifth. Cells are the smallest in which half of the points
+    points that are nearer by more than a tenth. Cells are the smallest in which half of the points
     have others on two opposite sides; points too sparse for that in any cell hide nothing, because
     nobody knows what is between them.
 
