@@ -26,8 +26,8 @@ def cast(origin, directions):
 
 def camera_rays():
     """(H * W, 3), each at depth 1."""
-    x, y = CAMERA.rays()
-    return np.stack([*map(np.ravel, np.meshgrid(x, y)), np.ones(len(x) * len(y))], axis=1)
+    x, y = np.broadcast_arrays(*CAMERA.rays())
+    return np.stack([x.ravel(), y.ravel(), np.ones(x.size)], axis=1)
 
 
 def depth_image():

@@ -69,7 +69,7 @@ def is_found_compiled(copied):
     program = """
         import numpy as np, alone
         depth, rgb = np.full((2, 2), 3, np.float32), np.zeros((2, 2, 3), np.uint8)
-        rays, points = np.ones(2, np.float32), np.zeros((2, 2, 4), np.float32)
+        rays, points = np.ones((2, 2), np.float32), np.zeros((2, 2, 4), np.float32)
         inputs = (depth, rays, rays, rgb, rgb[:0, :, 0], depth[:0], 1, np.float32(9), 255)
         alone.in_bands(2, (alone.cloud, *inputs, points, points.view(np.uint32)))
         assert (points[..., :3] == 3).all()
