@@ -29,6 +29,7 @@ from .reading import Measured, Reading, factor, measured, read
 
 FRAMES = 10  # of each measured distance
 LINE_EVERY = 1.0  # seconds, where the output is no terminal
+RENEW = "\r\x1b[K"  # what a terminal begins its line anew by
 APART = 1.2  # the greatest over the least factor, beyond which one does not mend all
 
 
@@ -64,16 +65,20 @@ def command_line() -> argparse.ArgumentParser:
 
 def show(listener: Listener, at: tuple[int, int] | None) -> None:
     """A line that is renewed with each image; off a terminal, one a second."""
-    start, end, every = ("\r\x1b[K", "", 0.0) if sys.stdout.isatty() else ("", "\n", LINE_EVERY)
-    shown = -math.inf
-    while True:
-        reading = read(listener.next(say), at)
-        assert listener.settings is not None
-        if time.monotonic() - shown >= every:
+    is_terminal, shown = sys.stdout.isatty(), -math.inf
+    try:
+        while True:
+            reading = read(listener.next(say), at)
+            assert listener.settings is not None
             line = line_of(reading, listener.name_of, listener.settings.depth_scale)
-            width = shutil.get_terminal_size().columns - 1 if end == "" else None
-            print(f"{start}{line[:width]}", end=end, flush=True)
-            shown = time.monotonic()
+            if is_terminal:
+                width = shutil.get_terminal_size().columns - 1  # a longer one could not be renewed
+                print(f"{RENEW}{line[:width]}", end="", flush=True)
+            elif time.monotonic() - shown >= LINE_EVERY:
+                print(line, flush=True)
+                shown = time.monotonic()
+    finally:
+        print(end="\n" if is_terminal else "")
 
 
 def line_of(reading: Reading, name_of: Callable[[int], str], depth_scale: float) -> str:
@@ -165,8 +170,7 @@ def _of(spread: float, count: int) -> str:
 
 def say(sentence: str) -> None:
     """To people, apart from what is measured."""
-    start = "\r\x1b[K" if sys.stderr.isatty() else ""
-    print(f"{start}{sentence}", file=sys.stderr, flush=True)
+    print(f"{RENEW if sys.stderr.isatty() else ''}{sentence}", file=sys.stderr, flush=True)
 
 
 @contextmanager
