@@ -109,9 +109,11 @@ def asked() -> Iterator[float]:
         if not text.strip():
             return
         try:
-            yield commands.positive(text)
+            distance = commands.positive(text)
         except argparse.ArgumentTypeError as error:
             say(f"the distance {error}")
+        else:
+            yield distance
 
 
 def measure(listener: Listener, at: tuple[int, int] | None) -> tuple[Measured, float]:
@@ -123,11 +125,12 @@ def measure(listener: Listener, at: tuple[int, int] | None) -> tuple[Measured, f
 
 
 def calibrate(
-    distances: Iterator[float], measure: Callable[[], tuple[Measured, float]]
+    node: str, distances: Iterator[float], measure: Callable[[], tuple[Measured, float]]
 ) -> Iterator[str]:
     """What to set, from distances that are known.
 
     Args:
+        node: its name.
         distances: in metres.
         measure: what the node answers there, and its depth_scale then.
 
@@ -154,7 +157,7 @@ def calibrate(
         raise ValueError("nothing was measured, so there is nothing to set")
     found = factor(true, raw)
     yield f"depth_scale {found.value:.3f} makes {_of(found.spread, len(true))} right:"
-    yield f"    ros2 param set /sosd depth_scale {found.value:.3f}"
+    yield f"    ros2 param set {node} depth_scale {found.value:.3f}"
     if found.most > APART * found.least:
         yield (
             f"but single distances ask for {found.least:.3f} to {found.most:.3f}, so no one factor "
@@ -195,7 +198,8 @@ def run(arguments: argparse.Namespace) -> None:
         if arguments.calibrate or arguments.true:
             read(listener.next(say), arguments.at)  # so that nobody is asked in vain
             distances = asked() if arguments.calibrate else iter([arguments.true])
-            for line in calibrate(distances, partial(measure, listener, arguments.at)):
+            answer = partial(measure, listener, arguments.at)
+            for line in calibrate(arguments.node, distances, answer):
                 print(line, flush=True)
         else:
             show(listener, arguments.at)
