@@ -31,6 +31,7 @@ WINGS = {
     "tools": {
         "build": ["sosd_ros/build"],
         "demo": ["sosd_ros/demo"],
+        "measure": ["sosd_ros/measure"],
         "benchmark": ["sosd_ros/benchmark"],
         "checks": ["sosd_ros/checks"],
         "testbed": ["sosd_ros/testbed"],

@@ -79,10 +79,8 @@ class Player:
 
     def _keep(self, topic: str, stamp: int, message: Image) -> None:
         """Put the two halves of an answer together."""
-        dtype = np.float32 if message.encoding == "32FC1" else np.uint8
-        pixels = np.frombuffer(message.data, dtype).reshape(message.height, message.width)
         halves = self._halves.setdefault(stamp, {})
-        halves[topic] = pixels
+        halves[topic] = messages.plane(message)
         if len(halves) == 2:
             number, image = self._pictures[stamp]
             self.answers[number] = tile((image, halves["depth"], halves["semantic"]))

@@ -366,6 +366,16 @@ def _declared_size(data: bytes) -> tuple[int, int] | None:
     return None
 
 
+def plane(message: Image) -> np.ndarray:
+    """The pixels of an image of one channel, as the functions below write them; a view.
+
+    Returns:
+        (H, W) float32 of ``32FC1``, uint16 of ``16UC1``, or uint8.
+    """
+    dtype = {"32FC1": np.float32, "16UC1": np.uint16}.get(message.encoding, np.uint8)
+    return np.frombuffer(_in_memory(message.data), dtype).reshape(message.height, message.width)
+
+
 # Arrays to messages. A message shares the header passed in.
 
 

@@ -212,6 +212,14 @@ PARAMETERS = (
         change=Change.RUNNING,
     ),
     Parameter(
+        "depth_scale",
+        1.0,
+        "What the depth of all cameras and its uncertainty are multiplied by, before min_depth and "
+        "max_depth. python -m sosd_ros.measure --calibrate finds it from measured distances.",
+        range=(0.1, 10.0),
+        change=Change.RUNNING,
+    ),
+    Parameter(
         "min_depth",
         0.1,
         "Metres. Nearer depth is published as invalid (NaN).",
@@ -365,6 +373,7 @@ class Settings:
     bond_heartbeat_period: float
     calibration_of: str
     rectified: str
+    depth_scale: float
     min_depth: float
     max_depth: float
     max_relative_uncertainty: float

@@ -265,7 +265,9 @@ class Pipeline:
         if not answers:
             return Perception(None, None, None)
         images = np.stack([work.image for work in works]) if works[1:] else works[0].image[None]
-        focals = [work.view.camera.focal if work.view else 1.0 for work in works]
+        # Depth is proportional to the focal length, so the factor may be told in its place.
+        scale = settings.depth_scale
+        focals = [scale * work.view.camera.focal if work.view else 1.0 for work in works]
         doubt = settings.max_relative_uncertainty or math.inf
         limits = Range(settings.min_depth, settings.max_depth, doubt)
         return self._engine(images, focals, answers, limits)

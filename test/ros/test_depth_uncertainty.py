@@ -73,3 +73,28 @@ def test_points_say_how_uncertain_they_are_if_they_are_asked_to(shared_node, cam
     assert [field.name for field in points.fields] == [*fields, "uncertainty"]
     cloud = np.frombuffer(points.data, np.float32).reshape(64, 96, 6)
     np.testing.assert_array_equal(cloud[..., 5], pixels(uncertainty, np.float32))
+
+
+def test_a_scale_multiplies_depth_points_and_their_uncertainty(shared_node, camera):
+    """All is about 2 m: of three times that, only what max_depth allows is a number."""
+    camera.wait_until_active()
+    camera.listen("depth", "depth_uncertainty", "points", "semantic")
+    topics = ("depth", "depth_uncertainty", "points")
+    before = answer(camera, *topics, "semantic")
+    assert camera.set_parameters(depth_scale=3.0, max_depth=6.0).successful
+    after = answer(camera, *topics, "semantic")
+    assert camera.set_parameters(depth_scale=1.0, max_depth=10.0).successful
+    (depth, doubt), (tripled, more_doubt) = (
+        [pixels(message, np.float32) for message in said[:2]] for said in (before, after)
+    )
+    is_near, is_far = 3 * depth < 6 - 1e-4, 3 * depth > 6 + 1e-4
+    assert is_near.mean() > 0.1 and is_far.mean() > 0.1
+    np.testing.assert_allclose(tripled[is_near], 3 * depth[is_near], rtol=1e-5)
+    np.testing.assert_allclose(more_doubt[is_near], 3 * doubt[is_near], rtol=1e-5)
+    assert np.isposinf(tripled[is_far]).all()
+    clouds = [
+        np.frombuffer(said[2].data, np.float32).reshape(64, 96, 5) for said in (before, after)
+    ]
+    xyz = [cloud[is_near][:, :3] for cloud in clouds]
+    np.testing.assert_allclose(xyz[1], 3 * xyz[0], rtol=1e-5)
+    assert before[3].data == after[3].data

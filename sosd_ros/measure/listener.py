@@ -1,0 +1,208 @@
+"""Hears what a perception node answers, and says why nothing comes."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from functools import lru_cache, partial
+from typing import Any, NamedTuple
+
+import numpy as np
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from rcl_interfaces.srv import GetParameters
+from rclpy.context import Context
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.parameter import parameter_value_to_python
+from sensor_msgs.msg import Image
+from std_msgs.msg import String
+
+from ..camera import Intrinsics
+from ..labels import UNLABELLED
+from ..lens import Lens
+from ..ros import camera_info, messages
+from ..ros.generations import steady_clock
+from ..ros.stamps import nanoseconds
+from ..ros.topics import INPUT_QOS, KINDS, LATCHED_QOS
+from .reading import Frame
+
+TOPICS = ("depth", "camera_info", "semantic", "confidence", "depth_uncertainty")
+NEEDED = TOPICS[:2]
+PATIENCE = 5.0  # seconds until it is said why nothing comes, and until it is said again
+ASK_EVERY = 1.0  # seconds between two looks at the node's parameters
+MOST_STAMPS = 8  # whose answers have not all come yet
+
+
+class Settings(NamedTuple):
+    """Parameters of the perception node."""
+
+    depth_scale: float
+    rectified: str
+
+
+class Listener:
+    """Puts together what a perception node answers for each image.
+
+    Args:
+        context: that it lives in.
+        peer: name of the node, with its namespace.
+        camera: one of several of the node; may be empty.
+
+    Attributes:
+        settings: of the node, as they were in the last second; ``None`` while they are not known.
+    """
+
+    def __init__(self, context: Context, peer: str, camera: str = "") -> None:
+        self._peer = f"/{peer.lstrip('/')}"
+        self._below = f"{self._peer}/{camera}/" if camera else f"{self._peer}/"
+        self._node = Node("sosd_measure", context=context)
+        self._executor = SingleThreadedExecutor(context=context)
+        self._executor.add_node(self._node)
+        self._names: dict[int, str] = {UNLABELLED: "unlabelled"}
+        self._health: dict[str, DiagnosticStatus] = {}
+        self._rays = lru_cache(maxsize=1)(_rays)
+        self._asked: Any = None  # a future
+        self.settings: Settings | None = None
+        self._pending: dict[int, dict[str, Any]] = {}  # by stamp and topic
+        self._whole: dict[str, Any] | None = None  # the last that has all
+        for topic in TOPICS:
+            self._listen(KINDS[topic], self._below + topic, partial(self._hear, topic), INPUT_QOS)
+        self._listen(String, f"{self._peer}/label_info/json", self._note_names, LATCHED_QOS)
+        self._listen(DiagnosticArray, "/diagnostics", self._note_health, 10)
+        self._client: Any = self._node.create_client(GetParameters, f"{self._peer}/get_parameters")
+        self._node.create_timer(ASK_EVERY, self._ask, clock=steady_clock())
+
+    def close(self) -> None:
+        self._executor.shutdown()
+        self._node.destroy_node()
+
+    def name_of(self, label: int) -> str:
+        """Of a class."""
+        return self._names.get(label, f"class {label}")
+
+    def next(self, say: Callable[[str], None]) -> Frame:
+        """Wait for the next image's answers.
+
+        Args:
+            say: is told why nothing comes, in a sentence, every few seconds.
+
+        Raises:
+            ValueError: if the CameraInfo cannot be used.
+        """
+        self._whole, told = None, time.monotonic()
+        self._health.clear()  # a node that has ended would seem to be well
+        while self._whole is None or self.settings is None:
+            self._executor.spin_once(timeout_sec=0.1)
+            if time.monotonic() - told > PATIENCE:
+                say(self._trouble())
+                told = time.monotonic()
+        return self._frame(self._whole, self.settings)
+
+    def refresh(self, say: Callable[[str], None]) -> None:
+        """Forget what was heard while nobody waited, which the middleware has kept."""
+        self.settings = None
+        self._pending.clear()
+        self._ask()
+        self.next(say)  # of each topic it keeps one message
+
+    def _listen(self, kind: type, topic: str, callback: Callable[[Any], None], qos: Any) -> None:
+        # rclpy counts a callback's arguments: partial objects confuse it.
+        self._node.create_subscription(kind, topic, lambda message: callback(message), qos)
+
+    def _hear(self, topic: str, message: Any) -> None:
+        stamp = nanoseconds(message.header.stamp)
+        answers = self._pending.setdefault(stamp, {})
+        answers[topic] = message
+        if self._expected() <= answers.keys():
+            self._whole = answers
+            self._pending.clear()
+        elif len(self._pending) > MOST_STAMPS:
+            del self._pending[next(iter(self._pending))]
+
+    def _expected(self) -> set[str]:
+        """The topics that every image is answered on."""
+        return {*NEEDED, *(topic for topic in TOPICS if self._is_offered(topic))}
+
+    def _is_offered(self, topic: str) -> bool:
+        return bool(self._node.count_publishers(self._below + topic))
+
+    def _frame(self, answers: dict[str, Any], settings: Settings) -> Frame:
+        depth, info = answers["depth"], answers["camera_info"]
+        rectified = "rays" if settings.rectified == "rays" else "true"
+        size = depth.width, depth.height
+        view = camera_info.for_image(info, depth.header, size, rectified=rectified)
+        planes = {topic: messages.plane(answers[topic]) for topic in TOPICS[2:] if topic in answers}
+        return Frame(
+            _metres(depth),
+            self._rays(view.lens or view.camera),
+            planes.get("semantic"),
+            planes.get("confidence"),
+            planes.get("depth_uncertainty"),
+        )
+
+    # What the node is and has
+
+    def _ask(self) -> None:
+        """Ask for its parameters anew: what was answered before we were known is lost."""
+        if self._asked is not None:
+            self._client.remove_pending_request(self._asked)
+            self._asked = None
+        if self._client.service_is_ready():
+            request = GetParameters.Request(names=list(Settings._fields))
+            self._asked = self._client.call_async(request)
+            self._asked.add_done_callback(self._note_settings)
+
+    def _note_settings(self, asked: Any) -> None:
+        if asked is self._asked and (answer := asked.result()) is not None:
+            values: list[Any] = [parameter_value_to_python(value) for value in answer.values]
+            self.settings = Settings(*values) if len(values) == len(Settings._fields) else None
+
+    def _note_names(self, message: String) -> None:
+        self._names |= dict(enumerate(json.loads(message.data)["names"]))
+
+    def _note_health(self, message: DiagnosticArray) -> None:
+        for status in message.status:
+            if status.name.startswith(f"{self._peer.lstrip('/')}: "):
+                self._health[status.name] = status
+
+    def _trouble(self) -> str:
+        """Why nothing comes, and what to do."""
+        ill = [s for s in self._health.values() if s.level != DiagnosticStatus.OK]
+        if ill:
+            return "; ".join(f"{status.name}: {status.message}" for status in ill)
+        if not any(map(self._is_offered, NEEDED)):
+            if not self._health:
+                return (
+                    f"no node {self._peer} is heard: start it, or name it with --node; from "
+                    "another machine, the network and ROS_DOMAIN_ID have to be the same"
+                )
+            return (
+                f"{self._peer} does not publish {self._below}depth: name one of its cameras with "
+                "--camera, and check that its network answers depth"
+            )
+        missing = sorted(self._expected() - {t for said in self._pending.values() for t in said})
+        if missing:
+            topics = ", ".join(self._below + topic for topic in missing)
+            return f"nothing comes on {topics}: see docs/middleware.md"
+        if self.settings is None:
+            return (
+                f"{self._peer} does not tell its parameters {' and '.join(Settings._fields)}: "
+                "check that it is a perception node of this version"
+            )
+        return (
+            f"no image is answered on all of {', '.join(sorted(self._expected()))}: let their "
+            "publish_rate be equal, or 0"
+        )
+
+
+def _rays(camera: Intrinsics | Lens) -> tuple[np.ndarray, np.ndarray]:
+    return camera.rays()
+
+
+def _metres(depth: Image) -> np.ndarray:
+    """(H, W) float32, NaN where there is no depth."""
+    values = messages.plane(depth)
+    if values.dtype == np.uint16:  # millimetres, of which 0 are none
+        return np.where(values > 0, np.float32(0.001) * values, np.float32(np.nan))
+    return values
