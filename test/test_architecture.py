@@ -14,6 +14,7 @@ from docs.drawing import imported
 ROS = {
     "ament_index_python",
     "builtin_interfaces",
+    "cuda_buffer",
     "diagnostic_msgs",
     "lifecycle_msgs",
     "rcl_interfaces",

@@ -1,6 +1,6 @@
 """Images in, metric depth and labels out: one module a backend, no ROS."""
 
-from .answers import Perception, Range, answers_to
+from .answers import DevicePerception, Perception, Range, answers_to
 from .backend import EngineError
 from .choice import build, load
 from .engine import Engine
@@ -10,6 +10,7 @@ __all__ = [
     "AUTO",
     "BACKENDS",
     "PRECISIONS",
+    "DevicePerception",
     "Engine",
     "EngineError",
     "Perception",

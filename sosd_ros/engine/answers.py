@@ -64,6 +64,15 @@ class Perception(NamedTuple):
     uncertainty: np.ndarray | None = None
 
 
+class DevicePerception(NamedTuple):
+    """A ``Perception`` that stays on the device: tensors instead of arrays."""
+
+    depth: torch.Tensor | None
+    labels: torch.Tensor | None
+    confidence: torch.Tensor | None
+    uncertainty: torch.Tensor | None = None
+
+
 class Answers(NamedTuple):
     """The network's answers at its stride; ``None`` for what was not asked for.
 

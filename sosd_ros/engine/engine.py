@@ -14,7 +14,7 @@ from ..camera import USUAL_SIZE, focal_correction
 from ..device import check_unbroken
 from ..network import input_size, tasks_of
 from ..weights import Manifest
-from .answers import USUAL_RANGE, Perception, Range, answers_to
+from .answers import USUAL_RANGE, DevicePerception, Perception, Range, answers_to
 from .backend import Backend, EngineError, Tell
 from .on_cpu import CpuProgram
 from .on_gpu import GpuProgram, Lane
@@ -113,12 +113,42 @@ class Engine:
             answers: of ``TASK_OF``; what only the others need is not computed.
             limits: of the depth that is answered as a number, for all images of the batch.
         """
-        size, needed = (images.shape[1], images.shape[2]), set(answers)
+        program, factors = self._asked(images.shape, focals, answers, limits)
+        answer = program(images, factors, limits)
+        return answer if "uncertainty" in answers else answer._replace(uncertainty=None)
+
+    @torch.inference_mode()
+    def on_device(
+        self,
+        images: torch.Tensor,
+        focals: Sequence[float],
+        answers: Collection[str],
+        limits: Range = USUAL_RANGE,
+    ) -> DevicePerception:
+        """The same for images on the engine's GPU, where the answers stay.
+
+        Waits for what the current stream has been given, and returns when the answers are there.
+        They are the caller's, as if the current stream had made them.
+        """
+        program, factors = self._asked(images.shape, focals, answers, limits)
+        assert isinstance(program, GpuProgram)
+        answer = program.on_device(images, factors, limits)
+        return answer if "uncertainty" in answers else answer._replace(uncertainty=None)
+
+    def _asked(
+        self,
+        shape: Sequence[int],
+        focals: Sequence[float],
+        answers: Collection[str],
+        limits: Range,
+    ) -> tuple[CpuProgram | GpuProgram, list[float]]:
+        """What answers (N, H, W, 3) images, and their ``factors``."""
+        count, height, width, _ = shape
+        needed = set(answers)
         if "depth" in needed and limits.uncertainty < math.inf:
             needed.add("uncertainty")
-        program = self.program((images.shape[0], *size), needed)
-        answer = program(images, self.factors(size, focals), limits)
-        return answer if "uncertainty" in answers else answer._replace(uncertainty=None)
+        program = self.program((count, height, width), needed)
+        return program, self.factors((height, width), focals)
 
     def program(
         self, shape: tuple[int, int, int], answers: Collection[str]

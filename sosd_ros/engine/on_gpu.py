@@ -14,7 +14,7 @@ import torch
 
 from ..network import input_size, prepare
 from ..weights import Manifest
-from .answers import TASK_OF, Answers, Perception, Range
+from .answers import TASK_OF, Answers, DevicePerception, Perception, Range
 from .backend import Backend, EngineError
 from .finishing import classify, metres, rows_on
 
@@ -149,29 +149,62 @@ class GpuProgram:
         self, images: np.ndarray, factors: Sequence[float], depth_range: Range
     ) -> Perception:
         """As ``CpuProgram`` does."""
-        numbers = self._staging[self._input_parts["numbers"]].view(torch.float32)
-        numbers.copy_(torch.tensor([*factors, *depth_range]))
-        staged = self._staging[self._input_parts["images"]].view(*self._shape, 3)
-        np.copyto(staged.numpy(), images)
+        self._stage(factors, depth_range)
+        np.copyto(self._images_in(self._staging).numpy(), images)
+        shape = self._outputs.shape
+        answers = torch.empty(shape, dtype=torch.uint8, pin_memory=self._is_pinned)
         with torch.cuda.stream(self._lane.stream):  # nothing without a stream
             self._inputs.copy_(self._staging, non_blocking=True)
-            if self._graph is not None:
-                self._graph.replay()
-            else:
-                self._run()
-            shape = self._outputs.shape
-            answers = torch.empty(shape, dtype=torch.uint8, pin_memory=self._is_pinned)
+            self._replay()
             answers.copy_(self._outputs, non_blocking=True)
         self._lane.wait()
-        arrays = {
-            name: answers[self._output_parts[name]].view(_DTYPES[name]).view(*self._shape)
-            for name in self._output_parts
-        }
-        return Perception(*(arrays[name].numpy() if name in arrays else None for name in _DTYPES))
+        return Perception(*(None if a is None else a.numpy() for a in self._parted(answers)))
+
+    def on_device(
+        self, images: torch.Tensor, factors: Sequence[float], depth_range: Range
+    ) -> DevicePerception:
+        """The same for images on the device, as ``Engine.on_device`` says.
+
+        Args:
+            images: (N, H, W, 3) uint8 RGB.
+        """
+        self._stage(factors, depth_range)
+        numbers = self._input_parts["numbers"]
+        # Of the current stream's memory, and so before what waits for that stream.
+        answers = torch.empty_like(self._outputs)
+        self._lane.begin()
+        with torch.cuda.stream(self._lane.stream):
+            self._inputs[numbers].copy_(self._staging[numbers], non_blocking=True)
+            self._images_in(self._inputs).copy_(images)
+            self._replay()
+            answers.copy_(self._outputs)
+        # Also for the caller's sake: what a GPU is given without waiting for it queues.
+        self._lane.wait()
+        return DevicePerception(*self._parted(answers))
+
+    def _stage(self, factors: Sequence[float], depth_range: Range) -> None:
+        numbers = self._staging[self._input_parts["numbers"]].view(torch.float32)
+        numbers.copy_(torch.tensor([*factors, *depth_range]))
+
+    def _images_in(self, inputs: torch.Tensor) -> torch.Tensor:
+        """The images' part of a buffer of inputs."""
+        return inputs[self._input_parts["images"]].view(*self._shape, 3)
+
+    def _replay(self) -> None:
+        if self._graph is not None:
+            self._graph.replay()
+        else:
+            self._run()
+
+    def _parted(self, answers: torch.Tensor) -> Iterator[torch.Tensor | None]:
+        """The answers in a buffer of them, in the order of ``Perception``."""
+        for name, dtype in _DTYPES.items():
+            part = self._output_parts.get(name)
+            yield None if part is None else answers[part].view(dtype).view(*self._shape)
 
     def _run(self) -> None:
         """From the device's input buffer to its output buffer."""
-        images = self._inputs[self._input_parts["images"]].view(*self._shape, 3)
+        images = self._images_in(self._inputs)
         numbers = self._inputs[self._input_parts["numbers"]].view(torch.float32)
         factors, depth_range = numbers.split((self._shape[0], len(Range._fields)))
         answers = self.forward(self.prepare(images))

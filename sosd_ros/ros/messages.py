@@ -161,7 +161,7 @@ def _image_to_rgb(
             of rows, with the last row's padding; cv_bridge is as strict. The cause is
             ``encoding``, ``size``, ``step`` or ``data``.
     """
-    layout = _checked_layout(message, max_pixels)
+    layout = checked_layout(message, max_pixels)
     rows = np.frombuffer(_in_memory(message.data), np.uint8).reshape(-1, message.step)
     rows = rows[:, : layout.row_bytes(message.width)]
     if layout.value_bytes == 2:
@@ -188,8 +188,12 @@ def _narrowed(
     return values.astype(np.uint8)
 
 
-def _checked_layout(message: Image, max_pixels: int) -> _Layout:
-    """The layout of a message's encoding; checks that width, height, step and data fit it."""
+def checked_layout(message: Image, max_pixels: int) -> _Layout:
+    """The layout of a message's encoding; checks that width, height, step and data fit it.
+
+    Raises:
+        MessageError: if they do not.
+    """
     if message.encoding not in _LAYOUTS:
         raise MessageError(
             "encoding",
@@ -242,8 +246,8 @@ def _in_memory(data: Any) -> array | bytes:
     """The bytes of a message's ``data``, in the CPU's memory.
 
     From Lyrical on they may be a ``rosidl_buffer.Buffer`` in a device's memory, which NumPy cannot
-    read. A subscription gets one only if it asks with ``acceptable_buffer_backends``. Ours do not,
-    so they get an ``array``, as in every distribution.
+    read. A subscription gets one only if it asks with ``acceptable_buffer_backends``, as ours do
+    with the parameter ``device_buffers``; else it gets an ``array``, as in every distribution.
     """
     return data if isinstance(data, array) else bytes(data.to_bytes())
 
@@ -460,20 +464,17 @@ def cloud_message(
     _check_array("x/z", rays[0], np.float32, (height if bent else 1, width))
     _check_array("y/z", rays[1], np.float32, (height, width if bent else 1))
     _check_array("rgb", rgb, np.uint8, (height, width, 3))
-    left_out = set()
+    labelled, doubtful = labels is not None, uncertainty is not None
     if labels is None:
         labels = np.empty((0, width), np.uint8)
-        left_out.add("label")
     else:
         _check_array("labels", labels, np.uint8, (height, width))
     if uncertainty is None:
         uncertainty = np.empty((0, width), np.float32)
-        left_out.add("uncertainty")
     else:
         _check_array("uncertainty", uncertainty, np.float32, (height, width))
-    fields = [field for field in _POINT_FIELDS if field[0] not in left_out]
-    message = _empty_cloud(-(-height // step), -(-width // step), fields, into)
-    message.header = header
+    shape = -(-height // step), -(-width // step)
+    message = _with_points(cloud_without_points(header, shape, labelled, doubtful), into)
     floats = np.frombuffer(message.data, "<f4").reshape(message.height, message.width, -1)
     arrays = map(kernels.plain, (depth, *rays, rgb, labels, uncertainty))
     inputs = (*arrays, step, np.float32(beyond), UNLABELLED)
@@ -489,17 +490,19 @@ def warm_up() -> None:
     cloud_message(Header(), depth, (depth, depth), np.zeros((1, 1, 3), np.uint8), labels)
 
 
-def _empty_cloud(
-    height: int, width: int, fields: list[tuple[str, int]], into: PointCloud2 | None
+def cloud_without_points(
+    header: Header, shape: tuple[int, int], labelled: bool, doubtful: bool
 ) -> PointCloud2:
-    """A cloud without its points; ``into`` itself if it has that size and these fields."""
-    if into is not None and (height, width, fields) == (
-        into.height,
-        into.width,
-        [(field.name, field.datatype) for field in into.fields],
-    ):
-        return into
-    message = PointCloud2(
+    """The message of a cloud of (height, width) points, whose ``data`` are still to come.
+
+    Args:
+        labelled, doubtful: whether it has the fields ``label`` and ``uncertainty``.
+    """
+    has = {"label": labelled, "uncertainty": doubtful}
+    fields = [field for field in _POINT_FIELDS if has.get(field[0], True)]
+    height, width = shape
+    return PointCloud2(
+        header=header,
         height=height,
         width=width,
         fields=[
@@ -511,20 +514,37 @@ def _empty_cloud(
         row_step=4 * len(fields) * width,
         is_dense=False,
     )
-    message.data.frombytes(bytes(message.row_step * height))
+
+
+def _with_points(message: PointCloud2, into: PointCloud2 | None) -> PointCloud2:
+    """A cloud with memory for its points; ``into`` itself if it has that size and these fields."""
+    size = message.height, message.width, message.fields
+    if into is not None and size == (into.height, into.width, into.fields):
+        into.header = message.header
+        return into
+    message.data.frombytes(bytes(message.row_step * message.height))
     return message
+
+
+def image_without_pixels(
+    header: Header, encoding: str, shape: tuple[int, int], pixel_bytes: int
+) -> Image:
+    """The message of an image of (height, width) pixels, whose ``data`` are still to come."""
+    height, width = shape
+    return Image(
+        header=header,
+        height=height,
+        width=width,
+        encoding=encoding,
+        is_bigendian=0,
+        step=pixel_bytes * width,
+    )
 
 
 def _image_message(header: Header, encoding: str, pixels: np.ndarray) -> Image:
     pixels = np.ascontiguousarray(pixels)
-    message = Image(
-        header=header,
-        height=pixels.shape[0],
-        width=pixels.shape[1],
-        encoding=encoding,
-        is_bigendian=0,
-        step=pixels[:1].nbytes,
-    )
+    pixel_bytes = pixels[:1, :1].nbytes
+    message = image_without_pixels(header, encoding, pixels.shape[:2], pixel_bytes)
     message.data.frombytes(pixels.reshape(-1).view(np.uint8).data)
     return message
 

@@ -38,6 +38,7 @@ from ..share import DEFAULT_WEIGHTS, sample_frames, share
 from . import camera_info, diagnostics, messages, parameters
 from .autostart import Autostart
 from .bond import ManagerBond
+from .device_buffers import SUBSCRIBED, DeviceBuffers, missing
 from .malloc import keep_freed_memory
 from .messages import MessageError
 from .pipeline import Frame, Pipeline
@@ -75,6 +76,7 @@ class PerceptionNode(LifecycleNode):
         self._settings: parameters.Settings | None = None
         self._engine: Engine | None = None
         self._weights = ("", "")  # name and SHA-256
+        self._buffers: DeviceBuffers | None = None
         self._pipeline: Pipeline | None = None
         self._worker: BatchWorker[Frame] | None = None
         self._cameras: dict[str, CameraTopics] = {}
@@ -201,6 +203,8 @@ class PerceptionNode(LifecycleNode):
         self._engine = engine  # to be closed, if anything fails from here on
         engine.warm_up(len(settings.cameras))
         messages.warm_up()
+        if settings.device_buffers:
+            self._buffers = self._device_buffers(engine, len(settings.cameras))
         self._misfits = {}
         for name in settings.cameras:
             self._cameras[name] = CameraTopics(self, name, engine.answers, self._on_incompatible)
@@ -217,6 +221,12 @@ class PerceptionNode(LifecycleNode):
             f"{len(file.manifest.labels.names)} classes, {engine.name} on {engine.device}, "
             f"weights {path} (sha256 {file.sha256[:12]})"
         )
+
+    def _device_buffers(self, engine: Engine, cameras: int) -> DeviceBuffers | None:
+        if lack := missing(engine.device):
+            self._tell(f"device_buffers is true, but has no effect: {lack}")
+            return None
+        return DeviceBuffers(engine.device, cameras)
 
     def _tell(self, sentence: str) -> None:
         self.get_logger().warning(sentence)
@@ -235,6 +245,7 @@ class PerceptionNode(LifecycleNode):
             settings=self._live_settings,
             on_problem=self._on_problem,
             on_failure=self._on_engine_failure,
+            buffers=self._buffers,
         )
         self._worker = BatchWorker(self._pipeline, settings.cameras, settings.batch_window)
         for camera in self._cameras.values():
@@ -243,6 +254,7 @@ class PerceptionNode(LifecycleNode):
                 on_image=self._bind(self._on_image, camera),
                 on_info=self._bind(self._on_info, camera),
                 on_lost=self._bind(self._on_lost, camera),
+                **(SUBSCRIBED if self._buffers else {}),
             )
         if not settings.autostart:  # else nobody manages it
             self._bond.form(settings.bond_heartbeat_period)
@@ -279,6 +291,7 @@ class PerceptionNode(LifecycleNode):
         for publisher in self._label_publishers.values():
             self.destroy_lifecycle_publisher(publisher)
         self._label_publishers = {}
+        self._buffers = None
         engine, self._engine = self._engine, None
         try:
             if engine is not None:

@@ -159,6 +159,16 @@ PARAMETERS = (
         choices=("raw", "compressed"),
     ),
     Parameter(
+        "device_buffers",
+        False,
+        "Whether raw images that come in the GPU's memory stay there, and so do their answers. "
+        "Needs ROS 2 Lyrical, the package cuda_buffer_py and the device cuda; where one is "
+        "missing, the node says so and goes on without. A frame passes through the CPU's memory "
+        "if it is neither rgb8 nor bgr8, if overlay or depth/colored is subscribed, or with "
+        "depth_encoding 16UC1, a confidence_threshold, or rectified: rectify. It has not run on a "
+        "GPU yet.",
+    ),
+    Parameter(
         "max_image_pixels",
         MAX_PIXELS,
         "Larger images are refused.",
@@ -366,6 +376,7 @@ class Settings:
     cameras: tuple[str, ...]
     batch_window: float
     image_transport: str
+    device_buffers: bool
     max_image_pixels: int
     depth_encoding: str
     autostart: bool

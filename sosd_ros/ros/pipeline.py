@@ -11,15 +11,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from sensor_msgs.msg import CompressedImage, Image, PointCloud2
 
 from ..colours import depth_colours, overlay
-from ..engine import Engine, Perception, Range
+from ..engine import DevicePerception, Engine, Perception, Range
 from ..labels import UNLABELLED
 from ..lens import Maps
 from . import camera_info, messages
 from .bit_depth import BitDepth
 from .camera_info import View
+from .device_buffers import DeviceBuffers
 from .messages import MessageError
 from .parameters import Settings
 from .stage import Stage
@@ -40,11 +42,15 @@ class Frame:
 
 @dataclass
 class _Work:
-    """A frame to answer; ``image`` is what the network sees."""
+    """A frame to answer.
+
+    Attributes:
+        image: what the network sees, (H, W, 3) uint8 RGB: an array, or a tensor on the device.
+    """
 
     camera: CameraTopics
     frame: Frame
-    image: np.ndarray
+    image: Any
     view: View | None
     maps: Maps | None
     outputs: set[str]
@@ -67,6 +73,7 @@ class Pipeline:
             whether this program is at fault.
         on_failure: called with a reason when the engine has failed twice; from then on, nothing
             is answered.
+        buffers: takes frames that are in a GPU's memory; without it they are copied into arrays.
     """
 
     def __init__(
@@ -77,6 +84,7 @@ class Pipeline:
         settings: Callable[[], Settings],
         on_problem: Callable[[str, Any, str, str, bool], None],
         on_failure: Callable[[str], None],
+        buffers: DeviceBuffers | None = None,
     ) -> None:
         self._engine = engine
         self._cameras = cameras
@@ -84,6 +92,7 @@ class Pipeline:
         self._current_settings = settings
         self._on_problem = on_problem
         self._on_failure = on_failure
+        self._buffers = buffers
         self._started = time.monotonic_ns()
         self._failed = False
         self._abandoned = False
@@ -113,13 +122,13 @@ class Pipeline:
         self._settings = self._current_settings()
         self._time = time.monotonic_ns() - self._started  # one for all, to keep cameras in step
         self._open.update((frame, name) for name, frame in batch.items())
-        by_size: dict[tuple[int, ...], list[_Work]] = defaultdict(list)
+        alike: dict[tuple[type, tuple[int, ...]], list[_Work]] = defaultdict(list)
         for name, frame in batch.items():
             camera = self._cameras[name]
             work = self._safely(camera, frame, self._prepare, camera, frame)
             if work is not None:
-                by_size[work.image.shape].append(work)
-        for works in by_size.values():
+                alike[type(work.image), tuple(work.image.shape)].append(work)
+        for works in alike.values():
             started = time.monotonic()
             perception = self._perceive(works)
             network = time.monotonic() - started
@@ -162,7 +171,7 @@ class Pipeline:
         if not outputs:
             self._count_dropped(frame, "unwanted")
             return None
-        image = self._to_rgb(camera, frame)
+        image = self._to_rgb(camera, frame, outputs)
         converted = time.monotonic()
         metric = {name for name in outputs if OUTPUTS[name].metric}
         size = image.shape[1], image.shape[0]
@@ -183,7 +192,8 @@ class Pipeline:
         latencies = {"convert": convert, "camera_info": found - converted}
         return _Work(camera, frame, image, view, maps, outputs, settings, latencies)
 
-    def _to_rgb(self, camera: CameraTopics, frame: Frame) -> np.ndarray:
+    def _to_rgb(self, camera: CameraTopics, frame: Frame, outputs: set[str]) -> Any:
+        """An array, or a tensor if the frame stays on the device."""
         bits, message = self._settings.significant_bits, frame.message
         doubts = {}  # an image of 8 bits has no peak, and raises none
 
@@ -191,7 +201,11 @@ class Pipeline:
             if doubt := self._bit_depths[camera.name].see(peak, frame.arrived, bits):
                 doubts["significant_bits"] = doubt
 
-        image = messages.to_rgb(message, self._settings.max_image_pixels, bits, on_peak)
+        image: np.ndarray | torch.Tensor
+        if self._buffers is not None and self._buffers.takes(message, outputs, self._settings):
+            image = self._buffers.image(message, self._settings.max_image_pixels)
+        else:
+            image = messages.to_rgb(message, self._settings.max_image_pixels, bits, on_peak)
         self._doubt(camera, message, "brightness", doubts)
         return image
 
@@ -226,7 +240,7 @@ class Pipeline:
                 reason = f"is answered, though its {subject} is doubtful: {doubt}"
                 self._on_problem(camera.name, message, cause, reason, False)
 
-    def _perceive(self, works: list[_Work]) -> Perception | None:
+    def _perceive(self, works: list[_Work]) -> Perception | DevicePerception | None:
         """The engine's answers for frames of one size; ``None`` if it has failed for good.
 
         A failure, such as that of an allocation, may not repeat once memory has been freed.
@@ -253,7 +267,7 @@ class Pipeline:
             self._on_failure(f"the engine failed twice in a row: {reason}")
         return None
 
-    def _ask_engine(self, works: list[_Work]) -> Perception:
+    def _ask_engine(self, works: list[_Work]) -> Perception | DevicePerception:
         settings = self._settings
         names = set().union(*(work.outputs for work in works))
         answers = set().union(*(OUTPUTS[name].needs | OUTPUTS[name].carries for name in names))
@@ -264,22 +278,26 @@ class Pipeline:
         answers &= self._engine.answers
         if not answers:
             return Perception(None, None, None)
-        images = np.stack([work.image for work in works]) if works[1:] else works[0].image[None]
+        images = [work.image for work in works]
         # Depth is proportional to the focal length, so the factor may be told in its place.
         scale = settings.depth_scale
         focals = [scale * work.view.camera.focal if work.view else 1.0 for work in works]
         doubt = settings.max_relative_uncertainty or math.inf
         limits = Range(settings.min_depth, settings.max_depth, doubt)
-        return self._engine(images, focals, answers, limits)
+        if self._buffers is not None and isinstance(images[0], torch.Tensor):
+            return self._buffers.perceive(self._engine, images, focals, answers, limits)
+        batch = np.stack(images) if images[1:] else images[0][None]
+        return self._engine(batch, focals, answers, limits)
 
-    def _publish_all(self, answered: tuple[list[_Work], Perception]) -> None:
+    def _publish_all(self, answered: tuple[list[_Work], Perception | DevicePerception]) -> None:
         """Runs in the publisher's thread."""
         works, perception = answered
         for index, work in enumerate(works):
-            answer = Perception(*(None if a is None else a[index] for a in perception))
+            parts: list[Any] = [None if a is None else a[index] for a in perception]
+            answer = type(perception)(*parts)
             self._safely(work.camera, work.frame, self._publish, work, answer)
 
-    def _publish(self, work: _Work, answer: Perception) -> None:
+    def _publish(self, work: _Work, answer: Perception | DevicePerception) -> None:
         started, latencies = time.monotonic(), work.latencies
         for name, message in self._answers(work, answer):
             with self._publishing:
@@ -292,16 +310,23 @@ class Pipeline:
         self._open.pop(work.frame, None)
         self._statistics.answered(work.camera.name, {"wait": wait, **latencies, "total": total})
 
-    def _answers(self, work: _Work, answer: Perception) -> Iterator[tuple[str, Any]]:
+    def _answers(
+        self, work: _Work, answer: Perception | DevicePerception
+    ) -> Iterator[tuple[str, Any]]:
         """The messages of a frame by output, each made after the one before has been published."""
         header, settings = work.frame.message.header, work.settings
+        if "camera_info" in work.outputs and work.view is not None:
+            yield "camera_info", work.view.info
+        if isinstance(answer, DevicePerception):
+            assert self._buffers is not None
+            asked = work.view, work.outputs, settings
+            yield from self._buffers.answers(header, work.image, *asked, answer)
+            return
         self._blank(work, answer)
         depth, labels, confidence, uncertainty = answer
         if labels is not None and confidence is not None and settings.confidence_threshold > 0:
             uncertain = confidence < 255 * settings.confidence_threshold
             labels = np.where(uncertain, np.uint8(UNLABELLED), labels)
-        if "camera_info" in work.outputs and work.view is not None:
-            yield "camera_info", work.view.info
         if "semantic" in work.outputs and labels is not None:
             yield "semantic", messages.mono_message(header, labels)
         if "confidence" in work.outputs and confidence is not None:

@@ -173,11 +173,13 @@ class CameraTopics:
         on_image: Callable[[Any], None],
         on_info: Callable[[CameraInfo], None],
         on_lost: Callable[[int], None],
+        **image_options: Any,
     ) -> None:
         """Subscribe; ``on_lost`` is called with how many images the middleware has lost.
 
         As in image_transport, a transport's topic is below the topic of the raw images, with
-        whatever name that is remapped to.
+        whatever name that is remapped to. ``image_options`` are for rclpy's subscription to raw
+        images.
         """
         self._subscribe(CameraInfo, _below(self.name, "camera_info"), on_info, lambda lost: None)
         image = _below(self.name, "image")
@@ -185,7 +187,7 @@ class CameraTopics:
             topic = f"{self._node.resolve_topic_name(image)}/compressed"
             self._subscribe(CompressedImage, topic, on_image, on_lost)
         else:
-            self._subscribe(Image, image, on_image, on_lost)
+            self._subscribe(Image, image, on_image, on_lost, **image_options)
 
         def look() -> None:
             self._follow_latched(on_info)
@@ -290,6 +292,7 @@ class CameraTopics:
         topic: str,
         callback: Callable[[Any], None],
         on_lost: Callable[[int], None],
+        **options: Any,
     ) -> None:
         def create(**events: Any) -> Any:
             return self._node.create_subscription(
@@ -299,6 +302,7 @@ class CameraTopics:
                 copy.copy(INPUT_QOS),
                 event_callbacks=SubscriptionEventCallbacks(**events),
                 qos_overriding_options=OVERRIDES,
+                **options,
             )
 
         def on_incompatible(event: Any) -> None:
