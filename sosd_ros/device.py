@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -17,6 +19,17 @@ class DeviceError(ValueError):
 
 class BrokenDeviceError(RuntimeError):
     """A device that this process cannot use any more, whatever it does."""
+
+
+@contextmanager
+def cudnn_with(flag: str, value: bool) -> Iterator[None]:
+    """A flag of ``torch.backends.cudnn`` at another value, until the block ends."""
+    before = getattr(torch.backends.cudnn, flag)
+    setattr(torch.backends.cudnn, flag, value)
+    try:
+        yield
+    finally:
+        setattr(torch.backends.cudnn, flag, before)
 
 
 def check_unbroken(device: torch.device) -> None:

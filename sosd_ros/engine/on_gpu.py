@@ -6,12 +6,12 @@ One copy there and one back; between them nothing needs Python, if all is captur
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
 from functools import cache, partial
 
 import numpy as np
 import torch
 
+from ..device import cudnn_with
 from ..network import input_size, prepare
 from ..weights import Manifest
 from .answers import TASK_OF, Answers, DevicePerception, Perception, Range
@@ -68,8 +68,9 @@ class Lane:
         try:
             # Around the capture as well, which leaves its stream current if it fails.
             with torch.cuda.stream(self.stream):
-                with _choosing_the_fastest():
-                    for _ in range(3):  # libraries choose their algorithms before
+                # Libraries choose their algorithms before, and cuDNN times those that it has.
+                with cudnn_with("benchmark", True):
+                    for _ in range(3):
                         run()
                 self.wait()
                 # Other threads may go on with CUDA meanwhile, as diagnostics do.
@@ -82,16 +83,6 @@ class Lane:
             raise EngineError(f"no CUDA graph, as capturing it failed with {reason}") from error
         self._newest = graph
         return graph
-
-
-@contextmanager
-def _choosing_the_fastest() -> Iterator[None]:
-    """cuDNN times its algorithms for shapes that are new, and keeps its choice."""
-    before, torch.backends.cudnn.benchmark = torch.backends.cudnn.benchmark, True
-    try:
-        yield
-    finally:
-        torch.backends.cudnn.benchmark = before
 
 
 class GpuProgram:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Collection
+from contextlib import nullcontext
 from typing import ClassVar
 
 import torch
 
+from ..device import cudnn_with
 from .answers import Answers
 from .backend import Backend, Deployment, Files
 from .inference import inference_network
@@ -31,20 +32,11 @@ class TorchBackend(Backend):
         inputs = inputs.contiguous(memory_format=torch.channels_last)
         with (
             torch.autocast(inputs.device.type, self.dtype, self.dtype != torch.float32),
-            _no_tf32() if inputs.is_cuda else nullcontext(),
+            # Float32 is what it says: TF32, cuDNN's default, has the ten bits of float16.
+            cudnn_with("allow_tf32", False) if inputs.is_cuda else nullcontext(),
         ):
             output = self.network(inputs, tasks=list(tasks), size=size)
         return Answers(output.depth, output.logits, output.spread)
-
-
-@contextmanager
-def _no_tf32() -> Iterator[None]:
-    """Float32 is what it says: TF32, cuDNN's default, has the ten bits of float16."""
-    before, torch.backends.cudnn.allow_tf32 = torch.backends.cudnn.allow_tf32, False
-    try:
-        yield
-    finally:
-        torch.backends.cudnn.allow_tf32 = before
 
 
 class CudaGraphBackend(TorchBackend):

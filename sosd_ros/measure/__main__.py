@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import os
 import re
 import shutil
 import signal
@@ -22,8 +21,7 @@ from rclpy.context import Context
 from rclpy.signals import SignalHandlerOptions
 
 from .. import commands
-from ..share import share
-from ..testbed.process import profile_variable
+from ..testbed.process import carry_large_messages
 from .listener import Listener
 from .reading import Measured, Reading, factor, measured, read
 
@@ -179,7 +177,7 @@ def say(sentence: str) -> None:
 @contextmanager
 def listening(peer: str, camera: str) -> Iterator[Listener]:
     """A listener in a context of its own; signals stay with Python."""
-    os.environ.setdefault(profile_variable(), str(share("config", "fastdds.xml")))
+    carry_large_messages()
     context = Context()
     rclpy.init(context=context, signal_handler_options=SignalHandlerOptions.NO)
     try:

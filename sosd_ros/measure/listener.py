@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable
 from functools import lru_cache, partial
+from operator import methodcaller
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,9 +19,7 @@ from rclpy.parameter import parameter_value_to_python
 from sensor_msgs.msg import Image
 from std_msgs.msg import String
 
-from ..camera import Intrinsics
 from ..labels import UNLABELLED
-from ..lens import Lens
 from ..ros import camera_info, messages
 from ..ros.generations import steady_clock
 from ..ros.stamps import nanoseconds
@@ -61,7 +60,7 @@ class Listener:
         self._executor.add_node(self._node)
         self._names: dict[int, str] = {UNLABELLED: "unlabelled"}
         self._health: dict[str, DiagnosticStatus] = {}
-        self._rays = lru_cache(maxsize=1)(_rays)
+        self._rays = lru_cache(maxsize=1)(methodcaller("rays"))
         self._asked: Any = None  # a future
         self.settings: Settings | None = None
         self._pending: dict[int, dict[str, Any]] = {}  # by stamp and topic
@@ -194,10 +193,6 @@ class Listener:
             f"no image is answered on all of {', '.join(sorted(self._expected()))}: let their "
             "publish_rate be equal, or 0"
         )
-
-
-def _rays(camera: Intrinsics | Lens) -> tuple[np.ndarray, np.ndarray]:
-    return camera.rays()
 
 
 def _metres(depth: Image) -> np.ndarray:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import math
 from collections.abc import Iterator, Sequence, Set
 from functools import lru_cache
 from typing import Any
@@ -168,11 +167,9 @@ class DeviceBuffers:
     ) -> PointCloud2:
         depth, labels, _, uncertainty = answer
         assert depth is not None
-        margin = settings.cloud_clearing_margin
-        beyond = settings.max_depth + margin if margin else math.nan
         with torch.cuda.stream(self._stream):
             rays, step = self._rays(view.lens or view.camera), settings.cloud_decimation
-            points = cloud(depth, rays, image, labels, uncertainty, step, beyond)
+            points = cloud(depth, rays, image, labels, uncertainty, step, settings.beyond)
             for axis, offset in enumerate(view.camera.centre):
                 if offset:
                     points[..., axis] += offset

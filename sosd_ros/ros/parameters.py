@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
@@ -397,6 +398,12 @@ class Settings:
     cloud_uncertainty: bool
     publish_rate: Mapping[str, float]
     diagnostics: Thresholds
+
+    @property
+    def beyond(self) -> float:
+        """Metres along z of points where nothing is within the range; NaN: there are none."""
+        margin = self.cloud_clearing_margin
+        return self.max_depth + margin if margin else math.nan
 
 
 def declare(node: Node) -> None:

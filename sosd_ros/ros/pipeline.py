@@ -379,7 +379,6 @@ class Pipeline:
         """The cloud of a frame, reusing the memory of the camera's last cloud, already sent."""
         assert work.view is not None
         camera, settings, view = work.camera, work.settings, work.view
-        margin = settings.cloud_clearing_margin
         cloud = messages.cloud_message(
             work.frame.message.header,
             depth,
@@ -387,7 +386,7 @@ class Pipeline:
             work.image,
             labels,
             settings.cloud_decimation,
-            settings.max_depth + margin if margin else math.nan,
+            settings.beyond,
             self._clouds.get(camera.name),
             view.camera.centre,
             uncertainty,

@@ -5,9 +5,9 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterable, Mapping, Set
 from functools import lru_cache
+from operator import methodcaller
 from typing import Any, NamedTuple, cast
 
-import numpy as np
 from rclpy.clock import ROSClock
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import (
@@ -21,8 +21,7 @@ from rclpy.qos import (
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 
-from ..camera import Intrinsics
-from ..lens import Lens, Rectification
+from ..lens import Rectification
 from .camera_info_buffer import CameraInfoBuffer
 from .diagnostics import Inputs, InputTopic
 from .generations import (
@@ -149,7 +148,7 @@ class CameraTopics:
         self.name = name
         self.infos = CameraInfoBuffer()
         # One: those of a zoom lens never repeat, and those of a large image are large.
-        self.rays = lru_cache(maxsize=1)(_rays)
+        self.rays = lru_cache(maxsize=1)(methodcaller("rays"))
         self.maps = lru_cache(maxsize=1)(Rectification.maps)
         self._node = node
         self._on_incompatible = on_incompatible
@@ -372,10 +371,6 @@ class CameraTopics:
             self._on_incompatible(topic, misfit)
 
         timer = self._node.create_timer(NAMES_KNOWN, report, clock=steady_clock())
-
-
-def _rays(camera: Intrinsics | Lens) -> tuple[np.ndarray, np.ndarray]:
-    return camera.rays()
 
 
 def _names(peers: Iterable[Any]) -> list[str]:

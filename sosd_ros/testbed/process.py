@@ -114,6 +114,11 @@ def middleware() -> Iterator[Context]:
 def use_local_middleware() -> None:
     """Keep to this machine and carry large messages, unless the user has decided otherwise."""
     os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    carry_large_messages()
+
+
+def carry_large_messages() -> None:
+    """Make room for them, unless the user has a profile of their own."""
     os.environ.setdefault(profile_variable(), str(share("config", "fastdds.xml")))
 
 
