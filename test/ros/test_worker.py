@@ -2,23 +2,10 @@
 
 import threading
 
+from threads import FOREVER, Handler
+
 from sosd_ros.ros import worker as module
 from sosd_ros.ros.worker import BatchWorker
-
-FOREVER = 3600.0  # seconds: a wait of that length would be seen
-
-
-class Handler:
-    """Handles batches only when it is let."""
-
-    def __init__(self):
-        self.handled = []
-        self.started, self.let = threading.Semaphore(0), threading.Semaphore(0)
-
-    def __call__(self, batch):
-        self.started.release()
-        self.let.acquire()
-        self.handled.append(dict(batch))
 
 
 class Clock:
