@@ -9,14 +9,17 @@ from .interpolation import neighbours
 from .metric_depth import metres
 from .point_cloud import cloud
 from .resizing import prepare, resampling
+from .steadying import multiply, steady_labels
 
 __all__ = [
     "classify",
     "cloud",
     "in_bands",
     "metres",
+    "multiply",
     "neighbours",
     "plain",
     "prepare",
     "resampling",
+    "steady_labels",
 ]

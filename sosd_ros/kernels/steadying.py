@@ -1,0 +1,118 @@
+"""Answers at the image's size, steadied by those of the image before, which have moved."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .compiled import compiled
+from .interpolation import widen
+
+_UNLABELLED = 255
+_CONTRARY = np.float32(0.5)  # what the confidence in another class takes away, as a share of it
+
+
+@compiled
+def multiply(
+    first: int,
+    last: int,
+    gain: np.ndarray,
+    rows: tuple[np.ndarray, np.ndarray, np.ndarray],
+    columns: tuple[np.ndarray, np.ndarray, np.ndarray],
+    depth: np.ndarray,
+    least: float,
+    most: float,
+    out: np.ndarray,
+) -> None:
+    """Rows ``first`` to ``last`` of depth times a gain.
+
+    Args:
+        gain: (h, w) float32.
+        rows, columns: of ``neighbours``.
+        depth: (H, W) float32 metres; NaN and inf stay.
+        least, most: metres, between which numbers stay.
+        out: (H, W) float32, written.
+    """
+    before, after, weights = rows
+    above, below = np.empty(depth.shape[1], np.float32), np.empty(depth.shape[1], np.float32)
+    held = -1
+    for y in range(first, last):
+        if before[y] != held:
+            held = before[y]
+            widen(gain[held], columns, 0, above)
+            widen(gain[after[y]], columns, 0, below)
+        weight, given, row = weights[y], depth[y], out[y]
+        for x in range(row.size):
+            steady = given[x] * (above[x] + weight * (below[x] - above[x]))
+            steady = most if steady > most else steady
+            steady = least if steady < least else steady
+            row[x] = steady if given[x] < np.inf else given[x]
+
+
+@compiled
+def steady_labels(
+    first: int,
+    last: int,
+    rows: np.ndarray,
+    edges: np.ndarray,
+    shift: np.ndarray,
+    weight: np.ndarray,
+    past: np.ndarray,
+    past_confidence: np.ndarray,
+    labels: np.ndarray,
+    confidence: np.ndarray,
+    out: np.ndarray,
+    certainty: np.ndarray,
+) -> None:
+    """Rows ``first`` to ``last`` of labels, which change when no confidence in them is left.
+
+    The confidence in a label is the weighted mean of what it was and what it is now. If there is
+    another label now, some of that one's confidence is taken away instead. So two classes that take
+    turns do not flicker, and one that is gone is gone after about three images.
+
+    Args:
+        rows: (H,) int32, which row of the motion each row has.
+        edges: (w + 1,) int32, the columns at which each column of the motion begins, and the width.
+        shift: (2, h, w) int32, by how many columns and rows of the image pixels were elsewhere.
+        weight: (h, w) float32, of the past, 0 to 1.
+        past, past_confidence: (H, W) uint8, class ids of the image before and the confidence in
+            them; 255 is unlabelled, and counts for nothing.
+        labels, confidence: (H, W) uint8, of this image; 255 stays.
+        out, certainty: (H, W) uint8, written: labels, and the confidence in them.
+    """
+    height, width = labels.shape
+    before, had = np.empty(width, np.uint8), np.empty(width, np.float32)
+    share = np.empty(width, np.float32)
+    for y in range(first, last):
+        block_row = rows[y]
+        for block in range(edges.size - 1):
+            begin, end = edges[block], edges[block + 1]
+            aside, row = shift[0, block_row, block], y + shift[1, block_row, block]
+            if 0 <= row < height and begin + aside >= 0 and end + aside <= width:
+                weight_here = weight[block_row, block]
+                for x in range(begin, end):
+                    before[x] = past[row, x + aside]
+                    had[x] = weight_here * np.float32(past_confidence[row, x + aside])
+                    share[x] = weight_here
+            else:
+                before[begin:end] = _UNLABELLED
+        _decide(before, had, share, labels[y], confidence[y], out[y], certainty[y])
+
+
+@compiled
+def _decide(
+    before: np.ndarray,
+    had: np.ndarray,
+    share: np.ndarray,
+    labels: np.ndarray,
+    confidence: np.ndarray,
+    out: np.ndarray,
+    certainty: np.ndarray,
+) -> None:
+    """One row: labels before, and the confidence left of them, against those of now."""
+    for x in range(labels.size):
+        now, was, sure = labels[x], before[x], np.float32(confidence[x])
+        news = (np.float32(1) - share[x]) * sure
+        rest = had[x] + (news if now == was else -_CONTRARY * news)
+        is_kept = (rest > 0) & (now != _UNLABELLED) & (was != _UNLABELLED)
+        out[x] = was if is_kept else now
+        certainty[x] = np.uint8((rest if is_kept else sure) + np.float32(0.5))
