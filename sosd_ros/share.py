@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np
 
 _CHECKOUT = Path(__file__).parents[1]
 
@@ -32,7 +34,8 @@ def sample_frames() -> np.ndarray:
     Raises:
         ValueError: if one of them cannot be read.
     """
-    import cv2  # which those who only ask where files are need not have
+    import cv2  # which, like NumPy, those who only ask where files are need not have
+    import numpy as np
 
     frames = []
     for path in sorted(share("demo").glob("*.jpg")):
