@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,8 @@ if TYPE_CHECKING:
     import numpy as np
 
 _CHECKOUT = Path(__file__).parents[1]
+# Above lib/python3.*/site-packages, where colcon and pip install.
+_PREFIX = Path(os.path.normpath(_CHECKOUT / ".." / ".." / ".."))
 
 
 def share(*parts: str) -> Path:
@@ -20,6 +23,9 @@ def share(*parts: str) -> Path:
     if (_CHECKOUT / "package.xml").is_file():
         inside = ("resource",) if parts[0] in ("weights", "demo") else ()
         return _CHECKOUT.joinpath(*inside, *parts)
+    installed = _PREFIX / "share" / "sosd_ros"
+    if (installed / "package.xml").is_file():
+        return installed.joinpath(*parts)
     from ament_index_python.packages import get_package_share_directory
 
     return Path(get_package_share_directory("sosd_ros"), *parts)
