@@ -18,6 +18,7 @@ WINGS = {
         "kernels": ["sosd_ros/kernels"],
         "network": ["sosd_ros/network"],
         "scale": ["sosd_ros/scale"],
+        "steady": ["sosd_ros/steady"],
         "weights": ["sosd_ros/weights"],
         "camera, lens, labels, device, colours, reasons": [
             *("sosd_ros/camera", "sosd_ros/lens", "sosd_ros/labels", "sosd_ros/device"),

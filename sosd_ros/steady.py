@@ -19,7 +19,6 @@ import cv2
 import numpy as np
 
 from . import kernels
-from .labels import UNLABELLED
 
 WEIGHT = 0.6  # of what was before, where it surely is the same surface
 TOLERANCE = 0.2  # share of the depth; what was farther off than that counts for nothing
@@ -28,11 +27,12 @@ SAME = 0.5  # share of the image that must look the same; else it is a cut
 GAP = 1.0  # seconds after which what was before counts for nothing
 
 _WIDTH = 160  # pixels of the images between which the flow is computed
+_LEAST = 16  # pixels of their sides, which OpenCV needs
 
 
 @dataclass(frozen=True, eq=False)
 class _Look:
-    """An image of (height, width) as it is remembered: grey is (h, w) uint8. Each is itself alone."""
+    """What is remembered of an image: its (height, width), and it small. Each is itself alone."""
 
     grey: np.ndarray
     size: tuple[int, ...]
@@ -99,8 +99,17 @@ class Steady:
         """``None`` if it is a cut, or too long ago."""
         if look.size != before.size or not 0 < look.seconds - before.seconds <= GAP:
             return None
-        motion = _Motion(look, before, self._flow.calc(look.grey, before.grey, None))
+        start = np.zeros((*look.grey.shape, 2), np.float32)
+        motion = _Motion(look, before, self._flow.calc(look.grey, before.grey, start))
         return motion if motion.is_sure else None
+
+
+def warm_up() -> None:
+    """Steady two images, so that the first real ones do not wait for compilation."""
+    steady, labels = Steady(), np.zeros((64, 64), np.uint8)
+    for seconds in (0.0, 0.1):
+        image, depth = np.zeros((64, 64, 3), np.uint8), np.ones((64, 64), np.float32)
+        steady(image, seconds, depth, labels, labels)
 
 
 class _Motion:
@@ -108,7 +117,8 @@ class _Motion:
 
     def __init__(self, look: _Look, before: _Look, flow: np.ndarray) -> None:
         self._look, self._flow = look, flow
-        self._places = flow + _grid(*look.grey.shape)
+        rows, columns = (np.arange(side, dtype=np.float32) for side in look.grey.shape)
+        self._places = flow[..., 0] + columns, flow[..., 1] + rows[:, None]
         difference = cv2.subtract(look.grey, self._moved(before.grey), dtype=cv2.CV_32F)
         # Lamps may flicker and exposure change: a difference that all pixels share is none.
         off = (difference - np.median(difference[::4, ::4])) / DIFFERENCE
@@ -119,7 +129,7 @@ class _Motion:
     def _moved(self, past: np.ndarray) -> np.ndarray:
         """What was there; in floating point, NaN where a place was outside the image."""
         border = cv2.BORDER_CONSTANT if past.dtype == np.float32 else cv2.BORDER_REPLICATE
-        return cv2.remap(past, self._places, None, cv2.INTER_LINEAR, None, border, np.nan)
+        return cv2.remap(past, *self._places, cv2.INTER_LINEAR, None, border, np.nan)
 
     def gain(self, past: np.ndarray, depth: np.ndarray) -> np.ndarray:
         """What depth is multiplied by: (h, w) float32, as past and depth are."""
@@ -143,10 +153,10 @@ class _Motion:
 
 def _small_grey(image: np.ndarray) -> np.ndarray:
     """The image (H, W, 3) RGB as (h, w) uint8, at most ``_WIDTH`` wide."""
-    height, width = image.shape[:2]
-    small = min(_WIDTH, width), max(1, round(height * min(_WIDTH / width, 1)))
+    shrink = min(_WIDTH / image.shape[1], 1)
+    height, width = (max(_LEAST, round(side * shrink)) for side in image.shape[:2])
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    return cv2.resize(grey, small, interpolation=cv2.INTER_AREA)
+    return cv2.resize(grey, (width, height), interpolation=cv2.INTER_AREA)
 
 
 def _multiplied(depth: np.ndarray, gain: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
@@ -159,15 +169,8 @@ def _multiplied(depth: np.ndarray, gain: np.ndarray, limits: tuple[float, float]
 
 
 @lru_cache(maxsize=16)
-def _grid(height: int, width: int) -> np.ndarray:
-    """The place of each pixel: (height, width, 2) float32, column and row."""
-    columns, rows = np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)
-    return np.stack(np.meshgrid(columns, rows), axis=-1)
-
-
-@lru_cache(maxsize=16)
 def _blocks(height: int, width: int, rows: int, columns: int) -> tuple[np.ndarray, np.ndarray]:
-    """Which of ``rows`` each row of an image lies in, and where its columns begin and end; int32."""
+    """Which of ``rows`` each row of an image lies in, and where columns begin and end; int32."""
     return (
         (np.arange(height) * rows // height).astype(np.int32),
         (np.arange(columns + 1) * width // columns).astype(np.int32),

@@ -60,6 +60,7 @@ CORE = (
     "device",
     "reasons",
     "scale",
+    "steady",
 )
 SHARED = ("atomic", "commands", "progress", "share")  # what commands have in common
 TOOLS = ("demo", "doctor", "measure", "benchmark", "checks", "build", "testbed")
@@ -72,6 +73,7 @@ MAY_IMPORT = {
     "labels": (),
     "reasons": (),
     "scale": (),
+    "steady": ("kernels", "labels"),
     "device": ("reasons",),
     "weights": ("network", "labels", "atomic", "reasons"),
     "colours": ("labels",),
@@ -88,6 +90,7 @@ MAY_IMPORT = {
         "weights",
         "reasons",
         "scale",
+        "steady",
         *SHARED,
     ),
 }

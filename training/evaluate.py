@@ -7,14 +7,17 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from sosd_ros import atomic, commands
 from sosd_ros.device import checked_device
 
 from . import options
 from .config import Data
 from .data.sample import DataSet
+from .data.sequence import Sequence, still
 from .data.sets import data_set
-from .measuring import bootstrap, comparison, json_record, paper, tables
+from .measuring import bootstrap, comparison, json_record, paper, steadiness, tables
 from .measuring.bootstrap import Intervals
 from .measuring.cues import DepthCue, flatten_cues
 from .measuring.protocol import Protocol
@@ -62,6 +65,27 @@ def command_line() -> argparse.ArgumentParser:
         "--json", type=Path, help="write all numbers into this file, those of each image as well"
     )
 
+    sequence = parser.add_argument_group("sequence", "In place of the data set.")
+    sequence.add_argument(
+        "--sequence",
+        type=Path,
+        metavar="DIR",
+        help="print how much answers flicker along the images of a camera, and how much less when "
+        "they are steadied as by the node's parameter steady",
+    )
+    sequence.add_argument(
+        "--still",
+        action="store_true",
+        help="of its first image, as a camera that does not move sees it",
+    )
+    sequence.add_argument(
+        "--images",
+        type=commands.count,
+        default=60,
+        metavar="N",
+        help="images at most (%(default)s)",
+    )
+
     protocol = parser.add_argument_group("protocol", "The defaults are those of the comparison.")
     protocol.add_argument(
         "--crop", choices=("none", "eigen"), default="none", help="part of the image (%(default)s)"
@@ -90,6 +114,9 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.json:
         commands.check_out("--json", arguments.json)
     device = str(checked_device(arguments.device))
+    if arguments.sequence:
+        _print_steadiness(arguments, device)
+        return
     protocol = Protocol(arguments.crop, arguments.cap, arguments.flip, arguments.scales)
     measured = trained.load(arguments.file)
     data = _data(measured.data, arguments)
@@ -142,6 +169,22 @@ def run(arguments: argparse.Namespace) -> None:
         theirs = other if isinstance(other, Result) else result_of(other)
         print(f"\nAgainst {arguments.against}, image by image; * is beyond chance")
         print(comparison.text(str(arguments.against), result, theirs))
+
+
+def _print_steadiness(arguments: argparse.Namespace, device: str) -> None:
+    """Of a sequence, in place of the data set."""
+    measured = trained.load(arguments.file)
+    sequence = Sequence(arguments.sequence, arguments.images)
+    camera, frames = sequence.camera, iter(sequence)
+    count, kind = len(sequence), "moving camera"
+    if arguments.still:
+        count, kind = arguments.images, "still camera"
+        frames = still(next(frames), count, np.random.default_rng(0))
+    size = f"{camera.height}x{camera.width}"
+    print(f"file      {arguments.file}, {measured.origin}")
+    print(f"network   {measured}")
+    print(f"sequence  {arguments.sequence}, {kind}, {count} images at {size}\n", flush=True)
+    print(steadiness.text(steadiness.measure(measured.predictor(device), frames, camera)))
 
 
 def _facts(measured: Model, setting: Setting, protocol: Protocol) -> dict[str, Any]:

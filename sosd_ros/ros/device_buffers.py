@@ -75,6 +75,7 @@ class DeviceBuffers:
             and not outputs & _FOR_PEOPLE
             and settings.depth_encoding == "32FC1"
             and settings.confidence_threshold == 0
+            and not settings.steady
             and settings.rectified != "rectify"
         )
 

@@ -30,7 +30,7 @@ from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import String
 
-from .. import weights
+from .. import steady, weights
 from ..device import BrokenDeviceError
 from ..engine import Engine, EngineError, Request, answers_to, load
 from ..labels import UNLABELLED
@@ -203,6 +203,7 @@ class PerceptionNode(LifecycleNode):
         self._engine = engine  # to be closed, if anything fails from here on
         engine.warm_up(len(settings.cameras))
         messages.warm_up()
+        steady.warm_up()
         if settings.device_buffers:
             self._buffers = self._device_buffers(engine, len(settings.cameras))
         self._misfits = {}

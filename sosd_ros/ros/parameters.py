@@ -166,8 +166,8 @@ PARAMETERS = (
         "Needs ROS 2 Lyrical, the package cuda_buffer_py and the device cuda; where one is "
         "missing, the node says so and goes on without. A frame passes through the CPU's memory "
         "if it is neither rgb8 nor bgr8, if overlay or depth/colored is subscribed, or with "
-        "depth_encoding 16UC1, a confidence_threshold, or rectified: rectify. It has not run on a "
-        "GPU yet.",
+        "depth_encoding 16UC1, a confidence_threshold, steady, or rectified: rectify. It has not "
+        "run on a GPU yet.",
     ),
     Parameter(
         "max_image_pixels",
@@ -265,6 +265,14 @@ PARAMETERS = (
         0.0,
         "Probability. Pixels whose class is less certain are published as unlabelled (255).",
         range=(0.0, 1.0),
+        change=Change.RUNNING,
+    ),
+    Parameter(
+        "steady",
+        False,
+        "Whether depth and labels are drawn towards those of the image before, moved along with "
+        "what the camera sees, so that they flicker less. Where depth changes, it follows a good "
+        "image later, labels two.",
         change=Change.RUNNING,
     ),
     Parameter(
@@ -391,6 +399,7 @@ class Settings:
     max_relative_uncertainty: float
     max_age: float
     confidence_threshold: float
+    steady: bool
     significant_bits: int
     overlay_opacity: float
     cloud_decimation: int

@@ -18,6 +18,7 @@ from ..colours import depth_colours, overlay
 from ..engine import DevicePerception, Engine, Perception, Range
 from ..labels import UNLABELLED
 from ..lens import Maps
+from ..steady import Steady
 from . import camera_info, messages
 from .bit_depth import BitDepth
 from .camera_info import View
@@ -94,6 +95,7 @@ class Pipeline:
         self._publishing = threading.Lock()
         self._clouds: dict[str, PointCloud2] = {}  # the last of each camera
         self._bit_depths = {name: BitDepth() for name in cameras}
+        self._steady: dict[str, Steady] = {}  # by camera; used by the publisher's thread alone
         self._doubts: dict[tuple[str, str], dict[str, str]] = {}  # by camera, subject; cause
 
     def abandon(self) -> None:
@@ -265,8 +267,10 @@ class Pipeline:
         answers = set().union(*(OUTPUTS[name].needs | OUTPUTS[name].carries for name in names))
         if "points" in names and settings.cloud_uncertainty:
             answers.add("uncertainty")
-        if "semantic" in answers and settings.confidence_threshold > 0:
+        if "semantic" in answers and (settings.confidence_threshold > 0 or settings.steady):
             answers.add("confidence")
+        if "uncertainty" in answers and settings.steady:
+            answers.add("depth")
         answers &= self._engine.answers
         if not answers:
             return Perception(None, None, None)
@@ -307,7 +311,7 @@ class Pipeline:
             yield from self._buffers.answers(header, work.image, *asked, answer)
             return
         self._blank(work, answer)
-        depth, labels, confidence, uncertainty = answer
+        depth, labels, confidence, uncertainty = self._steadied(work, answer)
         if labels is not None and confidence is not None and settings.confidence_threshold > 0:
             uncertain = confidence < 255 * settings.confidence_threshold
             labels = np.where(uncertain, np.uint8(UNLABELLED), labels)
@@ -352,6 +356,23 @@ class Pipeline:
         for metres in (answer.depth, answer.uncertainty):
             if metres is not None and nothing is not None:
                 np.add(metres, nothing, out=metres)
+
+    def _steadied(self, work: _Work, answer: Perception) -> Perception:
+        """The answer, drawn towards the last one to this camera if that is asked for."""
+        camera, settings = work.camera.name, self._settings
+        if not settings.steady:
+            self._steady.pop(camera, None)
+            return answer
+        if camera not in self._steady:
+            self._steady[camera] = Steady()
+        seconds = nanoseconds(work.frame.message.header.stamp) / 1e9
+        limits = settings.min_depth, settings.max_depth
+        steadied = self._steady[camera](work.image, seconds, *answer[:3], limits)
+        depth, uncertainty = steadied[0], answer.uncertainty
+        if depth is not None and uncertainty is not None:  # which remains the same share
+            with np.errstate(invalid="ignore"):  # inf / inf, where it is NaN already
+                uncertainty = uncertainty * (depth / answer.depth)
+        return Perception(*steadied, uncertainty)
 
     def _cloud(
         self,

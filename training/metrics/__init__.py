@@ -3,6 +3,7 @@
 from .calibration import Calibration
 from .depth import DEPTH_ERRORS, DEPTH_METRICS, DepthErrors, ErrorsByDistance, Scale
 from .edges import DepthEdges
+from .flicker import Flicker, Matches, matches
 from .measure import Measure, Values
 from .points import ScaledByPoints
 from .semantic import SEMANTIC_METRICS, ConfusionMatrix, Trimap
@@ -17,10 +18,13 @@ __all__ = [
     "DepthEdges",
     "DepthErrors",
     "ErrorsByDistance",
+    "Flicker",
+    "Matches",
     "Measure",
     "Scale",
     "ScaledByPoints",
     "Spread",
     "Trimap",
     "Values",
+    "matches",
 ]
