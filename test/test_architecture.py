@@ -21,6 +21,7 @@ ROS = {
     "rclpy",
     "sensor_msgs",
     "std_msgs",
+    "tf2_ros",
     "vision_msgs",
 }
 

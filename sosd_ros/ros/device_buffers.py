@@ -76,6 +76,7 @@ class DeviceBuffers:
             and settings.depth_encoding == "32FC1"
             and settings.confidence_threshold == 0
             and settings.rectified != "rectify"
+            and not settings.scale.is_estimated
         )
 
     def image(self, message: Image, max_pixels: int) -> torch.Tensor:

@@ -21,9 +21,11 @@ from ..lens import Maps
 from . import camera_info, messages
 from .bit_depth import BitDepth
 from .camera_info import View
+from .camera_scale import Answer
 from .device_buffers import DeviceBuffers
 from .messages import MessageError
 from .parameters import Settings
+from .scaling import Scaling
 from .stage import Stage
 from .stamps import nanoseconds
 from .statistics import Statistics
@@ -46,6 +48,7 @@ class _Work:
 
     Attributes:
         image: what the network sees, (H, W, 3) uint8 RGB: an array, or a tensor on the device.
+        scale: factor and shift in metres, by which depth is scaled.
     """
 
     camera: CameraTopics
@@ -55,6 +58,7 @@ class _Work:
     maps: Maps | None
     outputs: set[str]
     settings: Settings
+    scale: tuple[float, float]
     latencies: dict[str, float]  # seconds by stage
 
 
@@ -74,6 +78,7 @@ class Pipeline:
         on_failure: called with a reason when the engine has failed twice; from then on, nothing
             is answered.
         buffers: takes frames that are in a GPU's memory; without it they are copied into arrays.
+        scaling: estimates the scale of depth; without it that is ``depth_scale``.
     """
 
     def __init__(
@@ -85,6 +90,7 @@ class Pipeline:
         on_problem: Callable[[str, Any, str, str, bool], None],
         on_failure: Callable[[str], None],
         buffers: DeviceBuffers | None = None,
+        scaling: Scaling | None = None,
     ) -> None:
         self._engine = engine
         self._cameras = cameras
@@ -93,6 +99,7 @@ class Pipeline:
         self._on_problem = on_problem
         self._on_failure = on_failure
         self._buffers = buffers
+        self._scaling = scaling
         self._started = time.monotonic_ns()
         self._failed = False
         self._abandoned = False
@@ -122,12 +129,13 @@ class Pipeline:
         self._settings = self._current_settings()
         self._time = time.monotonic_ns() - self._started  # one for all, to keep cameras in step
         self._open.update((frame, name) for name, frame in batch.items())
-        alike: dict[tuple[type, tuple[int, ...]], list[_Work]] = defaultdict(list)
+        alike: dict[tuple[type, tuple[int, ...], float], list[_Work]] = defaultdict(list)
         for name, frame in batch.items():
             camera = self._cameras[name]
             work = self._safely(camera, frame, self._prepare, camera, frame)
             if work is not None:
-                alike[type(work.image), tuple(work.image.shape)].append(work)
+                # The engine's range is that of a batch, and is moved by the shift.
+                alike[type(work.image), tuple(work.image.shape), work.scale[1]].append(work)
         for works in alike.values():
             started = time.monotonic()
             perception = self._perceive(works)
@@ -190,7 +198,10 @@ class Pipeline:
         convert = converted - started + time.monotonic() - found
         camera.take_turn(self._time)
         latencies = {"convert": convert, "camera_info": found - converted}
-        return _Work(camera, frame, image, view, maps, outputs, settings, latencies)
+        scale = settings.depth_scale, 0.0
+        if self._scaling is not None:
+            scale = self._scaling.scale(camera.name)
+        return _Work(camera, frame, image, view, maps, outputs, settings, scale, latencies)
 
     def _to_rgb(self, camera: CameraTopics, frame: Frame, outputs: set[str]) -> Any:
         """An array, or a tensor if the frame stays on the device."""
@@ -275,15 +286,16 @@ class Pipeline:
             answers.add("uncertainty")
         if "semantic" in answers and settings.confidence_threshold > 0:
             answers.add("confidence")
+        if self._scaling is not None and "depth" in answers:
+            answers |= self._scaling.answers
         answers &= self._engine.answers
         if not answers:
             return Perception(None, None, None)
         images = [work.image for work in works]
         # Depth is proportional to the focal length, so the factor may be told in its place.
-        scale = settings.depth_scale
-        focals = [scale * work.view.camera.focal if work.view else 1.0 for work in works]
-        doubt = settings.max_relative_uncertainty or math.inf
-        limits = Range(settings.min_depth, settings.max_depth, doubt)
+        focals = [work.scale[0] * work.view.camera.focal if work.view else 1.0 for work in works]
+        doubt, shift = settings.max_relative_uncertainty or math.inf, works[0].scale[1]
+        limits = Range(settings.min_depth - shift, settings.max_depth - shift, doubt)
         if self._buffers is not None and isinstance(images[0], torch.Tensor):
             return self._buffers.perceive(self._engine, images, focals, answers, limits)
         batch = np.stack(images) if images[1:] else images[0][None]
@@ -308,7 +320,19 @@ class Pipeline:
         # Until the worker and the publisher were free, and for the other cameras of its batch.
         wait = total - sum(latencies.values())
         self._open.pop(work.frame, None)
+        self._compare(work, answer)
         self._statistics.answered(work.camera.name, {"wait": wait, **latencies, "total": total})
+
+    def _compare(self, work: _Work, answer: Perception | DevicePerception) -> None:
+        """Let the scale be estimated from an answer."""
+        if self._scaling is None or work.view is None or not isinstance(answer, Perception):
+            return
+        depth, labels, _, uncertainty = answer
+        if depth is not None:
+            header = work.frame.message.header
+            of = nanoseconds(header.stamp), header.frame_id, work.view
+            answered = Answer(*of, depth, uncertainty, labels, *work.scale)
+            self._scaling.see(work.camera.name, answered)
 
     def _answers(
         self, work: _Work, answer: Perception | DevicePerception
@@ -324,6 +348,8 @@ class Pipeline:
             return
         self._blank(work, answer)
         depth, labels, confidence, uncertainty = answer
+        if depth is not None and work.scale[1]:
+            np.add(depth, np.float32(work.scale[1]), out=depth)
         if labels is not None and confidence is not None and settings.confidence_threshold > 0:
             uncertain = confidence < 255 * settings.confidence_threshold
             labels = np.where(uncertain, np.uint8(UNLABELLED), labels)
