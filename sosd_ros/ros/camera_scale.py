@@ -303,7 +303,7 @@ class CameraScale:
         if height <= 0:
             raise NoTransformError(
                 f"tf has the frame {frame.frame_id} {height:.2f} m above {ground.frame}, expected "
-                "a scale.ground_frame on the ground, with z up"
+                "a scale_from.ground_frame on the ground, with z up"
             )
         assert frame.labels is not None
         depth, doubt = frame.as_answered

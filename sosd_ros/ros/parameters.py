@@ -166,7 +166,7 @@ PARAMETERS = (
         "Needs ROS 2 Lyrical, the package cuda_buffer_py and the device cuda; where one is "
         "missing, the node says so and goes on without. A frame passes through the CPU's memory "
         "if it is neither rgb8 nor bgr8, if overlay or depth/colored is subscribed, or with "
-        "depth_encoding 16UC1, a confidence_threshold, rectified: rectify, or an input of scale. "
+        "depth_encoding 16UC1, a confidence_threshold, rectified: rectify, or any scale_from. "
         "It has not run on a GPU yet.",
     ),
     Parameter(
@@ -233,7 +233,7 @@ PARAMETERS = (
     ),
     *(
         Parameter(
-            f"scale.{name}",
+            f"scale_from.{name}",
             False,
             f"Whether depth is compared with {of}, on the topic scale/{name} ({kind}), to estimate "
             "its scale for each camera. Its frame has to be the image's, or known to tf.",
@@ -245,24 +245,24 @@ PARAMETERS = (
         )
     ),
     Parameter(
-        "scale.ground_frame",
+        "scale_from.ground_frame",
         "",
         "A frame of tf that lies on the ground with z up, such as base_footprint: scale is "
         "estimated from the camera's height above it, where the image shows the classes floor or "
         "road. Empty: it is not.",
     ),
     Parameter(
-        "scale.camera_height",
+        "scale_from.camera_height",
         0.0,
-        "The same without tf: metres of all cameras above level ground, with scale.camera_pitch. "
-        "0: none.",
+        "The same without tf: metres of all cameras above level ground, with "
+        "scale_from.camera_pitch. 0: none.",
         range=(0.0, 100.0),
     ),
     Parameter(
-        "scale.camera_pitch",
+        "scale_from.camera_pitch",
         0.0,
-        "Radians by which the cameras of scale.camera_height look down; across they are level. A "
-        "degree that is wrong moves ground at a distance of ten heights by a sixth.",
+        "Radians by which the cameras of scale_from.camera_height look down; they do not lean. "
+        "A degree that is wrong moves ground at a distance of ten heights by a sixth.",
         range=(-1.5, 1.5),
     ),
     Parameter(
@@ -423,7 +423,7 @@ BY_NAME = {parameter.name: parameter for parameter in PARAMETERS}
 
 @dataclass(frozen=True)
 class ScaleSettings:
-    """How scale is estimated; the first three are topics."""
+    """How scale is estimated: the parameters ``scale_from``, and then those of ``scale``."""
 
     range: bool = False
     scan: bool = False
@@ -444,8 +444,8 @@ class ScaleSettings:
     def by_height(self) -> str:
         """The parameter by which the camera's height is known; empty if it is not."""
         if self.ground_frame:
-            return "scale.ground_frame"
-        return "scale.camera_height" if self.camera_height else ""
+            return "scale_from.ground_frame"
+        return "scale_from.camera_height" if self.camera_height else ""
 
     @property
     def is_estimated(self) -> bool:
@@ -519,11 +519,13 @@ def read(node: Node, changes: Mapping[str, Any] | None = None) -> Settings:
             f"parameter min_depth is {values['min_depth']:g} m, expected less than max_depth, "
             f"which is {values['max_depth']:g} m"
         )
-    scale, thresholds = ScaleSettings(**values["scale"]), Thresholds(**values["diagnostics"])
+    thresholds = Thresholds(**values["diagnostics"])
+    scale = ScaleSettings(**values.pop("scale_from"), **values["scale"])
     if scale.ground_frame and scale.camera_height:
         raise ValueError(
-            f"parameter scale.ground_frame is {scale.ground_frame!r} and scale.camera_height is "
-            f"{scale.camera_height:g} m, expected one of them: leave the other empty, or 0"
+            f"parameter scale_from.ground_frame is {scale.ground_frame!r} and "
+            f"scale_from.camera_height is {scale.camera_height:g} m, expected one of them: leave "
+            "the other empty, or 0"
         )
     return Settings(**(values | {"diagnostics": thresholds, "scale": scale}))
 
@@ -543,7 +545,8 @@ def check_answers(settings: Settings, answers: Set[str]) -> None:
                 f"depth uncertainty; set it to {default}, or load weights with a spread"
             )
     scale = settings.scale
-    used = [f"scale.{name}" for name in scale.sensors] + [scale.by_height] * bool(scale.by_height)
+    used = [f"scale_from.{name}" for name in scale.sensors]
+    used += [scale.by_height] if scale.by_height else []
     needed = {"depth", "semantic"} if scale.by_height else {"depth"}
     if used and not needed <= answers:
         raise ValueError(

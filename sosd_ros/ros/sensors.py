@@ -149,8 +149,8 @@ def _layout(message: PointCloud2) -> np.dtype:
         if end > message.point_step:
             raise MessageError(
                 "cloud",
-                f"has a field {axis} that ends at byte {end} of a point of {message.point_step} "
-                "(point_step)",
+                f"has a field {axis} that ends at byte {end} of a point of "
+                f"{message.point_step} bytes (point_step)",
             )
     return np.dtype(
         {
