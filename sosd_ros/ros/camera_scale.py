@@ -213,7 +213,7 @@ class CameraScale:
         for pair in pairs:
             self._compare(*pair, newest.stamp)
         # Seldom enough that a long window costs no more than a short one.
-        if 100 * abs(newest.stamp - self._estimated) >= self.window.duration * SECOND:
+        if 50 * abs(newest.stamp - self._estimated) >= self.window.duration * SECOND:
             self._estimated, self._refusal = newest.stamp, self._estimate(newest.stamp)
         self.report = self._reported(self._refusal)
 

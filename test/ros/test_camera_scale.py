@@ -61,7 +61,9 @@ def tf():
 
 @pytest.fixture
 def scale(tf):
-    return CameraScale(["/scan"], None, tf.pose, tf.clear)
+    scale = CameraScale(["/scan"], None, tf.pose, tf.clear)
+    scale.window.duration = 5.0  # which is estimated anew every tenth of a second
+    return scale
 
 
 def play(scale, stamps, apart=0.0, **options):
@@ -218,7 +220,7 @@ def test_the_last_scale_stays_where_the_evidence_ends(scale):
         scale.see(answer(stamp))
         scale.update()
     assert scale.report.scale is not None and scale.report.scale.factor == found.factor
-    assert "0 points in 0 frames of the last 10 s" in scale.report.refusal
+    assert "0 points in 0 frames of the last 5 s" in scale.report.refusal
 
 
 def test_a_recording_that_starts_again_begins_anew(tf, scale):
