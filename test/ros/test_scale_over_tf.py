@@ -9,7 +9,7 @@ from lifecycle_msgs.msg import Transition
 from robot import camera_info, picture, rgb
 from sensor_messages import range_message, scan
 from std_msgs.msg import Header
-from test_scaling import FAR, World, reliably, wall
+from world import FAR, World, reliably, wall
 
 from sosd_ros import weights
 from sosd_ros.labels import NYU40
@@ -115,9 +115,7 @@ def test_a_recording_that_starts_again_brings_its_tf(start_node, camera):
     world.make = make
     camera._seconds = iter(range(5000, 10**6))
     world.play_until_scale()
-    camera._seconds = iter(range(100, 10**6))
-    world.play(lambda: world.values()["scale not renewed"] != "", "a new beginning")
-    world.play(lambda: world.values()["scale not renewed"] == "", "a scale of the new round")
+    world.play_again(at=100)
 
 
 @with_tf2

@@ -8,80 +8,20 @@ import numpy as np
 import pytest
 from lifecycle_msgs.msg import State, Transition
 from robot import Camera, camera_info, picture, pixels, reliable, rgb
-from sensor_messages import cloud, range_message, scan
-from sensor_msgs.msg import LaserScan, PointCloud2, Range
+from sensor_messages import range_message, scan
+from sensor_msgs.msg import PointCloud2
 from std_msgs.msg import Header
 from support import write_small_weights
+from world import FAR, OK, WARN, World, reliably, wall
 
 from sosd_ros.testbed.camera import FRAME_ID
-
-SENSORS = {"points": PointCloud2, "scan": LaserScan, "range": Range}
-OK, WARN = b"\x00", b"\x01"
-FAR = 3.0  # metres, at which a sensor sees a wall; the network answers about 2
-
-
-def reliably(*sensors):
-    """Parameters of a node that listens to sensors, and loses nothing on the way."""
-    policies = {"reliability": "reliable", "depth": 50}
-    return {f"scale_from.{name}": True for name in sensors} | {
-        f"qos_overrides./scale/{name}.subscription.{policy}": value
-        for name in sensors
-        for policy, value in policies.items()
-    }
-
-
-def wall(header, distance=FAR, frame_id=FRAME_ID):
-    """A wall before the camera, as a depth camera in its own frame sees it."""
-    x, y = np.meshgrid(np.linspace(-0.4, 0.4, 20), np.linspace(-0.25, 0.25, 15))
-    points = np.stack([x, y, np.ones_like(x)], axis=-1).reshape(-1, 3) * distance
-    message = cloud(points, height=15)
-    message.header = Header(stamp=header.stamp, frame_id=frame_id)
-    return message
 
 
 @pytest.fixture
 def node(start_node, sharp_weights):
-    return start_node(weights=sharp_weights, **reliably("points"))
-
-
-class World:
-    """Plays images to a node, and messages of a sensor at the same times."""
-
-    def __init__(self, camera, sensor="points", make=wall):
-        self.camera, self.make = camera, make
-        self.sensor = camera.node.create_publisher(SENSORS[sensor], f"scale/{sensor}", 50)
-        camera.wait_until_active()
-        camera.wait(self.sensor.get_subscription_count, "a subscriber of the sensor")
-        camera.listen_diagnostics()
-
-    def step(self, info=None):
-        """One image and one message; the image's stamp."""
-        header = self.camera.header()
-        if self.make is not None:
-            self.sensor.publish(self.make(header))
-        return self.camera.send(rgb(header, picture()), info or camera_info())
-
-    def values(self, name="camera"):
-        return self.camera.values(name)
-
-    def play(self, condition, what):
-        def stepped():
-            self.camera.answers(self.step(), "depth")
-            return condition()
-
-        return self.camera.wait(stepped, f"{what}, not {self.values()}")
-
-    def play_until_scale(self):
-        return float(self.play(lambda: self.values().get("scale factor"), "a scale"))
-
-    def play_until_said(self, words, level=WARN):
-        """Play until the camera's status says something; what it says."""
-
-        def said():
-            status = self.camera.status("camera")
-            return status and status.level == level and words in status.message and status.message
-
-        return self.play(said, words)
+    """A node that says what its sensor tells, also while no image comes."""
+    patience = {"diagnostics.input_timeout": 3600.0}
+    return start_node(weights=sharp_weights, **reliably("points"), **patience)
 
 
 @pytest.fixture
@@ -143,8 +83,9 @@ def test_evidence_that_is_thin_is_refused_in_words(world):
     camera = world.camera
     assert "no image has been answered" in world.values()["scale not renewed"]
     assert camera.set_parameters(scale__apply=True).successful
-    said = world.play_until_said("no scale can be estimated, depth_scale holds: ")
-    assert "at least 10 in 5 are needed" in said
+    camera.answers(world.step(), "depth")
+    said = camera.wait_for_status("camera", WARN, "at least 10 in 5 are needed")
+    assert "no scale can be estimated, depth_scale holds: " in said
     world.play_until_scale()
     assert camera.set_parameters(scale__shift=True).successful
     world.play_until_said("most depth lies between")
@@ -237,11 +178,7 @@ def test_a_life_cycle_leaves_nothing_behind(node, world):
 
 def test_a_recording_that_starts_again_begins_anew(world):
     world.play_until_scale()
-    camera = world.camera
-    frames = int(world.values()["scale frames"])
-    camera._seconds = iter(range(10, 10**6))
-    world.play(lambda: int(world.values()["scale frames"]) < frames, "a new beginning")
-    world.play(lambda: world.values()["scale not renewed"] == "", "a scale of the new round")
+    world.play_again(at=10)
 
 
 def test_every_camera_has_a_scale_of_its_own(start_node):
