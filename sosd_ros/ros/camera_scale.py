@@ -195,6 +195,7 @@ class CameraScale:
     def _begin_anew(self, stamp: int) -> None:
         """The recording has started over, or a clock was set back."""
         self._frames, self._pairs = [], []
+        self.window = ScaleWindow(self.window.duration, with_shift=self.window.with_shift)
         for source in self._inputs.values():
             left = [reading for reading in source.waiting if reading.stamp < stamp + RECENT]
             source.waiting = deque(left, maxlen=KEPT)

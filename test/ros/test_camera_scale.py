@@ -235,6 +235,14 @@ def test_a_recording_that_starts_again_begins_anew(tf, scale):
     assert scale.report.scale.frames == 10 and not scale.report.faults
 
 
+def test_before_it_has_evidence_of_the_new_round_there_is_no_scale(tf, scale):
+    """What was found in the last round is of times to come."""
+    play(scale, TENTHS)
+    scale.see(answer(40.0))
+    scale.update()
+    assert "0 points in 0 frames" in scale.report.refusal
+
+
 def test_memory_is_bounded(tf, scale):
     """A thousand frames and readings, none of which can be compared."""
     tf.known.clear()

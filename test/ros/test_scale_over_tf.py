@@ -81,8 +81,13 @@ def test_tf_that_is_late_missing_or_in_two_parts(start_node, camera):
     said = world.play_until_said("the scale does not follow from /scale/scan: the frame laser")
     assert "has no known place in camera_optical_frame at the image's stamp" in said
     moving = tf2_ros.TransformBroadcaster(camera.node)
-    moving.sendTransform(transform("map", "laser", stamp=camera.header().stamp))
-    moving.sendTransform(transform("base", FRAME_ID, stamp=camera.header().stamp))
+
+    def in_two_parts(header):
+        moving.sendTransform(transform("map", "laser", stamp=header.stamp))
+        moving.sendTransform(transform("base", FRAME_ID, stamp=header.stamp))
+        return ahead(header)
+
+    world.make = in_two_parts
     world.play_until_said("not part of the same tree")
 
     def late():
