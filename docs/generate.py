@@ -2,7 +2,7 @@
 
 ``config/perception.yaml`` and ``docs/parameters.md`` come from ``sosd_ros/ros/parameters.py``,
 ``docs/commands.md`` from the commands' own options, ``docs/configuration.md`` from
-``training/config.py``, the drawing of ``docs/architecture.md`` from the imports. A test holds the
+``training/config.py``, ``docs/architecture.svg`` from the imports. A test holds the
 files to what this writes.
 """
 
@@ -42,7 +42,7 @@ def files() -> dict[Path, str]:
     return {
         ROOT / "config" / "perception.yaml": parameters_file(),
         ROOT / "docs" / "parameters.md": parameters_page(),
-        ROOT / "docs" / "architecture.md": architecture_page(),
+        ROOT / "docs" / "architecture.svg": drawing() + "\n",
         ROOT / "docs" / "commands.md": commands_page(),
         ROOT / "docs" / "configuration.md": configuration_page(),
     }
@@ -103,13 +103,6 @@ def parameters_page() -> str:
                     f"| {parameter.description} |"
                 )
     return "\n".join(lines) + "\n"
-
-
-def architecture_page() -> str:
-    """The page as it is, with the drawing as the imports are."""
-    before, rest = (ROOT / "docs" / "architecture.md").read_text().split("```mermaid\n")
-    _, after = rest.split("```", 1)
-    return f"{before}```mermaid\n{drawing()}\n```{after}"
 
 
 def _default(parameter: Parameter) -> str:
