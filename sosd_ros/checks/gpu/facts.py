@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import platform
 import shutil
@@ -10,6 +9,7 @@ import subprocess
 
 import torch
 
+from ... import installed
 from ...device import checked_device
 from ...engine.cache import device_name
 from .place import Outcome, Place, table
@@ -50,10 +50,7 @@ def run(place: Place) -> Outcome:
 
 
 def _version(name: str) -> str:
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return "not installed"
+    return installed.version(name) or "not installed"
 
 
 def _providers() -> str:
