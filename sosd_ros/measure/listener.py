@@ -24,7 +24,7 @@ from ..ros import camera_info, messages
 from ..ros.generations import steady_clock
 from ..ros.stamps import nanoseconds
 from ..ros.topics import INPUT_QOS, KINDS, LATCHED_QOS
-from .reading import Frame
+from .reading import Measurable
 
 TOPICS = ("depth", "camera_info", "semantic", "confidence", "depth_uncertainty")
 NEEDED = TOPICS[:2]
@@ -33,7 +33,7 @@ ASK_EVERY = 1.0  # seconds between two looks at the node's parameters
 MOST_STAMPS = 8  # whose answers have not all come yet
 
 
-class Settings(NamedTuple):
+class NodeParameters(NamedTuple):
     """Parameters of the perception node."""
 
     depth_scale: float
@@ -62,7 +62,7 @@ class Listener:
         self._health: dict[str, DiagnosticStatus] = {}
         self._rays = lru_cache(maxsize=1)(methodcaller("rays"))
         self._asked: Any = None  # a future
-        self.settings: Settings | None = None
+        self.settings: NodeParameters | None = None
         self._pending: dict[int, dict[str, Any]] = {}  # by stamp and topic
         self._whole: dict[str, Any] | None = None  # the last that has all
         for topic in TOPICS:
@@ -80,7 +80,7 @@ class Listener:
         """Of a class."""
         return self._names.get(label, f"class {label}")
 
-    def next(self, say: Callable[[str], None]) -> Frame:
+    def next(self, say: Callable[[str], None]) -> Measurable:
         """Wait for the next image's answers.
 
         Args:
@@ -126,13 +126,13 @@ class Listener:
     def _is_offered(self, topic: str) -> bool:
         return bool(self._node.count_publishers(self._below + topic))
 
-    def _frame(self, answers: dict[str, Any], settings: Settings) -> Frame:
+    def _frame(self, answers: dict[str, Any], settings: NodeParameters) -> Measurable:
         depth, info = answers["depth"], answers["camera_info"]
         rectified = "rays" if settings.rectified == "rays" else "true"
         size = depth.width, depth.height
         view = camera_info.for_image(info, depth.header, size, rectified=rectified)
         planes = {topic: messages.plane(answers[topic]) for topic in TOPICS[2:] if topic in answers}
-        return Frame(
+        return Measurable(
             _metres(depth),
             self._rays(view.lens or view.camera),
             planes.get("semantic"),
@@ -148,14 +148,16 @@ class Listener:
             self._client.remove_pending_request(self._asked)
             self._asked = None
         if self._client.service_is_ready():
-            request = GetParameters.Request(names=list(Settings._fields))
+            request = GetParameters.Request(names=list(NodeParameters._fields))
             self._asked = self._client.call_async(request)
             self._asked.add_done_callback(self._note_settings)
 
     def _note_settings(self, asked: Any) -> None:
         if asked is self._asked and (answer := asked.result()) is not None:
             values: list[Any] = [parameter_value_to_python(value) for value in answer.values]
-            self.settings = Settings(*values) if len(values) == len(Settings._fields) else None
+            self.settings = (
+                NodeParameters(*values) if len(values) == len(NodeParameters._fields) else None
+            )
 
     def _note_names(self, message: String) -> None:
         self._names |= dict(enumerate(json.loads(message.data)["names"]))
@@ -185,9 +187,10 @@ class Listener:
             topics = ", ".join(self._below + topic for topic in missing)
             return f"nothing comes on {topics}: see docs/middleware.md"
         if self.settings is None:
+            names = " and ".join(NodeParameters._fields)
             return (
-                f"{self._peer} does not tell its parameters {' and '.join(Settings._fields)}: "
-                "check that it is a perception node of this version"
+                f"{self._peer} does not tell its parameters {names}: check that it is a perception "
+                "node of this version"
             )
         return (
             f"no image is answered on all of {', '.join(sorted(self._expected()))}: let their "

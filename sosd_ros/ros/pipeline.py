@@ -22,6 +22,7 @@ from . import camera_info, messages
 from .bit_depth import BitDepth
 from .camera_info import View
 from .device_buffers import DeviceBuffers
+from .doubts import doubts_of
 from .messages import MessageError
 from .parameters import Settings
 from .stage import Stage
@@ -225,7 +226,7 @@ class Pipeline:
             reason = f"has no metric depth and no points{is_raw}: {error}"
             self._on_problem(camera.name, message, error.cause, reason, False)
             return None
-        self._doubt(camera, message, "CameraInfo", camera_info.doubts(info, view, size, *reading))
+        self._doubt(camera, message, "CameraInfo", doubts_of(info, view, size, *reading))
         return view
 
     def _doubt(
