@@ -116,6 +116,7 @@ setup(
         "console_scripts": [
             "perception_node = sosd_ros.ros.start:main",
             "build_engines = sosd_ros.build:main",
+            "sosd_doctor = sosd_ros.doctor.__main__:main",
             "sosd_demo = sosd_ros.demo.__main__:main",
             "sosd_measure = sosd_ros.measure.__main__:main",
         ],

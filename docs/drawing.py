@@ -32,6 +32,7 @@ WINGS = {
         "build": ["sosd_ros/build"],
         "demo": ["sosd_ros/demo"],
         "measure": ["sosd_ros/measure"],
+        "doctor": ["sosd_ros/doctor"],
         "benchmark": ["sosd_ros/benchmark"],
         "checks": ["sosd_ros/checks"],
         "testbed": ["sosd_ros/testbed"],
