@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import importlib.metadata
+from collections.abc import Iterable
 
 
-def version(distribution: str) -> str | None:
-    """Of a package by its name on PyPI; ``None`` if it is not installed."""
-    try:
-        return importlib.metadata.version(distribution)
-    except importlib.metadata.PackageNotFoundError:
-        return None
+def versions(distributions: Iterable[str]) -> dict[str, str]:
+    """The version of each that is installed, by its name on PyPI."""
+    found = {}
+    for name in distributions:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found

@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 
-from .. import installed
+from ..installed import versions
 
 _VERSION = 2  # of what the folders hold
 _LABEL = "key.json"  # written last
@@ -35,11 +35,10 @@ def key(
     device: torch.device, libraries: Sequence[str], weights_sha256: str, **others: Any
 ) -> dict[str, Any]:
     """All that a built engine depends on: if one of it changes, the engine is another."""
-    versions = {library: installed.version(library) for library in libraries}
     return {
         "version": _VERSION,
         "device": device_name(device),
-        "libraries": {name: version for name, version in versions.items() if version},
+        "libraries": versions(libraries),
         "weights": weights_sha256,
         **others,
     }

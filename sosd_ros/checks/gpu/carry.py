@@ -13,7 +13,8 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
-from ... import atomic, commands, installed
+from ... import atomic, commands
+from ...installed import versions
 
 WITH_NEEDS = ("pydantic",)
 # Which need what has been carried already, or is there: weights, and a rival of the benchmark.
@@ -53,7 +54,7 @@ def install(wheels: Path, site: Path) -> None:
 
 
 def _is_absent(wheel: Path) -> bool:
-    return installed.version(wheel.name.split("-")[0]) is None
+    return not versions([wheel.name.split("-")[0]])
 
 
 def pack(data: Path, folder: Path, most: int) -> list[Path]:
