@@ -1,7 +1,4 @@
-"""Two processes on this machine, joined over gloo as torchrun does it, against one.
-
-The slow tests start torchrun itself, which imports torch once more for each process.
-"""
+"""Two processes on this machine, joined by torchrun over gloo, against one."""
 
 import os
 import shutil
@@ -13,9 +10,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from processes import ROOT, ForkedProcess
+from processes import ROOT
 from tiny_training import write_config
-from torch.distributed import TCPStore
 
 from training import strategies
 from training.networks import checkpoint
@@ -42,23 +38,6 @@ def torchrun(processes, *arguments):
     return said
 
 
-def run_ranks(processes, folder, *arguments):
-    """What ranks.py does, in so many processes that find each other by torchrun's variables."""
-    store = TCPStore("localhost", 0, is_master=True, wait_for_workers=False)
-    script, ranks = Path(__file__).with_name("ranks.py"), range(processes)
-    shared = {"WORLD_SIZE": processes, "LOCAL_WORLD_SIZE": processes, "MASTER_ADDR": "localhost"}
-    shared |= {"MASTER_PORT": store.port, "TORCHELASTIC_USE_AGENT_STORE": True}
-    logs = [folder / f"log-{rank}-of-{processes}" for rank in ranks]
-    started = [
-        ForkedProcess([script, folder, *arguments], log, log, env=os.environ | variables)
-        for rank, log in zip(ranks, logs, strict=True)
-        for own in [{"RANK": rank, "LOCAL_RANK": rank}]
-        for variables in [{name: str(value) for name, value in (shared | own).items()}]
-    ]
-    for process, log in zip(started, logs, strict=True):
-        assert process.wait(300) == 0, log.read_text()
-
-
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory, nyuv2_root):
     """The same three mini-batches and the same evaluation: whole in one process, shared by two."""
@@ -66,8 +45,9 @@ def runs(tmp_path_factory, nyuv2_root):
     root = shutil.copytree(nyuv2_root, folder / "nyuv2")
     # Five images, which two processes cannot share evenly.
     (root / "val.txt").write_text("0001\n0002\n0003\n0004\n0005\n")
+    script = Path(__file__).with_name("ranks.py")
     for processes in (1, 2):
-        run_ranks(processes, folder, root, *strategies.NAMES)
+        torchrun(processes, script, folder, root, *strategies.NAMES)
 
     def load(what, rank, processes):
         return torch.load(folder / f"{what}-{rank}-of-{processes}.pt", weights_only=True)
