@@ -20,9 +20,9 @@ WINGS = {
         "network": ["sosd_ros/network"],
         "scale": ["sosd_ros/scale"],
         "weights": ["sosd_ros/weights"],
-        "camera, lens, labels, device, colours, reasons": [
+        "camera, lens, labels, device, colours, reasons, installed": [
             *("sosd_ros/camera", "sosd_ros/lens", "sosd_ros/labels", "sosd_ros/device"),
-            *("sosd_ros/colours", "sosd_ros/reasons"),
+            *("sosd_ros/colours", "sosd_ros/reasons", "sosd_ros/installed"),
         ],
         "commands, progress, share, atomic": [
             *("sosd_ros/commands", "sosd_ros/progress", "sosd_ros/share", "sosd_ros/atomic")

@@ -30,7 +30,7 @@ from std_msgs.msg import Header
 from sosd_ros.lens import MODELS
 from sosd_ros.ros import messages
 from sosd_ros.ros.camera_info import check_info, for_image, intrinsics_of
-from sosd_ros.ros.camera_info import doubts as doubts_of
+from sosd_ros.ros.doubts import doubts_of
 from sosd_ros.ros.messages import MessageError
 from sosd_ros.testbed.process import own_memory
 

@@ -59,6 +59,7 @@ CORE = (
     "weights",
     "colours",
     "device",
+    "installed",
     "reasons",
     "scale",
 )
@@ -72,11 +73,15 @@ MAY_IMPORT = {
     "lens": ("camera",),
     "labels": (),
     "reasons": (),
+    "installed": (),
     "scale": (),
     "device": ("reasons",),
     "weights": ("network", "labels", "atomic", "reasons"),
     "colours": ("labels",),
-    "engine": ("network", "kernels", "camera", "device", "labels", "weights", "atomic", "reasons"),
+    "engine": (
+        *("network", "kernels", "camera", "device", "labels", "weights", "atomic", "reasons"),
+        "installed",
+    ),
     "ros": (*CORE, *SHARED),
     **dict.fromkeys(TOOLS, (*CORE, *SHARED, "ros", *TOOLS)),
     **dict.fromkeys(SHARED, SHARED),
@@ -195,16 +200,22 @@ def test_the_kernels_stand_on_numba_alone():
 
 
 def test_the_engine_is_imported_without_runtimes_that_may_be_missing():
-    """ONNX Runtime, OpenVINO and TensorRT are loaded by those who choose them; ROS never is."""
+    """ONNX Runtime, OpenVINO and TensorRT are loaded by those who choose them.
+
+    ROS never is, nor by the training, not even by way of another module.
+    """
     optional = ["onnx", "onnxruntime", "onnxscript", "openvino", "tensorrt", "rclpy", "cv2"]
     optional += ["sosd_ros.engine.fused"]  # which needs Triton
     program = (
-        f"import sys, sosd_ros.engine\nprint([name for name in {optional} if name in sys.modules])"
+        "import sys, sosd_ros.engine\n"
+        f"print([name for name in {optional} if name in sys.modules])\n"
+        "import training.train\n"
+        "print([name for name in sys.modules if name.startswith('rclpy')])"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    assert done.stdout.strip() == "[]"
+    assert done.stdout.split() == ["[]", "[]"]
 
 
 def test_the_map_names_files_that_are_there():

@@ -17,6 +17,7 @@ from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from ..ros import camera_info, messages
+from ..ros.doubts import doubts_of
 from ..ros.messages import MessageError
 from ..ros.stamps import nanoseconds
 from ..ros.topics import INPUT_QOS, LATCHED_QOS
@@ -176,7 +177,7 @@ def _of_info(heard: Heard, topic: str, image: Any, size: tuple[int, int]) -> Ite
     except MessageError as error:
         yield Finding(name, "look", str(error), "see CameraInfo in docs/operations.md")
         return
-    doubts = camera_info.doubts(info, view, size, "sensor", "assumed", topic)
+    doubts = doubts_of(info, view, size, "sensor", "assumed", topic)
     for sentence in doubts.values():
         yield Finding(name, "look", sentence, "see CameraInfo in docs/operations.md")
     camera = view.camera

@@ -24,7 +24,7 @@ from ..ros import camera_info, messages
 from ..ros.generations import steady_clock
 from ..ros.stamps import nanoseconds
 from ..ros.topics import INPUT_QOS, KINDS, LATCHED_QOS
-from .reading import Frame
+from .reading import Measurable
 
 TOPICS = ("depth", "camera_info", "semantic", "confidence", "depth_uncertainty")
 NEEDED = TOPICS[:2]
@@ -36,8 +36,8 @@ MOST_STAMPS = 8  # whose answers have not all come yet
 PARAMETERS = ("depth_scale", "rectified", "scale.apply")
 
 
-class Settings(NamedTuple):
-    """Those of the perception node."""
+class NodeParameters(NamedTuple):
+    """Their values."""
 
     depth_scale: float
     rectified: str
@@ -68,7 +68,7 @@ class Listener:
         self._health: dict[str, DiagnosticStatus] = {}
         self._rays = lru_cache(maxsize=1)(methodcaller("rays"))
         self._asked: Any = None  # a future
-        self.settings: Settings | None = None
+        self.settings: NodeParameters | None = None
         self.scale = ""
         self._pending: dict[int, dict[str, Any]] = {}  # by stamp and topic
         self._whole: dict[str, Any] | None = None  # the last that has all
@@ -87,7 +87,7 @@ class Listener:
         """Of a class."""
         return self._names.get(label, f"class {label}")
 
-    def next(self, say: Callable[[str], None]) -> Frame:
+    def next(self, say: Callable[[str], None]) -> Measurable:
         """Wait for the next image's answers.
 
         Args:
@@ -133,13 +133,13 @@ class Listener:
     def _is_offered(self, topic: str) -> bool:
         return bool(self._node.count_publishers(self._below + topic))
 
-    def _frame(self, answers: dict[str, Any], settings: Settings) -> Frame:
+    def _frame(self, answers: dict[str, Any], settings: NodeParameters) -> Measurable:
         depth, info = answers["depth"], answers["camera_info"]
         rectified = "rays" if settings.rectified == "rays" else "true"
         size = depth.width, depth.height
         view = camera_info.for_image(info, depth.header, size, rectified=rectified)
         planes = {topic: messages.plane(answers[topic]) for topic in TOPICS[2:] if topic in answers}
-        return Frame(
+        return Measurable(
             _metres(depth),
             self._rays(view.lens or view.camera),
             planes.get("semantic"),
@@ -162,7 +162,7 @@ class Listener:
     def _note_settings(self, asked: Any) -> None:
         if asked is self._asked and (answer := asked.result()) is not None:
             values: list[Any] = [parameter_value_to_python(value) for value in answer.values]
-            self.settings = Settings(*values) if len(values) == len(PARAMETERS) else None
+            self.settings = NodeParameters(*values) if len(values) == len(PARAMETERS) else None
 
     def _note_names(self, message: String) -> None:
         self._names |= dict(enumerate(json.loads(message.data)["names"]))

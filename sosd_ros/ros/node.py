@@ -8,6 +8,7 @@ if __name__ == "__main__":  # before the imports, which take seconds
     end_at_once_on_signals()
 
 import copy
+import dataclasses
 import json
 import math
 import os
@@ -439,9 +440,7 @@ class PerceptionNode(LifecycleNode):
         labels = self._engine.manifest.labels
         threshold = self._settings.confidence_threshold
         if String in self._label_publishers:
-            content = {
-                "names": labels.names,
-                "palette": labels.palette,
+            content = dataclasses.asdict(labels) | {
                 "unlabelled": UNLABELLED,
                 "threshold": threshold,
             }

@@ -23,6 +23,7 @@ from .bit_depth import BitDepth
 from .camera_info import View
 from .camera_scale import Answer
 from .device_buffers import DeviceBuffers
+from .doubts import doubts_of
 from .messages import MessageError
 from .parameters import Settings
 from .scaling import Scaling
@@ -228,7 +229,7 @@ class Pipeline:
             reason = f"has no metric depth and no points{is_raw}: {error}"
             self._on_problem(camera.name, message, error.cause, reason, False)
             return None
-        self._doubt(camera, message, "CameraInfo", camera_info.doubts(info, view, size, *reading))
+        self._doubt(camera, message, "CameraInfo", doubts_of(info, view, size, *reading))
         return view
 
     def _doubt(

@@ -15,7 +15,7 @@ from sensor_msgs.msg import CameraInfo, RegionOfInterest
 from std_msgs.msg import Header
 
 from sosd_ros.camera import Intrinsics
-from sosd_ros.ros import camera_info, messages
+from sosd_ros.ros import camera_info, doubts, messages
 
 HEADER = Header(stamp=Time(sec=12, nanosec=345), frame_id="camera_optical_frame")
 NAN, INF = float("nan"), float("inf")
@@ -486,7 +486,7 @@ def doubts_of(
 ):
     info.header = Header(frame_id=frame)
     view = camera_info.for_image(info, info.header, size, of, rectified, topic)
-    return camera_info.doubts(info, view, size, of, rectified, topic)
+    return doubts.doubts_of(info, view, size, of, rectified, topic)
 
 
 def camera(width, height, fx, fy, cx, cy, **changes):
