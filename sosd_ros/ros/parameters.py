@@ -170,6 +170,16 @@ PARAMETERS = (
         "GPU yet.",
     ),
     Parameter(
+        "fit_inputs",
+        0,
+        "How many inputs of the network an image may take to be seen at the scale of the training. "
+        "0: it is one, whole, and depth is corrected for the focal length. 1: images of a longer "
+        "lens are shrunk and padded. 4, 9, 16: those of a shorter one are enlarged and cut into at "
+        "most 2x2, 3x3, 4x4 as well, each at the cost of an image. See docs/geometry.md for what "
+        "it brings.",
+        range=(0, 16),
+    ),
+    Parameter(
         "max_image_pixels",
         MAX_PIXELS,
         "Larger images are refused.",
@@ -378,6 +388,7 @@ class Settings:
     batch_window: float
     image_transport: str
     device_buffers: bool
+    fit_inputs: int
     max_image_pixels: int
     depth_encoding: str
     autostart: bool

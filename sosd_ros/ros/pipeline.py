@@ -279,15 +279,14 @@ class Pipeline:
         if not answers:
             return Perception(None, None, None)
         images = [work.image for work in works]
-        # Depth is proportional to the focal length, so the factor may be told in its place.
-        scale = settings.depth_scale
-        focals = [scale * work.view.camera.focal if work.view else 1.0 for work in works]
+        focals = [work.view.camera.focal if work.view else math.nan for work in works]
+        scales = [settings.depth_scale] * len(works)
         doubt = settings.max_relative_uncertainty or math.inf
         limits = Range(settings.min_depth, settings.max_depth, doubt)
         if self._buffers is not None and isinstance(images[0], torch.Tensor):
-            return self._buffers.perceive(self._engine, images, focals, answers, limits)
+            return self._buffers.perceive(self._engine, images, focals, answers, limits, scales)
         batch = np.stack(images) if images[1:] else images[0][None]
-        return self._engine(batch, focals, answers, limits)
+        return self._engine(batch, focals, answers, limits, scales)
 
     def _publish_all(self, answered: tuple[list[_Work], Perception | DevicePerception]) -> None:
         """Runs in the publisher's thread."""

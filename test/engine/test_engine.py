@@ -26,7 +26,7 @@ def program(request, monkeypatch):
         monkeypatch.setattr(
             sosd_ros.engine.engine,
             "CpuProgram",
-            lambda *arguments: GpuProgram(*arguments, Lane(CPU)),
+            lambda *arguments, canvas: GpuProgram(*arguments, Lane(CPU), canvas),
         )
     return request.param
 
