@@ -173,10 +173,9 @@ PARAMETERS = (
         "fit_inputs",
         0,
         "How many inputs of the network an image may take to be seen at the scale of the training. "
-        "0: it is one, whole, and depth is corrected for the focal length. 1: images of a longer "
-        "lens are shrunk and padded. 4, 9, 16: those of a shorter one are enlarged and cut into at "
-        "most 2x2, 3x3, 4x4 as well, each at the cost of an image. See docs/geometry.md for what "
-        "it brings.",
+        "0: one, of the usual size, and depth is corrected for the focal length. 1: a smaller one "
+        "for a longer lens. 4, 9, 16: also 2x2, 3x3 or 4x4 for a shorter one, at the cost of as "
+        "many images. For a longer lens, metres are no better: see docs/geometry.md.",
         range=(0, 16),
     ),
     Parameter(
