@@ -62,7 +62,7 @@ CORE = (
     "scale",
 )
 SHARED = ("atomic", "commands", "progress", "share")  # what commands have in common
-TOOLS = ("demo", "measure", "benchmark", "checks", "build", "testbed")
+TOOLS = ("demo", "doctor", "measure", "benchmark", "checks", "build", "testbed")
 # What of sosd_ros may be imported by whom, apart from itself.
 MAY_IMPORT = {
     "network": (),

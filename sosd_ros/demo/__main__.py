@@ -34,6 +34,7 @@ def command_line() -> argparse.ArgumentParser:
     parser = commands.parser(
         "sosd_ros.demo",
         "Start the perception node, play frames to it over DDS, check what comes back.",
+        "--source walk.mp4",
     )
     parser.add_argument(
         "--source",

@@ -265,10 +265,7 @@ class PerceptionNode(LifecycleNode):
         self._bond.dissolve()
         ended = True
         if self._worker is not None:
-            assert self._pipeline is not None
-            deadline = time.monotonic() + STOP_TIMEOUT
             ended, forgotten = self._worker.stop(STOP_TIMEOUT)
-            ended = ended and self._pipeline.finish(max(0.0, deadline - time.monotonic()))
             if not ended:
                 self.abandon()
             for name in forgotten:

@@ -8,7 +8,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -24,7 +24,6 @@ from .camera_info import View
 from .device_buffers import DeviceBuffers
 from .messages import MessageError
 from .parameters import Settings
-from .stage import Stage
 from .stamps import nanoseconds
 from .statistics import Statistics
 from .topics import OUTPUTS, CameraTopics
@@ -32,9 +31,8 @@ from .topics import OUTPUTS, CameraTopics
 PUBLISH_TIMEOUT = 0.4  # seconds that a message may take to go out when the node ends
 
 
-@dataclass(frozen=True, eq=False)
-class Frame:
-    """A camera's image, and when it arrived by ``time.monotonic``. Each is itself alone."""
+class Frame(NamedTuple):
+    """A camera's image, and when it arrived by ``time.monotonic``."""
 
     message: Image | CompressedImage
     arrived: float
@@ -54,15 +52,11 @@ class _Work:
     view: View | None
     maps: Maps | None
     outputs: set[str]
-    settings: Settings
     latencies: dict[str, float]  # seconds by stage
 
 
 class Pipeline:
     """Answers batches of frames; called in the worker's thread.
-
-    Answers are published in a thread of their own, batch by batch in the order in which they came,
-    while the engine answers the next batch.
 
     Args:
         engine: answers images.
@@ -96,68 +90,66 @@ class Pipeline:
         self._started = time.monotonic_ns()
         self._failed = False
         self._abandoned = False
-        self._open: dict[Frame, str] = {}  # those that are not counted yet, and their cameras
+        self._open: set[str] = set()  # cameras whose frame of this batch is not counted yet
         self._publishing = threading.Lock()
-        self._publisher = Stage(self._publish_all)
         self._clouds: dict[str, PointCloud2] = {}  # the last of each camera
         self._bit_depths = {name: BitDepth() for name in cameras}
         self._doubts: dict[tuple[str, str], dict[str, str]] = {}  # by camera, subject; cause
 
-    def finish(self, timeout: float) -> bool:
-        """Publish what has been answered; whether that ended within ``timeout`` seconds."""
-        return self._publisher.finish(timeout)
-
     def abandon(self) -> None:
-        """Publish nothing more; frames that are not answered yet count as stopped.
+        """Publish nothing more of the current batch; its frames count as stopped.
 
         A message that is being published goes out whole first.
         """
         self._abandoned = True
         self._publishing.acquire(timeout=PUBLISH_TIMEOUT)  # for good
-        for frame in list(self._open):
-            self._count_dropped(frame, "stopped")
+        for name in list(self._open):
+            self._count_dropped(name, "stopped")
 
     def __call__(self, batch: Mapping[str, Frame]) -> None:
         """Answer the frames of a batch, by camera."""
         self._settings = self._current_settings()
         self._time = time.monotonic_ns() - self._started  # one for all, to keep cameras in step
-        self._open.update((frame, name) for name, frame in batch.items())
+        self._open = set(batch)
         alike: dict[tuple[type, tuple[int, ...]], list[_Work]] = defaultdict(list)
         for name, frame in batch.items():
             camera = self._cameras[name]
-            work = self._safely(camera, frame, self._prepare, camera, frame)
+            work = self._safely(camera, frame.message, self._prepare, camera, frame)
             if work is not None:
                 alike[type(work.image), tuple(work.image.shape)].append(work)
         for works in alike.values():
             started = time.monotonic()
             perception = self._perceive(works)
             network = time.monotonic() - started
-            if perception is not None:
-                for work in works:
-                    work.latencies["network"] = network
-                self._publisher.put((works, perception))
+            if perception is None:
+                continue
+            for index, work in enumerate(works):
+                work.latencies["network"] = network
+                parts: list[Any] = [None if a is None else a[index] for a in perception]
+                answer = type(perception)(*parts)
+                self._safely(work.camera, work.frame.message, self._publish, work, answer)
 
-    def _safely(self, camera: CameraTopics, frame: Frame, step: Callable, *arguments: Any) -> Any:
+    def _safely(self, camera: CameraTopics, message: Any, step: Callable, *arguments: Any) -> Any:
         """Run a step on a frame; one bad frame must not stop the rest."""
         try:
             return step(*arguments)
         except MessageError as error:
-            self._drop(camera, frame, error.cause, f"dropped: {error}")
+            self._drop(camera, message, error.cause, f"dropped: {error}")
         except Exception as error:
             reason = f"lost to {type(error).__name__}: {error}"
-            self._drop(camera, frame, "internal", reason, is_ours=True)
+            self._drop(camera, message, "internal", reason, is_ours=True)
         return None
 
     def _drop(
-        self, camera: CameraTopics, frame: Frame, cause: str, reason: str, is_ours: bool = False
+        self, camera: CameraTopics, message: Any, cause: str, reason: str, is_ours: bool = False
     ) -> None:
-        self._count_dropped(frame, cause)
-        self._on_problem(camera.name, frame.message, cause, reason, is_ours)
+        self._count_dropped(camera.name, cause)
+        self._on_problem(camera.name, message, cause, reason, is_ours)
 
-    def _count_dropped(self, frame: Frame, cause: str) -> None:
+    def _count_dropped(self, camera: str, cause: str) -> None:
         """Count a frame as dropped, once."""
-        camera = self._open.pop(frame, None)
-        if camera is not None:  # a single one has no name
+        if camera in self._open:
+            self._open.discard(camera)
             self._statistics.dropped(camera, cause)
 
     def _prepare(self, camera: CameraTopics, frame: Frame) -> _Work | None:
@@ -165,11 +157,11 @@ class Pipeline:
         started, message, settings = time.monotonic(), frame.message, self._settings
         if camera.age.is_exceeded(nanoseconds(message.header.stamp), settings.max_age):
             reason = f"dropped: it is older than max_age, {settings.max_age:g} s"
-            self._drop(camera, frame, "too_old", reason)
+            self._drop(camera, message, "too_old", reason)
             return None
         outputs = camera.due(settings.publish_rate, self._time)
         if not outputs:
-            self._count_dropped(frame, "unwanted")
+            self._count_dropped(camera.name, "unwanted")
             return None
         image = self._to_rgb(camera, frame, outputs)
         converted = time.monotonic()
@@ -183,14 +175,14 @@ class Pipeline:
             # Without a focal length, depth has no scale: it is not published as metres.
             outputs -= metric
         if not outputs:
-            self._count_dropped(frame, "without_scale")
+            self._count_dropped(camera.name, "without_scale")
             return None
         maps = camera.maps(view.rectification) if view and view.rectification else None
         image = maps.rectified(image) if maps else image
         convert = converted - started + time.monotonic() - found
         camera.take_turn(self._time)
         latencies = {"convert": convert, "camera_info": found - converted}
-        return _Work(camera, frame, image, view, maps, outputs, settings, latencies)
+        return _Work(camera, frame, image, view, maps, outputs, latencies)
 
     def _to_rgb(self, camera: CameraTopics, frame: Frame, outputs: set[str]) -> Any:
         """An array, or a tensor if the frame stays on the device."""
@@ -261,7 +253,7 @@ class Pipeline:
             if not attempt:
                 self._statistics.retried()
         for work in works:
-            self._count_dropped(work.frame, "engine")
+            self._count_dropped(work.camera.name, "engine")
         if not self._failed:
             self._failed = True
             self._on_failure(f"the engine failed twice in a row: {reason}")
@@ -288,14 +280,6 @@ class Pipeline:
         batch = np.stack(images) if images[1:] else images[0][None]
         return self._engine(batch, focals, answers, limits, scales)
 
-    def _publish_all(self, answered: tuple[list[_Work], Perception | DevicePerception]) -> None:
-        """Runs in the publisher's thread."""
-        works, perception = answered
-        for index, work in enumerate(works):
-            parts: list[Any] = [None if a is None else a[index] for a in perception]
-            answer = type(perception)(*parts)
-            self._safely(work.camera, work.frame, self._publish, work, answer)
-
     def _publish(self, work: _Work, answer: Perception | DevicePerception) -> None:
         started, latencies = time.monotonic(), work.latencies
         for name, message in self._answers(work, answer):
@@ -304,16 +288,16 @@ class Pipeline:
         published = time.monotonic()
         latencies["publish"] = published - started
         total = published - work.frame.arrived
-        # Until the worker and the publisher were free, and for the other cameras of its batch.
+        # Waiting until the worker was free, and for the other cameras of its batch.
         wait = total - sum(latencies.values())
-        self._open.pop(work.frame, None)
+        self._open.discard(work.camera.name)
         self._statistics.answered(work.camera.name, {"wait": wait, **latencies, "total": total})
 
     def _answers(
         self, work: _Work, answer: Perception | DevicePerception
     ) -> Iterator[tuple[str, Any]]:
         """The messages of a frame by output, each made after the one before has been published."""
-        header, settings = work.frame.message.header, work.settings
+        header, settings = work.frame.message.header, self._settings
         if "camera_info" in work.outputs and work.view is not None:
             yield "camera_info", work.view.info
         if isinstance(answer, DevicePerception):
@@ -377,7 +361,7 @@ class Pipeline:
     ) -> PointCloud2:
         """The cloud of a frame, reusing the memory of the camera's last cloud, already sent."""
         assert work.view is not None
-        camera, settings, view = work.camera, work.settings, work.view
+        camera, settings, view = work.camera, self._settings, work.view
         cloud = messages.cloud_message(
             work.frame.message.header,
             depth,

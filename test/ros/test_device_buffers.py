@@ -150,7 +150,6 @@ class Robot:
         for name in sent:
             self.cameras[name] = self._camera(name)
         self.pipeline({name: Frame(message, 0.0) for name, message in sent.items()})
-        assert self.pipeline.finish(60)
         return self
 
     def _camera(self, name):
