@@ -104,10 +104,11 @@ class DeviceBuffers:
         focals: Sequence[float],
         answers: Set[str],
         limits: Range,
+        scales: Sequence[float],
     ) -> DevicePerception:
         """The engine's answers for images of one size."""
         with torch.cuda.stream(self._stream):
-            return engine.on_device(torch.stack(list(images)), focals, answers, limits)
+            return engine.on_device(torch.stack(list(images)), focals, answers, limits, scales)
 
     def answers(
         self,

@@ -205,6 +205,7 @@ class PerceptionNode(LifecycleNode):
         request = Request(settings.backend, settings.precision, cache)
         engine = load(file, sample_frames(), settings.device, request, self._tell)
         self._engine = engine  # to be closed, if anything fails from here on
+        engine.fit = settings.fit_inputs
         engine.warm_up(len(settings.cameras))
         messages.warm_up()
         if settings.device_buffers:

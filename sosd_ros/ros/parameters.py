@@ -170,6 +170,15 @@ PARAMETERS = (
         "It has not run on a GPU yet.",
     ),
     Parameter(
+        "fit_inputs",
+        0,
+        "How many inputs of the network an image may take to be seen at the scale of the training. "
+        "0: one, of the usual size, and depth is corrected for the focal length. 1: a smaller one "
+        "for a longer lens. 4, 9, 16: also 2x2, 3x3 or 4x4 for a shorter one, at the cost of as "
+        "many images. For a longer lens, metres are no better: see docs/geometry.md.",
+        range=(0, 16),
+    ),
+    Parameter(
         "max_image_pixels",
         MAX_PIXELS,
         "Larger images are refused.",
@@ -466,6 +475,7 @@ class Settings:
     batch_window: float
     image_transport: str
     device_buffers: bool
+    fit_inputs: int
     max_image_pixels: int
     depth_encoding: str
     autostart: bool

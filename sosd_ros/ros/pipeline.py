@@ -285,14 +285,14 @@ class Pipeline:
         if not answers:
             return Perception(None, None, None)
         images = [work.image for work in works]
-        # Depth is proportional to the focal length, so the factor may be told in its place.
-        focals = [work.scale[0] * work.view.camera.focal if work.view else 1.0 for work in works]
+        focals = [work.view.camera.focal if work.view else math.nan for work in works]
+        scales = [work.scale[0] for work in works]
         doubt, shift = settings.max_relative_uncertainty or math.inf, works[0].scale[1]
         limits = Range(settings.min_depth - shift, settings.max_depth - shift, doubt)
         if self._buffers is not None and isinstance(images[0], torch.Tensor):
-            return self._buffers.perceive(self._engine, images, focals, answers, limits)
+            return self._buffers.perceive(self._engine, images, focals, answers, limits, scales)
         batch = np.stack(images) if images[1:] else images[0][None]
-        return self._engine(batch, focals, answers, limits)
+        return self._engine(batch, focals, answers, limits, scales)
 
     def _publish(self, work: _Work, answer: Perception | DevicePerception) -> None:
         started, latencies = time.monotonic(), work.latencies

@@ -109,7 +109,7 @@ def engine(sharp):
         patch.setattr(
             sosd_ros.engine.engine,
             "CpuProgram",
-            lambda *arguments: GpuProgram(*arguments, Lane(CPU)),
+            lambda *arguments, canvas: GpuProgram(*arguments, Lane(CPU), canvas),
         )
         yield load(sharp, picture(), "cpu", Request("torch", "fp32"))
 
