@@ -32,6 +32,7 @@ from std_msgs.msg import String
 
 from .. import weights
 from ..device import BrokenDeviceError
+from ..encodings import MessageError, check_header
 from ..engine import Engine, EngineError, Request, answers_to, load
 from ..labels import UNLABELLED
 from ..share import DEFAULT_WEIGHTS, sample_frames, share
@@ -40,7 +41,6 @@ from .autostart import Autostart
 from .bond import ManagerBond
 from .device_buffers import SUBSCRIBED, DeviceBuffers, missing
 from .malloc import keep_freed_memory
-from .messages import MessageError
 from .pipeline import Frame, Pipeline
 from .stamps import nanoseconds
 from .statistics import Statistics
@@ -355,7 +355,7 @@ class PerceptionNode(LifecycleNode):
         arrived = time.monotonic()
         self._statistics.received(camera.name)
         try:
-            messages.check_header(message.header)
+            check_header(message.header)
         except MessageError as error:
             self._statistics.dropped(camera.name, error.cause)
             self._on_problem(camera.name, message, error.cause, f"dropped: {error}")
