@@ -201,7 +201,7 @@ def checked_layout(message: RawImage, max_pixels: int) -> _Layout:
         )
     layout = _LAYOUTS[message.encoding]
     width, height = message.width, message.height
-    _check_size(width, height, max_pixels)
+    check_size(width, height, max_pixels)
     across, down = layout.subsampling
     if width % across or height % down:
         raise MessageError(
@@ -226,7 +226,7 @@ def checked_layout(message: RawImage, max_pixels: int) -> _Layout:
     return layout
 
 
-def _check_size(width: int, height: int, max_pixels: int) -> None:
+def check_size(width: int, height: int, max_pixels: int = MAX_PIXELS) -> None:
     if not 0 < width * height <= max_pixels:
         raise MessageError(
             "size",
@@ -277,10 +277,10 @@ def _compressed_to_rgb(
     encoding, target = _format(message.format)
     pixels = None
     data = in_memory(message.data)
-    size = _declared_size(bytes(data))
+    size = declared_size(bytes(data))
     if size is not None:
         # A few kilobytes can declare gigabytes: look before decoding.
-        _check_size(*size, max_pixels)
+        check_size(*size, max_pixels)
         flags = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     if pixels is None:
@@ -354,7 +354,7 @@ def _decoded_to_rgb(text: str, encoding: str, target: str | None, channels: int)
     )
 
 
-def _declared_size(data: bytes) -> tuple[int, int] | None:
+def declared_size(data: bytes) -> tuple[int, int] | None:
     """Width and height in the header of a JPEG (ITU-T T.81, B.2.2) or PNG; ``None`` otherwise.
 
     A JPEG without its end counts as neither, since OpenCV 4 would fill it up with grey.
