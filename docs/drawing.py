@@ -19,18 +19,23 @@ WINGS = {
         "network": ["sosd_ros/network"],
         "scale": ["sosd_ros/scale"],
         "weights": ["sosd_ros/weights"],
-        "camera, lens, labels, device, colours, reasons": [
+        "outputs": ["sosd_ros/outputs"],
+        "recordings": ["sosd_ros/recordings"],
+        "camera, lens, labels, device, colours, encodings, reasons": [
             *("sosd_ros/camera", "sosd_ros/lens", "sosd_ros/labels", "sosd_ros/device"),
-            *("sosd_ros/colours", "sosd_ros/reasons"),
+            *("sosd_ros/colours", "sosd_ros/encodings", "sosd_ros/reasons"),
         ],
-        "commands, progress, share, atomic": [
-            *("sosd_ros/commands", "sosd_ros/progress", "sosd_ros/share", "sosd_ros/atomic")
+        "commands, progress, share, atomic, ahead": [
+            *("sosd_ros/commands", "sosd_ros/progress", "sosd_ros/share", "sosd_ros/atomic"),
+            "sosd_ros/ahead",
         ],
     },
     "node: here ROS begins": {"ros": ["sosd_ros/ros"]},
     "tools": {
         "build": ["sosd_ros/build"],
         "demo": ["sosd_ros/demo"],
+        "infer": ["sosd_ros/infer"],
+        "bag": ["sosd_ros/bag"],
         "measure": ["sosd_ros/measure"],
         "benchmark": ["sosd_ros/benchmark"],
         "checks": ["sosd_ros/checks"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import colorsys
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -47,6 +48,20 @@ class LabelSet:
         table = np.zeros((256, 3), np.uint8)
         table[: len(self.palette)] = self.palette
         return table[labels]
+
+    def info(self, threshold: float = 0.0) -> str:
+        """What ``/sosd/label_info/json`` says: names, palette, and which pixels have no label.
+
+        Args:
+            threshold: of the confidence, below which a pixel is unlabelled.
+        """
+        content = {
+            "names": self.names,
+            "palette": self.palette,
+            "unlabelled": UNLABELLED,
+            "threshold": threshold,
+        }
+        return json.dumps(content)
 
 
 def distinct_colours(count: int) -> tuple[Colour, ...]:

@@ -58,11 +58,14 @@ CORE = (
     "weights",
     "colours",
     "device",
+    "encodings",
+    "outputs",
     "reasons",
+    "recordings",
     "scale",
 )
-SHARED = ("atomic", "commands", "progress", "share")  # what commands have in common
-TOOLS = ("demo", "measure", "benchmark", "checks", "build", "testbed")
+SHARED = ("ahead", "atomic", "commands", "progress", "share")  # what commands have in common
+TOOLS = ("demo", "infer", "bag", "measure", "benchmark", "checks", "build", "testbed")
 # What of sosd_ros may be imported by whom, apart from itself.
 MAY_IMPORT = {
     "network": (),
@@ -72,6 +75,9 @@ MAY_IMPORT = {
     "labels": (),
     "reasons": (),
     "scale": (),
+    "encodings": (),
+    "outputs": ("engine", "kernels", "labels", "lens"),
+    "recordings": ("atomic", "reasons"),
     "device": ("reasons",),
     "weights": ("network", "labels", "atomic", "reasons"),
     "colours": ("labels",),
@@ -87,6 +93,7 @@ MAY_IMPORT = {
         "labels",
         "weights",
         "reasons",
+        "recordings",
         "scale",
         *SHARED,
     ),

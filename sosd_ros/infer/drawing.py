@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import cv2
 import numpy as np
 
@@ -47,7 +49,7 @@ class Drawing:
         """
         size = _tile_size(image.shape[1], image.shape[0])
         tiles = [cv2.resize(image, size, interpolation=cv2.INTER_AREA)]
-        legends = []
+        legends: list[Callable[[int], np.ndarray]] = []
         if answer.depth is not None:
             farthest = self._scale(answer.depth)
             tiles.append(_picked(depth_colours(answer.depth, farthest), size))

@@ -135,7 +135,7 @@ class VideoFile:
     def add(self, rgb: np.ndarray) -> None:
         """Raises OSError if there is no room, or OpenCV cannot write MP4."""
         if self._file is None:
-            codec = cv2.VideoWriter_fourcc(*"mp4v")  # which every OpenCV has
+            codec = cv2.VideoWriter.fourcc(*"mp4v")  # which every OpenCV has
             size = rgb.shape[1], rgb.shape[0]
             self._file = cv2.VideoWriter(str(self._path), codec, self._rate, size)
         if not self._file.isOpened():

@@ -8,7 +8,6 @@ if __name__ == "__main__":  # before the imports, which take seconds
     end_at_once_on_signals()
 
 import copy
-import json
 import math
 import os
 import signal
@@ -34,7 +33,6 @@ from .. import weights
 from ..device import BrokenDeviceError
 from ..encodings import MessageError, check_header
 from ..engine import Engine, EngineError, Request, answers_to, load
-from ..labels import UNLABELLED
 from ..share import DEFAULT_WEIGHTS, sample_frames, share
 from . import camera_info, diagnostics, messages, parameters
 from .autostart import Autostart
@@ -424,13 +422,7 @@ class PerceptionNode(LifecycleNode):
         labels = self._engine.manifest.labels
         threshold = self._settings.confidence_threshold
         if String in self._label_publishers:
-            content = {
-                "names": labels.names,
-                "palette": labels.palette,
-                "unlabelled": UNLABELLED,
-                "threshold": threshold,
-            }
-            self._label_publishers[String].publish(String(data=json.dumps(content)))
+            self._label_publishers[String].publish(String(data=labels.info(threshold)))
         if LabelInfo in self._label_publishers:
             info = LabelInfo(threshold=threshold)
             info.header.stamp = self.get_clock().now().to_msg()
