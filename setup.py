@@ -96,7 +96,7 @@ setup(
             OPENCV,
         ],
         # Recordings, for `python -m sosd_ros.bag`. Its interface changes with minor versions.
-        "bags": [ROSBAGS],
+        "bags": [ROSBAGS, OPENCV],
         # Runtimes that engines for a CPU may be built for; `python -m sosd_ros.build` uses them.
         "engines": ["onnxruntime>=1.17", "onnxscript>=0.5", "openvino>=2024.0"],
         # Networks that `python -m sosd_ros.benchmark --rivals` is timed beside.

@@ -84,7 +84,9 @@ def run(arguments: argparse.Namespace) -> None:
     if VIDEO in asked and not source.rate:
         raise ValueError(f"--write has video, but {arguments.source} is none; leave it out")
     commands.check_out("--out", arguments.out, folder=True)
-    video = arguments.out / f"{source.key}.mp4" if VIDEO in asked else None
+    if arguments.out.resolve() == arguments.source.resolve():
+        raise ValueError(f"--out is {arguments.out}, where the images are; name another folder")
+    video = arguments.out / f"{source.key}_sheet.mp4" if VIDEO in asked else None
     asked = [kind for kind in asked if kind != VIDEO]
     if video and video.exists() and not arguments.again and not asked:
         say(f"{video} is there already; --again makes it anew")

@@ -96,7 +96,7 @@ class Kind(NamedTuple):
 
 
 KINDS = {
-    "sheet": Kind(".png", sheet),
+    "sheet": Kind("_sheet.png", sheet),
     "arrays": Kind(".npz", arrays),
     "depth": Kind("_depth.png", depth, "depth"),
     "labels": Kind("_labels.png", label_ids, "semantic"),
