@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -10,10 +10,11 @@ T = TypeVar("T")
 _END = object()
 
 
-def ahead(items: Iterable[T]) -> Iterator[T]:
+def ahead(items: Iterable[T]) -> Generator[T, None, None]:
     """The same items, in their order; while one is used, the next is made, and no more than that.
 
-    What fails while it is made is raised where it is taken.
+    What fails while it is made is raised where it is taken. When this is closed, what is being made
+    then is waited for.
     """
     iterator = iter(items)
     with ThreadPoolExecutor(1) as thread:

@@ -1,4 +1,4 @@
-"""``python -m sosd_ros.bag IN OUT``: the node's answers to a recording, without ROS.
+"""``python -m sosd_ros.bag``: the node's answers to a recording, without ROS.
 
 OUT holds all messages of IN, untouched, and the answers to its images with their stamps, on the
 topics of the node. Every image is answered, as fast as this machine can. A run that was interrupted
@@ -163,7 +163,10 @@ def answer_all(
     for camera in cameras:
         counts.setdefault(camera.images.name, {"answered": 0, "refused": 0})
     steps = ahead(answered(known(ahead(recording.messages()), cameras), cameras, answerer, done))
-    with progress_bar(steps, "messages", total=recording.count, unit="message") as bar:
+    with (
+        closing(steps),
+        progress_bar(steps, "messages", total=recording.count, unit="message") as bar,
+    ):
         for number, step in enumerate(bar, 1):
             if number <= done:
                 continue

@@ -103,6 +103,8 @@ def depth_legend(width: int, farthest: float) -> np.ndarray:
         x = left + round((right - left - 1) * metres / farthest)
         canvas[26:30, x] = _INK
         _text(canvas, f"{metres:g} m", x - 12, 44)
+    if width - right > 260:
+        _text(canvas, "black: none in range", right + 60, 20)
     return canvas
 
 

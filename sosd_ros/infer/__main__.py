@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import NamedTuple
@@ -127,7 +127,7 @@ def answered_steps(
     limits: Range,
     arguments: argparse.Namespace,
     kept: list[str],
-) -> Iterator[Step]:
+) -> Generator[Step, None, None]:
     """Read, answer and hand on, each in a thread of its own.
 
     Args:
@@ -170,7 +170,7 @@ def answered(
 
 
 def tell(
-    steps: Iterator[Step],
+    steps: Generator[Step, None, None],
     source: Source,
     asked: list[str],
     film: VideoFile | None,
@@ -179,7 +179,7 @@ def tell(
     """Write and say what there is of each picture; how many there were, by what came of them."""
     count, drawing = {"answered": 0, "kept": 0, "broken": 0}, None
     has_said = False
-    with progress_bar(steps, "answering", total=source.count, unit="image") as bar:
+    with closing(steps), progress_bar(steps, "answering", total=source.count, unit="image") as bar:
         for step in bar:
             name = step.picture.name
             if step.error:

@@ -12,7 +12,7 @@ from sosd_ros.camera import Intrinsics
 from sosd_ros.engine import Perception
 from sosd_ros.infer import __main__ as infer
 from sosd_ros.infer import sources
-from sosd_ros.infer.cameras import camera_of
+from sosd_ros.infer.cameras import Given, camera_of
 from sosd_ros.infer.drawing import Drawing
 from sosd_ros.labels import NYU40
 
@@ -187,7 +187,7 @@ def test_a_camera_has_four_numbers(text):
 def test_a_camera_of_other_images_is_refused(file):
     """Its principal point tells."""
     with pytest.raises(ValueError, match="outside the image of 96x64; it must be in pixels of"):
-        camera_of((64, 96), (500.0, 500.0, 320.0, 240.0), 0, file.manifest)
+        camera_of((64, 96), Given(500.0, 500.0, 320.0, 240.0), 0, file.manifest)
     camera, how = camera_of((64, 96), None, 0, file.manifest)
     assert camera == Intrinsics(100.0, 100.0, 47.5, 31.5, 96, 64) and how == "assumed"
 
