@@ -101,9 +101,11 @@ setup(
         "engines": ["onnxruntime>=1.17", "onnxscript>=0.5", "openvino>=2024.0"],
         # Networks that `python -m sosd_ros.benchmark --rivals` is timed beside.
         "rivals": ["segmentation-models-pytorch>=0.5", "transformers>=4.45"],
+        "docs": ["mkdocs-material~=9.8.0"],
         # Minor versions are fixed: a new linter must not break an old commit.
         "test": [
             "hypothesis~=6.168.0",
+            "mkdocs-material~=9.8.0",
             "mypy~=2.4.0",
             "onnxruntime>=1.17",
             "onnxscript>=0.5",
@@ -122,6 +124,7 @@ setup(
             "perception_node = sosd_ros.ros.start:main",
             "build_engines = sosd_ros.build:main",
             "sosd_bag = sosd_ros.bag.__main__:main",
+            "sosd_doctor = sosd_ros.doctor.__main__:main",
             "sosd_demo = sosd_ros.demo.__main__:main",
             "sosd_infer = sosd_ros.infer.__main__:main",
             "sosd_measure = sosd_ros.measure.__main__:main",

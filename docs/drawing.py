@@ -21,9 +21,14 @@ WINGS = {
         "weights": ["sosd_ros/weights"],
         "outputs": ["sosd_ros/outputs"],
         "recordings": ["sosd_ros/recordings"],
-        "camera, lens, labels, device, colours, encodings, reasons": [
+        "camera, lens, labels, device, colours, contact_sheet, encodings, reasons": [
             *("sosd_ros/camera", "sosd_ros/lens", "sosd_ros/labels", "sosd_ros/device"),
-            *("sosd_ros/colours", "sosd_ros/encodings", "sosd_ros/reasons"),
+            *(
+                "sosd_ros/colours",
+                "sosd_ros/contact_sheet",
+                "sosd_ros/encodings",
+                "sosd_ros/reasons",
+            ),
         ],
         "commands, progress, share, atomic, ahead": [
             *("sosd_ros/commands", "sosd_ros/progress", "sosd_ros/share", "sosd_ros/atomic"),
@@ -37,6 +42,7 @@ WINGS = {
         "infer": ["sosd_ros/infer"],
         "bag": ["sosd_ros/bag"],
         "measure": ["sosd_ros/measure"],
+        "doctor": ["sosd_ros/doctor"],
         "benchmark": ["sosd_ros/benchmark"],
         "checks": ["sosd_ros/checks"],
         "testbed": ["sosd_ros/testbed"],

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np
 
 _CHECKOUT = Path(__file__).parents[1]
+# Above lib/python3.*/site-packages, where colcon and pip install.
+_PREFIX = Path(os.path.normpath(_CHECKOUT / ".." / ".." / ".."))
 
 
 def share(*parts: str) -> Path:
@@ -18,6 +23,9 @@ def share(*parts: str) -> Path:
     if (_CHECKOUT / "package.xml").is_file():
         inside = ("resource",) if parts[0] in ("weights", "demo") else ()
         return _CHECKOUT.joinpath(*inside, *parts)
+    installed = _PREFIX / "share" / "sosd_ros"
+    if (installed / "package.xml").is_file():
+        return installed.joinpath(*parts)
     from ament_index_python.packages import get_package_share_directory
 
     return Path(get_package_share_directory("sosd_ros"), *parts)
@@ -32,7 +40,8 @@ def sample_frames() -> np.ndarray:
     Raises:
         ValueError: if one of them cannot be read.
     """
-    import cv2  # which those who only ask where files are need not have
+    import cv2  # which, like NumPy, those who only ask where files are need not have
+    import numpy as np
 
     frames = []
     for path in sorted(share("demo").glob("*.jpg")):

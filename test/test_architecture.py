@@ -57,6 +57,7 @@ CORE = (
     "labels",
     "weights",
     "colours",
+    "contact_sheet",
     "device",
     "encodings",
     "outputs",
@@ -65,7 +66,7 @@ CORE = (
     "scale",
 )
 SHARED = ("ahead", "atomic", "commands", "progress", "share")  # what commands have in common
-TOOLS = ("demo", "infer", "bag", "measure", "benchmark", "checks", "build", "testbed")
+TOOLS = ("demo", "infer", "bag", "measure", "doctor", "benchmark", "checks", "build", "testbed")
 # What of sosd_ros may be imported by whom, apart from itself.
 MAY_IMPORT = {
     "network": (),
@@ -81,6 +82,7 @@ MAY_IMPORT = {
     "device": ("reasons",),
     "weights": ("network", "labels", "atomic", "reasons"),
     "colours": ("labels",),
+    "contact_sheet": ("colours", "labels"),
     "engine": ("network", "kernels", "camera", "device", "labels", "weights", "atomic", "reasons"),
     "ros": (*CORE, *SHARED),
     **dict.fromkeys(TOOLS, (*CORE, *SHARED, "ros", *TOOLS)),

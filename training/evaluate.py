@@ -29,6 +29,7 @@ def command_line() -> argparse.ArgumentParser:
     parser = commands.parser(
         "training.evaluate",
         "Measure a network on the data set that it was trained on, beside the paper.",
+        "a.safetensors --by-class",
     )
     options.add_measured_options(parser)
     options.add_loader_options(parser)

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from ..colours import depth_colours
-from ..demo.contact_sheet import (
+from ..contact_sheet import (
     GAP,
     PAPER,
     columns_of,

@@ -29,6 +29,7 @@ def command_line() -> argparse.ArgumentParser:
         "training.report",
         "Measure a network on the data set that it was trained on, and draw Fig. 8, 9 "
         "and 10 of the paper: PNG files, and index.html with them and all numbers.",
+        "runs/a/last.pt --out report",
     )
     options.add_measured_options(parser)
     parser.add_argument("--out", type=Path, required=True, help="the folder to write into")

@@ -111,7 +111,7 @@ def unpack(parts: Sequence[Path], folder: Path) -> Path:
 
 
 def command_line() -> argparse.ArgumentParser:
-    parser = commands.parser("sosd_ros.checks.gpu.carry", __doc__, example="--data DIR")
+    parser = commands.parser("sosd_ros.checks.gpu.carry", __doc__, "--data /data/nyuv2")
     parser.add_argument("--out", type=Path, default=Path(".gpu"), help="folder (%(default)s)")
     parser.add_argument("--data", type=Path, help="folder of NYU Depth v2; no data without it")
     parser.add_argument(

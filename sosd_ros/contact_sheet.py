@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from ..colours import depth_colours
-from ..labels import LabelSet
+from .colours import depth_colours
+from .labels import LabelSet
 
 _TILE_WIDTH = 320
 GAP = 8
