@@ -20,18 +20,24 @@ WINGS = {
         "network": ["sosd_ros/network"],
         "scale": ["sosd_ros/scale"],
         "weights": ["sosd_ros/weights"],
-        "camera, lens, labels, device, colours, reasons, installed": [
+        "outputs": ["sosd_ros/outputs"],
+        "recordings": ["sosd_ros/recordings"],
+        "camera, lens, labels, device, encodings, colours, ...": [
             *("sosd_ros/camera", "sosd_ros/lens", "sosd_ros/labels", "sosd_ros/device"),
-            *("sosd_ros/colours", "sosd_ros/reasons", "sosd_ros/installed"),
+            *("sosd_ros/encodings", "sosd_ros/colours", "sosd_ros/contact_sheet"),
+            *("sosd_ros/reasons", "sosd_ros/installed"),
         ],
-        "commands, progress, share, atomic": [
-            *("sosd_ros/commands", "sosd_ros/progress", "sosd_ros/share", "sosd_ros/atomic")
+        "commands, progress, share, atomic, ahead": [
+            *("sosd_ros/commands", "sosd_ros/progress", "sosd_ros/share", "sosd_ros/atomic"),
+            "sosd_ros/ahead",
         ],
     },
     "node: here ROS begins": {"ros": ["sosd_ros/ros"]},
     "tools": {
         "build": ["sosd_ros/build"],
         "demo": ["sosd_ros/demo"],
+        "infer": ["sosd_ros/infer"],
+        "bag": ["sosd_ros/bag"],
         "measure": ["sosd_ros/measure"],
         "doctor": ["sosd_ros/doctor"],
         "benchmark": ["sosd_ros/benchmark"],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import colorsys
 import dataclasses
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -72,6 +73,15 @@ class LabelSet:
         table = np.zeros((256, 3), np.uint8)
         table[: len(self.palette)] = self.palette
         return table[labels]
+
+    def info(self, threshold: float = 0.0) -> str:
+        """What ``/sosd/label_info/json`` says: classes, groups, and which pixels have no label.
+
+        Args:
+            threshold: of the confidence, below which a pixel is unlabelled.
+        """
+        content = {"unlabelled": UNLABELLED, "threshold": threshold}
+        return json.dumps(dataclasses.asdict(self) | content)
 
 
 def distinct_colours(count: int) -> tuple[Colour, ...]:

@@ -58,13 +58,17 @@ CORE = (
     "labels",
     "weights",
     "colours",
+    "contact_sheet",
     "device",
     "installed",
+    "encodings",
+    "outputs",
     "reasons",
+    "recordings",
     "scale",
 )
-SHARED = ("atomic", "commands", "progress", "share")  # what commands have in common
-TOOLS = ("demo", "doctor", "measure", "benchmark", "checks", "build", "testbed")
+SHARED = ("ahead", "atomic", "commands", "progress", "share")  # what commands have in common
+TOOLS = ("demo", "infer", "bag", "measure", "doctor", "benchmark", "checks", "build", "testbed")
 # What of sosd_ros may be imported by whom, apart from itself.
 MAY_IMPORT = {
     "network": (),
@@ -75,9 +79,13 @@ MAY_IMPORT = {
     "reasons": (),
     "installed": (),
     "scale": (),
+    "encodings": (),
+    "outputs": ("engine", "kernels", "labels", "lens"),
+    "recordings": ("atomic", "reasons"),
     "device": ("reasons",),
     "weights": ("network", "labels", "atomic", "reasons"),
     "colours": ("labels",),
+    "contact_sheet": ("colours", "labels"),
     "engine": (
         *("network", "kernels", "camera", "device", "labels", "weights", "atomic", "reasons"),
         "installed",
@@ -93,6 +101,7 @@ MAY_IMPORT = {
         "labels",
         "weights",
         "reasons",
+        "recordings",
         "scale",
         *SHARED,
     ),

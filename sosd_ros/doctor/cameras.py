@@ -16,9 +16,9 @@ from rclpy.qos import DurabilityPolicy
 from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from ..ros import camera_info, messages
+from ..encodings import MessageError, to_rgb
+from ..ros import camera_info
 from ..ros.doubts import doubts_of
-from ..ros.messages import MessageError
 from ..ros.stamps import nanoseconds
 from ..ros.topics import INPUT_QOS, LATCHED_QOS
 from .finding import Finding
@@ -139,7 +139,7 @@ def _of_images(heard: Heard, topic: str, seconds: float) -> Iterator[Finding]:
         yield Finding(topic, "look", what, LOST)
         return
     try:
-        height, width, _ = messages.to_rgb(message).shape
+        height, width, _ = to_rgb(message).shape
     except MessageError as error:
         yield Finding(
             topic, "look", f"not for the perception node: {error}", "choose another topic"

@@ -19,15 +19,17 @@ As sensor_msgs/CameraInfo is defined, and image_geometry reads it:
 from __future__ import annotations
 
 import copy
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from sensor_msgs.msg import CameraInfo, RegionOfInterest
-from std_msgs.msg import Header
 
 from ..camera import Intrinsics
+from ..encodings import MAX_FRAME_ID, MessageError, check_header
 from ..lens import RADIAL, Lens, Rectification
-from .messages import MAX_FRAME_ID, MessageError, check_header
+
+if TYPE_CHECKING:  # it works on all that has these fields, without ROS as well
+    from sensor_msgs.msg import CameraInfo
+    from std_msgs.msg import Header
 
 CALIBRATED = ("sensor", "image")  # what K and P may describe, see ``for_image``
 RECTIFIED = ("assumed", "true", "rectify", "rays", "false")  # see ``for_image``, and ``doubts.py``
@@ -112,7 +114,9 @@ def for_image(
             raise _misfit(info, size, calibration_of)
         fitted.width, fitted.height = size
         fitted.binning_x = fitted.binning_y = 0
-        fitted.roi = RegionOfInterest()
+        fitted.roi = copy.copy(info.roi)
+        fitted.roi.x_offset = fitted.roi.y_offset = fitted.roi.width = fitted.roi.height = 0
+        fitted.roi.do_rectify = False
     camera = intrinsics_of(fitted)
     if size != (camera.width, camera.height):
         raise _misfit(info, size, calibration_of)
@@ -200,6 +204,8 @@ def _of_image(info: CameraInfo, projection: np.ndarray) -> Intrinsics:
 
 def info_of(camera: Intrinsics) -> CameraInfo:
     """What ``intrinsics_of`` reads ``camera`` from: of a rectified image, without a header."""
+    from sensor_msgs.msg import CameraInfo
+
     k = np.array([[camera.fx, 0, camera.cx], [0, camera.fy, camera.cy], [0, 0, 1]], np.float64)
     moved = k @ [[0 - camera.centre[0]], [0 - camera.centre[1]], [0]]  # no -0.0
     return CameraInfo(

@@ -19,6 +19,7 @@ from rclpy.node import Node
 from sensor_msgs.msg import Image, PointCloud2
 from std_msgs.msg import Header
 
+from .. import encodings
 from ..camera import Intrinsics
 from ..engine import DevicePerception, Engine, Range
 from ..engine.point_cloud import cloud
@@ -83,9 +84,9 @@ class DeviceBuffers:
         """The picture in a message that it takes, copied: (H, W, 3) uint8 RGB on the device.
 
         Raises:
-            MessageError: as ``messages.to_rgb`` does.
+            MessageError: as ``encodings.to_rgb`` does.
         """
-        messages.checked_layout(message, max_pixels)
+        encodings.checked_layout(message, max_pixels)
         shape = message.height, message.width, 3
         with (
             torch.cuda.stream(self._stream),

@@ -6,9 +6,9 @@ import math
 import re
 from collections.abc import Iterator
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 import numpy as np
-from sensor_msgs.msg import CameraInfo
 
 from ..lens import RADIAL
 from .camera_info import (
@@ -21,6 +21,9 @@ from .camera_info import (
     is_moved,
     is_reduced,
 )
+
+if TYPE_CHECKING:  # it works on all that has these fields, without ROS as well
+    from sensor_msgs.msg import CameraInfo
 
 # A calibrated principal point lies within a few percent of the middle, and within a quarter of the
 # size if up to a third of the image was cropped at one side, as the sky often is. Farther off it is

@@ -8,8 +8,6 @@ if __name__ == "__main__":  # before the imports, which take seconds
     end_at_once_on_signals()
 
 import copy
-import dataclasses
-import json
 import math
 import os
 import signal
@@ -33,15 +31,14 @@ from std_msgs.msg import String
 
 from .. import weights
 from ..device import BrokenDeviceError
+from ..encodings import MessageError, check_header
 from ..engine import Engine, EngineError, Request, answers_to, load
-from ..labels import UNLABELLED
 from ..share import DEFAULT_WEIGHTS, sample_frames, share
 from . import camera_info, diagnostics, messages, parameters
 from .autostart import Autostart
 from .bond import ManagerBond
 from .device_buffers import SUBSCRIBED, DeviceBuffers, missing
 from .malloc import keep_freed_memory
-from .messages import MessageError
 from .pipeline import Frame, Pipeline
 from .scaling import Scaling, ground_of
 from .stamps import nanoseconds
@@ -369,7 +366,7 @@ class PerceptionNode(LifecycleNode):
         arrived = time.monotonic()
         self._statistics.received(camera.name)
         try:
-            messages.check_header(message.header)
+            check_header(message.header)
         except MessageError as error:
             self._statistics.dropped(camera.name, error.cause)
             self._on_problem(camera.name, message, error.cause, f"dropped: {error}")
@@ -441,11 +438,7 @@ class PerceptionNode(LifecycleNode):
         labels = self._engine.manifest.labels
         threshold = self._settings.confidence_threshold
         if String in self._label_publishers:
-            content = dataclasses.asdict(labels) | {
-                "unlabelled": UNLABELLED,
-                "threshold": threshold,
-            }
-            self._label_publishers[String].publish(String(data=json.dumps(content)))
+            self._label_publishers[String].publish(String(data=labels.info(threshold)))
         if LabelInfo in self._label_publishers:
             info = LabelInfo(threshold=threshold)
             info.header.stamp = self.get_clock().now().to_msg()

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from rcl_interfaces.msg import ParameterDescriptor
 
+from ..encodings import MAX_PIXELS
 from ..engine import AUTO, BACKENDS, PRECISIONS
 from .camera_info import CALIBRATED, RECTIFIED
 from .diagnostics import Thresholds
-from .messages import MAX_PIXELS
 from .topics import OUTPUTS
 
 if TYPE_CHECKING:

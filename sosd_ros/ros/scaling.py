@@ -10,9 +10,9 @@ from typing import Any
 from rclpy.node import Node
 from sensor_msgs.msg import LaserScan, PointCloud2, Range
 
+from ..encodings import MessageError
 from .camera_scale import GROUND, Answer, CameraScale, Ground, Report
 from .diagnostics import ScaleHealth
-from .messages import MessageError
 from .parameters import ScaleSettings, Settings
 from .sensors import read
 from .stamps import nanoseconds

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from sensor_msgs.msg import LaserScan, PointCloud2, PointField, Range
 
+from ..encodings import MessageError, check_header
 from ..scale.evidence import evenly
-from .messages import MessageError, check_header
 from .stamps import nanoseconds
 
 MOST_POINTS = 32768  # read of one message; the rest repeats what they say

@@ -10,7 +10,7 @@ from sensor_messages import FORMATS, cloud, header, range_message, scan
 from sensor_msgs.msg import PointCloud2, PointField
 from std_msgs.msg import Header
 
-from sosd_ros.ros.messages import MessageError
+from sosd_ros.encodings import MessageError
 from sosd_ros.ros.sensors import MOST_POINTS, read
 
 INF, NAN = math.inf, math.nan
