@@ -19,7 +19,7 @@ endif
 # Two workers, each with a domain of DDS and one thread; a file's tests stay together.
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
-.PHONY: help venv lint test test-all test-slow test-jazzy demo gpu gpu-carry generate clean
+.PHONY: help venv lint test test-all test-slow test-jazzy demo docs gpu gpu-carry generate clean
 
 help:
 	@echo "make test        ruff, mypy and pytest, without the slow tests"
@@ -28,6 +28,7 @@ help:
 	@echo "make demo        play sample frames to the node; SOURCE= a folder, a video or a camera"
 	@echo "make gpu         test and measure all on a GPU; DEVICE= MINUTES= OUT= DATA=, see docs/gpu.md"
 	@echo "make gpu-carry   fetch and pack into .gpu what a machine without a network needs; DATA="
+	@echo "make docs        build the documentation as a site into .site"
 	@echo "make generate    write config/perception.yaml and the pages that follow from the code"
 	@echo "make venv        only make the virtual environment, for training and development"
 	@echo "make clean       remove what tools left behind; virtual environments stay"
@@ -65,6 +66,9 @@ demo: $(VENV)/.installed-ros,engines
 gpu:
 	$(or $(wildcard $(BIN)/python),$(PYTHON)) -m sosd_ros.checks.gpu --out $(OUT) \
 	    --minutes $(MINUTES) --device $(DEVICE) $(if $(DATA),--data $(DATA))
+
+docs: $(VENV)/.installed-docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 gpu-carry:
 	$(or $(wildcard $(BIN)/python),$(PYTHON)) -m sosd_ros.checks.gpu.carry $(if $(DATA),--data $(DATA))

@@ -10,6 +10,7 @@ SHARE = f"share/{NAME}"
 # PyPI has several distributions of cv2 that overwrite each other, and a robot has apt's. This one
 # is therefore no requirement of the package, but of the extras for machines without ROS.
 OPENCV = "opencv-python-headless>=4.5.4"
+ROSBAGS = "rosbags~=0.11.0"
 
 
 def installed(source, target, pattern="**/*"):
@@ -52,6 +53,7 @@ setup(
     install_requires=[
         "numba>=0.55",  # Humble's
         "numpy>=1.21",  # Humble's
+        "pillow",
         "pyyaml",
         "safetensors>=0.4",
         "timm>=1.0.9",
@@ -93,19 +95,24 @@ setup(
             "torch>=2.3",  # scales float16's losses on the CPU as well
             OPENCV,
         ],
+        # Recordings, for `python -m sosd_ros.bag`. Its interface changes with minor versions.
+        "bags": [ROSBAGS, OPENCV],
         # Runtimes that engines for a CPU may be built for; `python -m sosd_ros.build` uses them.
         "engines": ["onnxruntime>=1.17", "onnxscript>=0.5", "openvino>=2024.0"],
         # Networks that `python -m sosd_ros.benchmark --rivals` is timed beside.
         "rivals": ["segmentation-models-pytorch>=0.5", "transformers>=4.45"],
+        "docs": ["mkdocs-material~=9.8.0"],
         # Minor versions are fixed: a new linter must not break an old commit.
         "test": [
             "hypothesis~=6.168.0",
+            "mkdocs-material~=9.8.0",
             "mypy~=2.4.0",
             "onnxruntime>=1.17",
             "onnxscript>=0.5",
             "openvino>=2024.0",
             "pytest~=9.2.0",
             "pytest-xdist~=3.8.0",
+            ROSBAGS,
             "ruff~=0.17.0",
             "torchmetrics~=1.9.0",
             "types-PyYAML~=6.0.12",
@@ -116,8 +123,10 @@ setup(
         "console_scripts": [
             "perception_node = sosd_ros.ros.start:main",
             "build_engines = sosd_ros.build:main",
+            "sosd_bag = sosd_ros.bag.__main__:main",
             "sosd_doctor = sosd_ros.doctor.__main__:main",
             "sosd_demo = sosd_ros.demo.__main__:main",
+            "sosd_infer = sosd_ros.infer.__main__:main",
             "sosd_measure = sosd_ros.measure.__main__:main",
         ],
     },

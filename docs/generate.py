@@ -1,7 +1,9 @@
 """Write what follows from the code: ``python docs/generate.py``.
 
-``config/perception.yaml`` and ``docs/parameters.md`` come from ``sosd_ros/ros/parameters.py``, the
-drawing of ``docs/architecture.md`` from the imports. A test holds the files to what this writes.
+``config/perception.yaml`` and ``docs/parameters.md`` come from ``sosd_ros/ros/parameters.py``,
+``docs/commands.md`` from the commands' own options, ``docs/configuration.md`` from
+``training/config.py``, ``docs/architecture.svg`` from the imports. A test holds the
+files to what this writes.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from docs.drawing import drawing  # noqa: E402
+from docs.reference import commands_page, configuration_page  # noqa: E402
 from sosd_ros.ros.parameters import PARAMETERS, Change, Parameter  # noqa: E402
 
 # When a parameter may be changed: a heading, and what it means.
@@ -39,7 +42,9 @@ def files() -> dict[Path, str]:
     return {
         ROOT / "config" / "perception.yaml": parameters_file(),
         ROOT / "docs" / "parameters.md": parameters_page(),
-        ROOT / "docs" / "architecture.md": architecture_page(),
+        ROOT / "docs" / "architecture.svg": drawing() + "\n",
+        ROOT / "docs" / "commands.md": commands_page(),
+        ROOT / "docs" / "configuration.md": configuration_page(),
     }
 
 
@@ -100,13 +105,6 @@ def parameters_page() -> str:
     return "\n".join(lines) + "\n"
 
 
-def architecture_page() -> str:
-    """The page as it is, with the drawing as the imports are."""
-    before, rest = (ROOT / "docs" / "architecture.md").read_text().split("```mermaid\n")
-    _, after = rest.split("```", 1)
-    return f"{before}```mermaid\n{drawing()}\n```{after}"
-
-
 def _default(parameter: Parameter) -> str:
     default = parameter.default
     value = list(default) if isinstance(default, tuple) else default
@@ -116,7 +114,7 @@ def _default(parameter: Parameter) -> str:
 
 def main() -> None:
     for path, content in files().items():
-        if path.read_text() != content:
+        if not path.exists() or path.read_text() != content:
             path.write_text(content)
             print(f"wrote {path.relative_to(ROOT)}")
 

@@ -32,6 +32,14 @@ ARGUMENTS = {
     ),
     "image": ("image", "Topic of the camera's images; /compressed is added for compressed ones."),
     "camera_info": ("camera_info", "Topic of the camera's CameraInfo."),
+    **{
+        name: (f"scale/{name}", f"Topic of {kind}, if the parameter scale_from.{name} is true.")
+        for name, kind in (
+            ("range", "a sensor_msgs/Range"),
+            ("scan", "a sensor_msgs/LaserScan"),
+            ("points", "a lidar's or a depth camera's sensor_msgs/PointCloud2"),
+        )
+    },
     "namespace": ("", "Namespace of the node and of every topic without a leading slash."),
     "params_file": (
         str(CONFIG / "perception.yaml"),
@@ -40,6 +48,7 @@ ARGUMENTS = {
     "respawn": ("true", "Whether the node is started again when its process has ended."),
     "log_level": ("info", "Least severity to log: debug, info, warn, error or fatal."),
 }
+SENSORS = ("range", "scan", "points")
 RESPAWN_DELAY = 2.0  # seconds; a node that cannot start should not keep the machine busy
 
 
@@ -69,17 +78,21 @@ def perception_node(context: LaunchContext) -> list[Node]:
     cameras = re.findall(r"[^,\s]+", LaunchConfiguration("cameras").perform(context))
     if cameras:
         overrides["cameras"] = cameras
+    sensors = [(f"scale/{name}", LaunchConfiguration(name)) for name in SENSORS]
     node = Node(
         package="sosd_ros",
         executable="perception_node",
         name="sosd",
         namespace=LaunchConfiguration("namespace"),
         parameters=[params_file, overrides],
-        remappings=remappings(
-            cameras,
-            LaunchConfiguration("image").perform(context),
-            LaunchConfiguration("camera_info").perform(context),
-        ),
+        remappings=[
+            *remappings(
+                cameras,
+                LaunchConfiguration("image").perform(context),
+                LaunchConfiguration("camera_info").perform(context),
+            ),
+            *sensors,
+        ],
         respawn=LaunchConfiguration("respawn"),
         respawn_delay=RESPAWN_DELAY,
         ros_arguments=["--log-level", LaunchConfiguration("log_level")],

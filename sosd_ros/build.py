@@ -21,6 +21,7 @@ def command_line() -> argparse.ArgumentParser:
         "Build engines for this machine, compare them with eager float32, time them, "
         "and record the fastest, which the node takes from then on. Or, with --out, write the "
         "network as a file that another runtime reads, if that answers as eager float32 does.",
+        "--device cuda --size 480x640",
     )
     commands.add_weights_option(parser)
     commands.add_device_option(parser)

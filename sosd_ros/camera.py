@@ -80,6 +80,20 @@ class Intrinsics:
         y = (np.arange(self.height, dtype=np.float64) - self.cy) / self.fy
         return x.astype(np.float32)[None], y.astype(np.float32)[:, None]
 
+    def project(self, points: np.ndarray) -> np.ndarray:
+        """Where points are seen.
+
+        Args:
+            points: (..., 3) in metres from the optical centre: x right, y down, z forward.
+
+        Returns:
+            (..., 2) float64, the column and the row, of which some may lie beside the image; NaN
+            for points that are not in front of the camera.
+        """
+        x, y, z = np.moveaxis(np.asarray(points, np.float64), -1, 0)
+        z = np.where(z > 0, z, np.nan)
+        return np.stack([self.fx * x / z + self.cx, self.fy * y / z + self.cy], axis=-1)
+
 
 def focal_correction(camera_focal: float, training_focal: float) -> float:
     """What a depth answered by the network is multiplied by to be the depth for this camera.

@@ -40,7 +40,7 @@ def main(
         sys.exit(128 + signal.SIGINT)  # as a shell reports it
 
 
-def parser(module: str, description: str | None, example: str = "") -> argparse.ArgumentParser:
+def parser(module: str, description: str | None, example: str) -> argparse.ArgumentParser:
     """One for ``python -m module``.
 
     Args:
@@ -49,11 +49,10 @@ def parser(module: str, description: str | None, example: str = "") -> argparse.
     """
     description = description or ""
     kind = argparse.RawDescriptionHelpFormatter if "\n" in description else argparse.HelpFormatter
-    epilog = f"Example: python -m {module} {example}" if example else None
     return argparse.ArgumentParser(
         prog=f"python -m {module}",
         description=description,
-        epilog=epilog,
+        epilog=f"Example: python -m {module} {example}",
         formatter_class=kind,
     )
 

@@ -1,8 +1,10 @@
-"""Label sets: class names, their colours, and the value of a pixel without a label."""
+"""Label sets: class names, their colours, their groups, and the value of an unlabelled pixel."""
 
 from __future__ import annotations
 
 import colorsys
+import dataclasses
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,13 +23,19 @@ class LabelSet:
     Attributes:
         names: of the classes.
         palette: RGB of the classes, 0..255.
+        traversable: names of the classes that a robot on wheels drives on.
+        obstacle: names of those that it must not touch. A class may be in neither group, as what
+            hangs above.
 
     Raises:
-        ValueError: if names and palette differ in length, or there are none or too many.
+        ValueError: if names and palette differ in length, there are none or too many, or a group
+            has a class that does not exist or is in the other group.
     """
 
     names: tuple[str, ...]
     palette: tuple[Colour, ...]
+    traversable: tuple[str, ...] = ()
+    obstacle: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not 0 < len(self.names) <= UNLABELLED:
@@ -36,17 +44,44 @@ class LabelSet:
             raise ValueError(f"{len(self.names)} class names but {len(self.palette)} colours")
         if not all(len(c) == 3 and all(0 <= v <= 255 for v in c) for c in self.palette):
             raise ValueError("the palette must hold red, green and blue in 0..255 for each class")
+        grouped = [*self.traversable, *self.obstacle]
+        for name in grouped:
+            if name not in self.names:
+                raise ValueError(f"the groups name {name!r}, which is no class")
+            if grouped.count(name) > 1:
+                raise ValueError(f"class {name!r} is in the groups twice")
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> LabelSet:
-        """The inverse of ``dataclasses.asdict``, from parsed JSON."""
-        return cls(tuple(values["names"]), tuple((r, g, b) for r, g, b in values["palette"]))
+        """The inverse of ``dataclasses.asdict``, from parsed JSON.
+
+        Before there were groups, label sets were written without: they have those of the label
+        set below with the same names, or none.
+        """
+        names = tuple(values["names"])
+        palette = tuple((r, g, b) for r, g, b in values["palette"])
+        if "traversable" in values or "obstacle" in values:
+            groups = {group: tuple(values[group]) for group in ("traversable", "obstacle")}
+            return cls(names, palette, **groups)
+        for known in (NYU40, NYU13, CITYSCAPES19):
+            if known.names == names:
+                return dataclasses.replace(known, palette=palette)
+        return cls(names, palette)
 
     def colours(self, labels: np.ndarray) -> np.ndarray:
         """Paint (H, W) uint8 labels: (H, W, 3) uint8 RGB, black where unlabelled."""
         table = np.zeros((256, 3), np.uint8)
         table[: len(self.palette)] = self.palette
         return table[labels]
+
+    def info(self, threshold: float = 0.0) -> str:
+        """What ``/sosd/label_info/json`` says: classes, groups, and which pixels have no label.
+
+        Args:
+            threshold: of the confidence, below which a pixel is unlabelled.
+        """
+        content = {"unlabelled": UNLABELLED, "threshold": threshold}
+        return json.dumps(dataclasses.asdict(self) | content)
 
 
 def distinct_colours(count: int) -> tuple[Colour, ...]:
@@ -67,8 +102,18 @@ def _rgb(hue: float, saturation: float, value: float) -> Colour:
     return red, green, blue
 
 
-def _label_set(names: Sequence[str]) -> LabelSet:
-    return LabelSet(tuple(names), distinct_colours(len(names)))
+def _label_set(
+    palette: Mapping[str, Colour], traversable: Sequence[str], neither: Sequence[str]
+) -> LabelSet:
+    """All other classes are obstacles."""
+    free = {*traversable, *neither}
+    obstacle = tuple(name for name in palette if name not in free)
+    return LabelSet(tuple(palette), tuple(palette.values()), tuple(traversable), obstacle)
+
+
+def _painted(names: str) -> dict[str, Colour]:
+    split = [" ".join(name.split()) for name in names.split(",")]
+    return dict(zip(split, distinct_colours(len(split)), strict=True))
 
 
 # The 40 classes of Gupta et al., CVPR 2013, in their order; "refrigerator" is spelt out right.
@@ -78,13 +123,15 @@ desk, shelves, curtain, dresser, pillow, mirror, floor mat, clothes, ceiling, bo
 television, paper, towel, shower curtain, box, whiteboard, person, night stand, toilet, sink, lamp,
 bathtub, bag, other structure, other furniture, other prop
 """
-NYU40 = _label_set([" ".join(name.split()) for name in _NYU40_NAMES.split(",")])
+# A lamp stands on the floor or hangs from the ceiling. Windows, mirrors and pictures are as far as
+# the wall that they are in, or seem to be farther, where no robot gets.
+NYU40 = _label_set(_painted(_NYU40_NAMES), ["floor", "floor mat"], ["ceiling", "lamp"])
 
 # The 13 groups of Couprie et al., ICLR 2013.
 _NYU13_NAMES = (
     "bed, books, ceiling, chair, floor, furniture, objects, picture, sofa, table, tv, wall, window"
 )
-NYU13 = _label_set(_NYU13_NAMES.split(", "))
+NYU13 = _label_set(_painted(_NYU13_NAMES), ["floor"], ["ceiling"])
 
 # The 19 evaluated classes in the order of their train ids, in the official colours.
 _CITYSCAPES19: dict[str, Colour] = {
@@ -108,4 +155,8 @@ _CITYSCAPES19: dict[str, Colour] = {
     "motorcycle": (0, 0, 230),
     "bicycle": (119, 11, 32),
 }
-CITYSCAPES19 = LabelSet(tuple(_CITYSCAPES19), tuple(_CITYSCAPES19.values()))
+# Signs and lights hang above the road; what they hang from is a pole. Terrain is grass, soil and
+# sand, on which some robots drive.
+CITYSCAPES19 = _label_set(
+    _CITYSCAPES19, ["road", "sidewalk"], ["traffic light", "traffic sign", "terrain", "sky"]
+)

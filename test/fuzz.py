@@ -27,11 +27,10 @@ from robot import Camera, camera_info, picture
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
+from sosd_ros.encodings import MAX_FRAME_ID, MessageError, check_header, to_rgb
 from sosd_ros.lens import MODELS
-from sosd_ros.ros import messages
 from sosd_ros.ros.camera_info import check_info, for_image, intrinsics_of
-from sosd_ros.ros.camera_info import doubts as doubts_of
-from sosd_ros.ros.messages import MessageError
+from sosd_ros.ros.doubts import doubts_of
 from sosd_ros.testbed.process import own_memory
 
 SEED = int(os.environ.get("SOSD_FUZZ_SEED", 20240607))
@@ -55,7 +54,7 @@ def messages_of(usual):
 
 # What cannot travel as a string is left out: surrogates and zeros.
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=400)
-frames = st.sampled_from(["camera"] * 9 + ["x" * (messages.MAX_FRAME_ID + 1)])
+frames = st.sampled_from(["camera"] * 9 + ["x" * (MAX_FRAME_ID + 1)])
 headers = st.builds(Header, frame_id=st.one_of(frames, texts))
 encodings = st.sampled_from(sorted(PIXEL_BYTES))
 numbers = st.one_of(
@@ -177,7 +176,7 @@ def look(info, size, rectified):
 def outcome(message):
     """``accepted``, or the cause of a refusal; an AssertionError for anything else."""
     try:
-        messages.check_header(message.header)
+        check_header(message.header)
         if isinstance(message, CameraInfo):
             check_info(message)
             rays = intrinsics_of(message)
@@ -188,7 +187,7 @@ def outcome(message):
             for rectified in ("assumed", "rectify", "rays"):
                 look(message, size, rectified)
         else:
-            rgb = messages.to_rgb(message)
+            rgb = to_rgb(message)
             assert rgb.dtype == np.uint8 and rgb.ndim == 3 and rgb.shape[2] == 3
             if isinstance(message, Image):
                 assert rgb.shape[:2] == (message.height, message.width)
@@ -317,7 +316,7 @@ class Conversation:
         # The order of two topics is not kept: it must have come before the next image is sent. The
         # node is silent on a CameraInfo that it takes, but says that it refuses the one behind it.
         refused = CameraInfo(header=self._camera.header())
-        refused.header.frame_id = "x" * (messages.MAX_FRAME_ID + 1)
+        refused.header.frame_id = "x" * (MAX_FRAME_ID + 1)
         self._publish_info(refused)
         line = f"CameraInfo {_text(refused.header.stamp)} refused"
         self._camera.wait(lambda: self._is_told(line), "a CameraInfo to be refused")
@@ -343,7 +342,7 @@ class Conversation:
 
     def _without_scale(self, image):
         """Why an image that is accepted has no depth in metres; empty if it has."""
-        height, width = messages.to_rgb(image).shape[:2]
+        height, width = to_rgb(image).shape[:2]
         try:
             for_image(self._info, image.header, (width, height))
         except MessageError as error:

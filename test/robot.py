@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -39,6 +40,12 @@ OF_SPREAD = ("depth_uncertainty",)  # of weights that say how unsure depth is
 OUTPUTS = [topic for topic in KINDS if topic not in (*FOR_PEOPLE, *OF_SPREAD)]
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 BEST_EFFORT = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+
+LENSES = {  # the focal lengths in K and in P, and D
+    "plumb_bob": (70.0, 52.0, [-0.25, 0.05, 0.001, -0.001, 0.0]),
+    "rational_polynomial": (70.0, 52.0, [0.5, -2.6, 0.0005, -0.0003, 1.5, 0.38, -2.42, 1.43]),
+    "equidistant": (30.0, 15.0, [-0.01, 0.002, 0.0, 0.0]),
+}
 
 
 class NodeProcess:
@@ -214,6 +221,16 @@ def camera_info(width=96, height=64, focal=100.0):
     return info_of(Intrinsics(focal, focal, (width - 1) / 2, (height - 1) / 2, width, height))
 
 
+def raw_info(model):
+    """K and D of a lens, and P of a camera that sees beside and beyond its image."""
+    focal, rectified_focal, coefficients = LENSES[model]
+    info = camera_info(focal=focal)
+    info.distortion_model, info.d = model, coefficients
+    info.p[0] = info.p[5] = rectified_focal
+    info.r = cv2.Rodrigues(np.array([0.02, -0.03, 0.01]))[0].ravel()
+    return info
+
+
 def picture(height=64, width=96):
     """(H, W, 3) uint8: the same smooth colours in every test."""
     y, x = np.mgrid[0:height, 0:width]
@@ -231,10 +248,11 @@ RELIABLE = reliable("")
 
 
 @contextmanager
-def node_for_a_file(tmp_path_factory, weights):
+def node_for_a_file(tmp_path_factory, weights, **parameters):
     """A node for all tests of a file, which leave it as they found it."""
     log = tmp_path_factory.mktemp("node") / "log"
-    node = NodeProcess(log, weights=weights, device="cpu", **EAGER, **RELIABLE)
+    defaults = {"weights": weights, "device": "cpu", **EAGER, **RELIABLE}
+    node = NodeProcess(log, **(defaults | parameters))
     yield node
     assert node.end() == 0, node.log
 

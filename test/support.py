@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from processes import ForkedProcess
+from processes import ROOT, ForkedProcess
 
 from sosd_ros import kernels, weights
 from sosd_ros.engine import BACKENDS
@@ -45,6 +45,8 @@ def _gpu(name, number):
 # For tests that hold on each device that there is.
 GPUS = [_gpu("cuda", 0), _gpu("cuda:1", 1)]
 DEVICES = ["cpu", *GPUS]
+# Of a command: without a trial of engines, and with the answers that all others are compared with.
+EAGER_OPTIONS = ("--device", "cpu", "--backend", "torch", "--precision", "fp32")
 # Backends that run on the CPU from an ONNX file, by their names, which their modules have too.
 FROM_ONNX = [b.name for b in BACKENDS if issubclass(b, OnnxBackend) and "cpu" in b.precisions]
 
@@ -64,6 +66,22 @@ def run_module(module, *arguments):
         process = ForkedProcess(("-m", module, *arguments), stdout, stderr)
         status = process.wait()
         return subprocess.CompletedProcess(module, status, stdout.read_text(), stderr.read_text())
+
+
+def run_without_ros(module, *arguments):
+    """The same where nothing of ROS can be imported."""
+    program = f"""
+import runpy, sys
+class NoRos:
+    def find_spec(self, name, path=None, target=None):
+        top = name.split(".")[0]
+        if top in ("rclpy", "builtin_interfaces", "rcl_interfaces") or top.endswith("_msgs"):
+            raise ModuleNotFoundError(name)
+sys.meta_path.insert(0, NoRos())
+runpy.run_module({module!r}, run_name="__main__", alter_sys=True)
+"""
+    command = [sys.executable, "-c", program, *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
 def run_here(module, *arguments):

@@ -21,6 +21,7 @@ ROS = {
     "rclpy",
     "sensor_msgs",
     "std_msgs",
+    "tf2_ros",
     "vision_msgs",
 }
 
@@ -57,13 +58,18 @@ CORE = (
     "labels",
     "weights",
     "colours",
+    "contact_sheet",
     "device",
+    "installed",
+    "encodings",
+    "outputs",
     "reasons",
+    "recordings",
     "scale",
     "steady",
 )
-SHARED = ("atomic", "commands", "progress", "share")  # what commands have in common
-TOOLS = ("demo", "doctor", "measure", "benchmark", "checks", "build", "testbed")
+SHARED = ("ahead", "atomic", "commands", "progress", "share")  # what commands have in common
+TOOLS = ("demo", "infer", "bag", "measure", "doctor", "benchmark", "checks", "build", "testbed")
 # What of sosd_ros may be imported by whom, apart from itself.
 MAY_IMPORT = {
     "network": (),
@@ -72,12 +78,20 @@ MAY_IMPORT = {
     "lens": ("camera",),
     "labels": (),
     "reasons": (),
+    "installed": (),
     "scale": (),
     "steady": ("kernels", "labels"),
+    "encodings": (),
+    "outputs": ("engine", "kernels", "labels", "lens"),
+    "recordings": ("atomic", "reasons"),
     "device": ("reasons",),
     "weights": ("network", "labels", "atomic", "reasons"),
     "colours": ("labels",),
-    "engine": ("network", "kernels", "camera", "device", "labels", "weights", "atomic", "reasons"),
+    "contact_sheet": ("colours", "labels"),
+    "engine": (
+        *("network", "kernels", "camera", "device", "labels", "weights", "atomic", "reasons"),
+        "installed",
+    ),
     "ros": (*CORE, *SHARED),
     **dict.fromkeys(TOOLS, (*CORE, *SHARED, "ros", *TOOLS)),
     **dict.fromkeys(SHARED, SHARED),
@@ -89,6 +103,7 @@ MAY_IMPORT = {
         "labels",
         "weights",
         "reasons",
+        "recordings",
         "scale",
         "steady",
         *SHARED,
@@ -197,16 +212,22 @@ def test_the_kernels_stand_on_numba_alone():
 
 
 def test_the_engine_is_imported_without_runtimes_that_may_be_missing():
-    """ONNX Runtime, OpenVINO and TensorRT are loaded by those who choose them; ROS never is."""
+    """ONNX Runtime, OpenVINO and TensorRT are loaded by those who choose them.
+
+    ROS never is, nor by the training, not even by way of another module.
+    """
     optional = ["onnx", "onnxruntime", "onnxscript", "openvino", "tensorrt", "rclpy", "cv2"]
     optional += ["sosd_ros.engine.fused"]  # which needs Triton
     program = (
-        f"import sys, sosd_ros.engine\nprint([name for name in {optional} if name in sys.modules])"
+        "import sys, sosd_ros.engine\n"
+        f"print([name for name in {optional} if name in sys.modules])\n"
+        "import training.train\n"
+        "print([name for name in sys.modules if name.startswith('rclpy')])"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    assert done.stdout.strip() == "[]"
+    assert done.stdout.split() == ["[]", "[]"]
 
 
 def test_the_map_names_files_that_are_there():

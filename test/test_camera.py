@@ -50,3 +50,13 @@ def test_unusable_intrinsics_are_refused_in_a_sentence(change, sentence):
     good = {"fx": 500.0, "fy": 500.0, "cx": 320.0, "cy": 240.0, "width": 640, "height": 480}
     with pytest.raises(ValueError, match=sentence):
         Intrinsics(**(good | change))
+
+
+def test_points_are_projected_onto_the_pixels_of_their_rays():
+    """And what is behind the camera nowhere."""
+    camera = Intrinsics(fx=500, fy=400, cx=3, cy=2, width=8, height=6)
+    x, y = np.broadcast_arrays(*camera.rays())
+    points = np.stack([x, y, np.ones_like(x)], axis=-1) * 3.0
+    rows, columns = np.indices(x.shape)
+    np.testing.assert_allclose(camera.project(points), np.stack([columns, rows], -1), atol=1e-3)
+    assert np.isnan(camera.project(-points)).all()

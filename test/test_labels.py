@@ -41,6 +41,46 @@ def test_a_label_set_survives_a_dictionary():
 
 
 @pytest.mark.parametrize(
+    ("labels", "traversable", "neither"),
+    [
+        (NYU40, {"floor", "floor mat"}, {"ceiling", "lamp"}),
+        (NYU13, {"floor"}, {"ceiling"}),
+        (
+            CITYSCAPES19,
+            {"road", "sidewalk"},
+            {"terrain", "sky", "traffic light", "traffic sign"},
+        ),
+    ],
+    ids=["NYU40", "NYU13", "CITYSCAPES19"],
+)
+def test_a_robot_drives_on_floors_and_hits_all_but_what_hangs_above(labels, traversable, neither):
+    """No class is in both groups."""
+    assert set(labels.traversable) == traversable
+    assert set(labels.obstacle) == set(labels.names) - traversable - neither
+
+
+def test_label_sets_from_before_the_groups_have_those_of_the_same_names():
+    """Other classes have none."""
+    old = {"names": NYU40.names, "palette": NYU40.palette}
+    assert LabelSet.from_dict(old) == NYU40
+    other = LabelSet.from_dict({"names": ["cat"], "palette": [[1, 2, 3]]})
+    assert other.traversable == other.obstacle == ()
+
+
+@pytest.mark.parametrize(
+    ("groups", "sentence"),
+    [
+        ({"traversable": ("moon",)}, "the groups name 'moon', which is no class"),
+        ({"traversable": ("a",), "obstacle": ("a",)}, "class 'a' is in the groups twice"),
+    ],
+)
+def test_senseless_groups_are_refused(groups, sentence):
+    """In a sentence."""
+    with pytest.raises(ValueError, match=sentence):
+        LabelSet(("a", "b"), ((0, 0, 0),) * 2, **groups)
+
+
+@pytest.mark.parametrize(
     ("names", "palette", "sentence"),
     [
         ((), (), "0 classes, expected 1 to 255"),

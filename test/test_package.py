@@ -6,7 +6,6 @@ import ast
 import importlib.metadata
 import re
 import subprocess
-import sys
 import xml.etree.ElementTree as ElementTree
 
 import pytest
@@ -187,17 +186,6 @@ def test_commands_lead_somewhere(setup_arguments):
         name, value = command.split(" = ")
         entry = importlib.metadata.EntryPoint(name, value, "console_scripts")
         assert callable(entry.load())
-
-
-def test_ros_is_not_loaded_by_network_engine_and_training():
-    """Neither directly nor by way of another module: they work on machines without ROS."""
-    code = (
-        "import sys, sosd_ros.network, sosd_ros.engine, training.train\n"
-        "print([name for name in sys.modules if name.startswith('rclpy')])"
-    )
-    command = [sys.executable, "-c", code]
-    finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert finished.stdout.strip() == "[]", finished.stderr
 
 
 def test_no_two_test_files_share_a_name():

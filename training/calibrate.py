@@ -26,6 +26,7 @@ def command_line() -> argparse.ArgumentParser:
         "Find the temperature of the class scores and the factor of the depth's "
         "spread that fit scenes which the network has not seen, for the options of "
         "python -m training.export. Train with data.split=fit for that, and ask about held_back.",
+        "runs/a/last.pt --split held_back",
     )
     options.add_measured_options(parser)
     return parser

@@ -38,27 +38,42 @@ class _Section(BaseModel):
 
 
 class Data(_Section):
-    """The data set, the (height, width) at which the network sees it, and what is the truth."""
+    """What is learned from, and how the network sees it.
+
+    Attributes:
+        name: the data set.
+        size: (height, width) at which the network sees it.
+        licence: of what is learned from, for the weights file; the data set's own if empty.
+        workers: processes that read samples, each process of a training.
+        split: of NYU Depth v2: ``train``, all training samples, measured on val; or ``fit``, four
+            fifths of their scenes, measured on the fifth that is held back.
+        classes: of NYU Depth v2: 40 classes, or their 13 groups.
+        raw_depth: of NYU Depth v2: the sensor's own depth, instead of the in-painted one.
+        disparity_divisor: of Cityscapes: disparity is that of the full-size images, over this.
+        scales: what augmentation scales images by; the paper's for the data set if empty.
+        chance: with which each transform happens but for the flip, whose chance is 0.5. The paper's
+            sentence can also be read as 0.5 for all of them.
+        rotation: beyond the paper: images turn by up to so many degrees.
+        tint: beyond the paper: each colour is multiplied by up to 1 plus or minus this.
+        gamma: beyond the paper: by how much at most the logarithm of gamma differs from 0.
+        blur: beyond the paper: the greatest deviation of a Gaussian blur, in pixels.
+        noise: beyond the paper: the greatest deviation of noise, of values from 0 to 255.
+        cutmix: beyond the paper: chance that a part of a sample comes from another one.
+        truth_stride: the losses see every such pixel in rows and columns.
+        photographs: a folder that ``training.label`` wrote.
+        photographs_share: of each mini-batch, that comes from there.
+    """
 
     name: Literal["nyuv2", "cityscapes"] = "nyuv2"
     size: tuple[PositiveInt, PositiveInt] = (480, 640)
-    # Of what is learned from, for the weights file; the data set's own if empty.
     licence: str | None = None
     workers: int = Field(2, ge=0)
-    # NYU Depth v2 alone: all training samples, measured on val, or four fifths of their scenes,
-    # measured on the fifth that is held back; 40 classes or their 13 groups; in-painted depth or
-    # the sensor's own.
     split: Literal["train", "fit"] = "train"
     classes: Literal[13, 40] | None = None
     raw_depth: bool = False
-    # Cityscapes alone: disparity is that of the full-size images, divided by this.
     disparity_divisor: PositiveFloat = 1.0
-    # What augmentation scales images by; the paper's for the data set if empty.
     scales: tuple[PositiveFloat, ...] | None = Field(None, min_length=1)
-    # With which each transform happens but for the flip, whose chance is 0.5. The paper's sentence
-    # can also be read as 0.5 for all of them.
     chance: float = Field(1.0, ge=0, le=1)
-    # What the paper does not do: see ``training.data.sample.DataSet``.
     rotation: float = Field(0.0, ge=0, le=90)
     tint: float = Field(0.0, ge=0, lt=1)
     gamma: float = Field(0.0, ge=0, lt=1)
@@ -66,7 +81,6 @@ class Data(_Section):
     noise: NonNegativeFloat = 0.0
     cutmix: float = Field(0.0, ge=0, le=1)
     truth_stride: PositiveInt = 1
-    # A folder that ``training.label`` wrote, and the share of each mini-batch that comes from it.
     photographs: Path | None = None
     photographs_share: float = Field(0.5, gt=0, lt=1)
 
@@ -97,10 +111,18 @@ class Data(_Section):
 
 
 class Network(_Section):
-    """See ``sosd_ros.network.SOSDNet``.
+    """What is built, see ``sosd_ros.network.SOSDNet``, and what it starts from.
 
     Attributes:
-        taps, padding, depth_form, spread: beyond the paper.
+        variant: which tasks it has, and whether units tie them together.
+        backbone: one of timm's, by its name.
+        rates: dilation of the context module's branches.
+        drop_path: chance of leaving out a block of the backbone in training.
+        dropout: of the features before the last convolutions, in training.
+        taps: beyond the paper: strides at which the decoder sees the backbone's features.
+        padding: beyond the paper: what convolutions see beyond the border.
+        depth_form: beyond the paper: whether the network answers depth or its logarithm.
+        spread: beyond the paper: whether it says how uncertain depth is.
         init: what the layers behind the backbone start from, see ``networks.initial``.
         units: the paper's, or others to compare with, see ``networks.units``.
         imagenet: start the backbone from ImageNet weights.
@@ -164,6 +186,9 @@ class Optimiser(_Section):
     """Adam, with the learning rate constant or falling to zero by the polynomial rule.
 
     Attributes:
+        learning_rate: of the backbone.
+        schedule: how it goes on.
+        poly_power: of the polynomial rule.
         warm_up: share of the training in which the learning rate rises to what it is.
         head_factor: learning rate of what is behind the backbone, relative to the backbone's.
         weight_decay: decoupled from the gradient (AdamW), of the weights of convolutions alone.
@@ -208,12 +233,19 @@ class Config(_Section):
 
     Attributes:
         strategy: a module of ``training.strategies`` by its name, with that module's options.
+        epochs: how often all images are seen.
         batch_size: images in a mini-batch, over all processes and all of its parts.
         accumulate: parts that a process computes one after the other, to save memory.
+        precision: of the forward and the backward pass; parameters stay float32.
+        channels_last: the layout in memory, which is quicker on most devices.
+        compile: make one program of a step by torch.compile.
+        sync_batch_norm: batch norms see the mini-batches of all processes.
         ema: decay of the moving average of parameters and batch norm statistics, which is then what
             is measured and exported.
+        evaluate_every: epochs between two measurements; the last epoch is always measured.
         keep: how many of the last epochs' checkpoints stay, besides ``last.pt``.
         best: the metric by which ``best.pt`` is chosen; the variant's first if empty.
+        seed: of all that is drawn: initial values, order and augmentation.
     """
 
     data: Data = Data()

@@ -14,9 +14,10 @@ from sosd_ros.device import checked_device
 
 from . import options
 from .config import Data
-from .data.sample import DataSet
+from .data.sample import DataSet, Part
 from .data.sequence import Sequence, still
 from .data.sets import data_set
+from .data.zoomed import Zoomed
 from .measuring import bootstrap, comparison, json_record, paper, steadiness, tables
 from .measuring.bootstrap import Intervals
 from .measuring.cues import DepthCue, flatten_cues
@@ -32,6 +33,7 @@ def command_line() -> argparse.ArgumentParser:
     parser = commands.parser(
         "training.evaluate",
         "Measure a network on the data set that it was trained on, beside the paper.",
+        "a.safetensors --by-class",
     )
     options.add_measured_options(parser)
     options.add_loader_options(parser)
@@ -100,6 +102,27 @@ def command_line() -> argparse.ArgumentParser:
         help="mean over sizes of the input, such as 0.75,1,1.25",
     )
     protocol.add_argument(
+        "--focal-length",
+        type=float,
+        default=1.0,
+        metavar="K",
+        help="see the images as by a camera with K times the focal length: above 1 their middle, "
+        "below 1 with nothing around them",
+    )
+    protocol.add_argument(
+        "--uncorrected", action="store_true", help="answer depth as if by the training's camera"
+    )
+    protocol.add_argument(
+        "--fit",
+        type=commands.count_from_0,
+        default=0,
+        metavar="N",
+        help="bring images to the scale of the training, in at most N inputs each (0: do not)",
+    )
+    protocol.add_argument(
+        "--every", type=commands.count, default=1, metavar="N", help="every N-th image alone"
+    )
+    protocol.add_argument(
         "--classes", type=int, choices=(13, 40), help="of NYU Depth v2; 13 groups the 40"
     )
     protocol.add_argument(
@@ -117,7 +140,7 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.sequence:
         _print_steadiness(arguments, device)
         return
-    protocol = Protocol(arguments.crop, arguments.cap, arguments.flip, arguments.scales)
+    protocol = _protocol(arguments)
     measured = trained.load(arguments.file)
     data = _data(measured.data, arguments)
     protocol.check(data_set(data))
@@ -125,6 +148,7 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.flat_cues:
         flatten_cues(measured.network)
     setting = open_setting(measured, data, arguments.data, arguments.split)
+    setting = _part_of(setting, protocol.focal_length, arguments.every)
     other = _other(arguments, setting, protocol) if arguments.against else None
 
     print(f"file      {arguments.file}, {measured.origin}")
@@ -133,8 +157,9 @@ def run(arguments: argparse.Namespace) -> None:
     print(f"protocol  {protocol}\n", flush=True)
 
     def result_of(model: Model) -> Result:
+        focal = protocol.focal_length if protocol.corrects else 1.0
         return measure(
-            model.predictor(device),
+            dataclasses.replace(model.predictor(device), focal=focal, fit=protocol.fit),
             setting.samples,
             setting.truth,
             batch_size=arguments.batch_size,
@@ -185,6 +210,28 @@ def _print_steadiness(arguments: argparse.Namespace, device: str) -> None:
     print(f"network   {measured}")
     print(f"sequence  {arguments.sequence}, {kind}, {count} images at {size}\n", flush=True)
     print(steadiness.text(steadiness.measure(measured.predictor(device), frames, camera)))
+
+
+def _protocol(arguments: argparse.Namespace) -> Protocol:
+    return Protocol(
+        arguments.crop,
+        arguments.cap,
+        arguments.flip,
+        arguments.scales,
+        arguments.focal_length,
+        not arguments.uncorrected,
+        arguments.fit,
+    )
+
+
+def _part_of(setting: Setting, focal_length: float, every: int) -> Setting:
+    """Every n-th image, by another camera."""
+    samples = setting.samples
+    if every > 1:
+        samples = Part(samples, range(0, len(samples), every))
+    if focal_length != 1:
+        samples = Zoomed(samples, focal_length)
+    return dataclasses.replace(setting, samples=samples)
 
 
 def _facts(measured: Model, setting: Setting, protocol: Protocol) -> dict[str, Any]:

@@ -74,6 +74,7 @@ def command_line() -> argparse.ArgumentParser:
         "training.export",
         "Make a weights file of a training checkpoint, measure it, and write the "
         "measured numbers into its manifest.",
+        "runs/a/last.pt --out a.safetensors",
     )
     options.add_source_options(parser, ".safetensors")
     parser.add_argument(

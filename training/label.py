@@ -87,6 +87,7 @@ def command_line() -> argparse.ArgumentParser:
         "training.label",
         "Write what teachers say of photographs, for data.photographs of a training. "
         "Given again after a stop, it goes on.",
+        "a.safetensors b.safetensors --photographs photographs --out labelled",
     )
     parser.add_argument(
         "teachers", type=Path, nargs="+", help=".safetensors weights or .pt checkpoints"

@@ -60,6 +60,7 @@ def command_line() -> argparse.ArgumentParser:
     parser = commands.parser(
         "training.prepare",
         "Write a data set as training reads it. Given again after a stop, it goes on.",
+        "nyuv2 --mat nyu_depth_v2_labeled.mat --splits splits.mat --out /data/nyuv2",
     )
     data_sets = parser.add_subparsers(required=True)
 

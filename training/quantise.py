@@ -121,6 +121,7 @@ def command_line() -> argparse.ArgumentParser:
         "training.quantise",
         "Quantise a network to 8 bits on images of its training, measure what that "
         "costs on those that it was measured on, and write it for OpenVINO.",
+        "a.safetensors --out a.xml",
     )
     options.add_source_options(parser, ".xml")
     commands.add_size_option(

@@ -11,7 +11,7 @@ from .measuring import finished_runs, seeds
 
 
 def command_line() -> argparse.ArgumentParser:
-    parser = commands.parser("training.results", __doc__)
+    parser = commands.parser("training.results", __doc__, "runs/sosd_* --against runs/mtl_*")
     parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="folder of a run")
     parser.add_argument(
         "--against",

@@ -24,7 +24,7 @@ def command_line() -> argparse.ArgumentParser:
         "training.train",
         "Train a network as a configuration file says. On several GPUs or machines: "
         "torchrun --nproc_per_node=N -m training.train with the same arguments.",
-        example="config/training/nyuv2_esosd.yaml --out runs/a",
+        "config/training/nyuv2_esosd.yaml --out runs/a",
     )
     options.add_config_options(parser)
     parser.add_argument("--out", type=Path, required=True, help="folder for checkpoints and logs")

@@ -60,7 +60,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def command_line() -> argparse.ArgumentParser:
-    parser = commands.parser("sosd_ros.benchmark", __doc__)
+    parser = commands.parser("sosd_ros.benchmark", __doc__, "--device cpu --quick")
     commands.add_weights_option(parser)
     commands.add_device_option(parser)
     parser.add_argument("--json", type=Path, help="where to save all figures")

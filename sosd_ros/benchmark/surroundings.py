@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -16,12 +17,16 @@ from .. import kernels
 from ..camera import Intrinsics
 from ..lens import Lens, Rectification
 from ..network import input_size, prepare
+from ..scale import ScaleWindow, evidence_of_points, visible
+from ..steady import Steady
 from ..testbed.own_process import in_own_process
 from ..testbed.times import Times
 from ..weights import Weights, build_network
 from . import memory
 from .engines import frames
 from .timing import in_turn
+
+LIDAR_POINTS = 30_000
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,8 @@ class Surroundings:
         cloud: depth, colour and labels into a PointCloud2; ``None`` without ROS.
         bent_cloud: the same on the rays of a lens.
         rectified: an image, and what belongs beside it taken out of depth and labels.
+        steadied: depth, labels and confidence of an image drawn towards those of the one before.
+        scaled: a lidar's points compared with an answer, and a scale estimated from a full window.
     """
 
     plain: Times
@@ -45,6 +52,8 @@ class Surroundings:
     cloud: Times | None = None
     bent_cloud: Times | None = None
     rectified: Times | None = None
+    steadied: Times | None = None
+    scaled: Times | None = None
 
 
 @torch.inference_mode()
@@ -84,6 +93,8 @@ def measure(file: Weights, size: tuple[int, int], rounds: int) -> Surroundings:
     subjects, lens = ways(scores, size), _lens(size)
     labels = subjects["labels"]()[0]
     subjects["rectified"] = _rectify(lens, labels)
+    subjects["steadied"] = _steady(labels)
+    subjects["scaled"] = _scale(lens.camera)
     if importlib.util.find_spec("std_msgs") is not None:
         subjects["cloud"] = _cloud(lens.camera.rays(), labels)
         subjects["bent_cloud"] = _cloud(lens.rays(), labels)
@@ -117,6 +128,39 @@ def _rectify(lens: Lens, labels: np.ndarray) -> Callable[[], Any]:
         return maps.rectified(image)
 
     return rectify
+
+
+def _steady(labels: np.ndarray) -> Callable[[], Any]:
+    """An image that has moved by a pixel since the one before, with all of its answers."""
+    image, depth, confidence = frames(labels.shape)[0], _depth(labels.shape), labels + np.uint8(90)
+    images, filtered, numbers = (image, np.roll(image, 1, 1)), Steady(), itertools.count()
+
+    def steady() -> Any:
+        number = next(numbers)
+        return filtered(images[number % 2], number / 30, depth, labels, confidence)
+
+    return steady
+
+
+def _scale(camera: Intrinsics) -> Callable[[], Any]:
+    """What a frame beside a lidar costs, in a thread of its own: 30,000 points of a bumpy wall."""
+    size, random = (camera.height, camera.width), np.random.default_rng(0)
+    x, y = (np.broadcast_to(ray, size).ravel() for ray in camera.rays())
+    seen = random.choice(x.size, LIDAR_POINTS)
+    rays = np.stack([x[seen], y[seen], np.ones(LIDAR_POINTS)], axis=1)
+    points = rays * random.normal(4, 0.1, (LIDAR_POINTS, 1))
+    depth, window, stamps = np.full(size, 5, np.float32), ScaleWindow(), itertools.count()
+
+    def scale() -> Any:
+        stamp, pixels = next(stamps) / 10, camera.project(points)
+        is_seen = visible(points, pixels, size)
+        evidence = evidence_of_points(points[is_seen, 2], pixels[is_seen], depth)
+        window.add(stamp, evidence)
+        return window.estimate(stamp)
+
+    for _ in range(100):  # as many as a window holds
+        scale()
+    return scale
 
 
 def _cloud(rays: tuple[np.ndarray, np.ndarray], labels: np.ndarray) -> Callable[[], Any]:

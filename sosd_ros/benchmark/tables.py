@@ -43,6 +43,8 @@ def surroundings(result: Surroundings) -> str:
         "cloud into its message": result.cloud,
         "the same on the rays of a lens": result.bent_cloud,
         "an image rectified": result.rectified,
+        "answers steadied": result.steadied,
+        "scale estimated from 30,000 points": result.scaled,
     }
     return "\n".join(lines + [f"{what:36}{times}" for what, times in more.items() if times])
 

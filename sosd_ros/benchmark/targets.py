@@ -10,12 +10,13 @@ def targets(results: Results) -> list[Target]:
     eager = next(engine for engine in results.engines if engine.name == "torch fp32")
     best = results.best_engine()
     gain = eager.total.median / best.total.median
-    fusion = memory = cloud = lens = over = ratio = against = None
+    fusion = memory = cloud = lens = steady = over = ratio = against = None
     if around := results.surroundings:
         fusion = around.plain.median / around.fused.median
         memory = around.fused_memory / around.plain_memory
         cloud = around.cloud.median if around.cloud else None
         lens = around.rectified.median if around.rectified else None
+        steady = around.steadied.median if around.steadied else None
     if (ros := results.ros) and results.in_full_at_rate:
         over = ros["sosd"].unhurried.latency.median / results.in_full_at_rate.median
         ratio = ros["sosd"].rates[30].latency.p95 / ros["textbook"].rates[30].latency.p95
@@ -30,6 +31,7 @@ def targets(results: Results) -> list[Target]:
         Target("its memory over that of the plain way", memory, 1 / 8, True),
         Target("cloud into its message [ms]", cloud, 4, True),
         Target("an image rectified [ms]", lens, 2, True),
+        Target("answers steadied [ms]", steady, 3, True),
         Target(
             "node's stamp-to-answer over image-to-answer", over, 1.25, True, "at 5 Hz, all topics"
         ),

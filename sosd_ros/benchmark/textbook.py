@@ -159,7 +159,7 @@ def cloud_message(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = commands.parser("sosd_ros.benchmark.textbook", __doc__)
+    parser = commands.parser("sosd_ros.benchmark.textbook", __doc__, "--weights w.safetensors")
     parser.add_argument("--weights", type=Path, required=True)
     parser.add_argument("--device", default="cpu", help="cpu or a CUDA device (%(default)s)")
     options = parser.parse_args(arguments)

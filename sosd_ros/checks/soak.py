@@ -308,7 +308,7 @@ def _fill_queue(recorder: Recorder) -> None:
 
 
 def command_line() -> argparse.ArgumentParser:
-    parser = commands.parser("sosd_ros.checks.soak", __doc__)
+    parser = commands.parser("sosd_ros.checks.soak", __doc__, "--seconds 3600")
     parser.add_argument("--seconds", type=commands.positive, default=600.0, help="(%(default)g)")
     parser.add_argument(
         "--rate", type=commands.positive, default=30.0, help="frames/s (%(default)g)"

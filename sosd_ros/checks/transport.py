@@ -222,7 +222,7 @@ def row(case: Case, frames: int, arrivals: dict[int, Arrival]) -> str:
 
 
 def command_line() -> argparse.ArgumentParser:
-    parser = commands.parser("sosd_ros.checks.transport", __doc__)
+    parser = commands.parser("sosd_ros.checks.transport", __doc__, "--rate 30")
     parser.add_argument(
         "--rate", type=commands.positive, default=30.0, help="messages/s (%(default)g)"
     )

@@ -11,13 +11,13 @@ import cv2
 
 from .. import commands, weights
 from ..build import add_backend_option
+from ..contact_sheet import contact_sheet
 from ..engine import AUTO
 from ..labels import LabelSet
 from ..testbed.camera import Camera
 from ..testbed.frames import open_source
 from ..testbed.process import NodeError, middleware, perception_node
 from ..testbed.times import Times, rate_of
-from .contact_sheet import contact_sheet
 from .engine import build_once, has_bfloat16
 from .player import Player
 from .verdict import cpu_time, reasons, verdict
@@ -34,6 +34,7 @@ def command_line() -> argparse.ArgumentParser:
     parser = commands.parser(
         "sosd_ros.demo",
         "Start the perception node, play frames to it over DDS, check what comes back.",
+        "--source walk.mp4",
     )
     parser.add_argument(
         "--source",

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from sensor_msgs.msg import Image
 
+from ..contact_sheet import Answer, tile
 from ..progress import progress_bar
 from ..ros import messages
 from ..ros.camera_info import info_of
 from ..ros.stamps import nanoseconds
 from ..testbed.camera import FRAME_ID, Camera
 from ..testbed.frames import Source, SourceError
-from .contact_sheet import Answer, tile
 
 ANSWER_TIMEOUT = 20.0  # seconds
 OUTPUTS = ("depth", "camera_info", "semantic", "points")

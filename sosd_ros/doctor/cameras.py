@@ -16,8 +16,9 @@ from rclpy.qos import DurabilityPolicy
 from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from ..ros import camera_info, messages
-from ..ros.messages import MessageError
+from ..encodings import MessageError, to_rgb
+from ..ros import camera_info
+from ..ros.doubts import doubts_of
 from ..ros.stamps import nanoseconds
 from ..ros.topics import INPUT_QOS, LATCHED_QOS
 from .finding import Finding
@@ -138,7 +139,7 @@ def _of_images(heard: Heard, topic: str, seconds: float) -> Iterator[Finding]:
         yield Finding(topic, "look", what, LOST)
         return
     try:
-        height, width, _ = messages.to_rgb(message).shape
+        height, width, _ = to_rgb(message).shape
     except MessageError as error:
         yield Finding(
             topic, "look", f"not for the perception node: {error}", "choose another topic"
@@ -176,7 +177,7 @@ def _of_info(heard: Heard, topic: str, image: Any, size: tuple[int, int]) -> Ite
     except MessageError as error:
         yield Finding(name, "look", str(error), "see CameraInfo in docs/operations.md")
         return
-    doubts = camera_info.doubts(info, view, size, "sensor", "assumed", topic)
+    doubts = doubts_of(info, view, size, "sensor", "assumed", topic)
     for sentence in doubts.values():
         yield Finding(name, "look", sentence, "see CameraInfo in docs/operations.md")
     camera = view.camera

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 import sys
 from collections.abc import Iterator, Mapping
 from types import ModuleType
 
+from ..installed import versions
 from ..reasons import first_line
 from .finding import Finding
 
@@ -41,8 +41,8 @@ def findings(environ: Mapping[str, str]) -> Iterator[Finding]:
         modules[name] = module
         yield finding
     if modules["cv2"]:
-        yield from several_opencvs(installed(OPENCVS))
-    yield from generations(environ.get("ROS_DISTRO", ""), installed(_ROS_WHEELS))
+        yield from several_opencvs(versions(OPENCVS))
+    yield from generations(environ.get("ROS_DISTRO", ""), versions(_ROS_WHEELS))
 
 
 def version(found: tuple[int, int], executable: str) -> Finding:
@@ -115,14 +115,3 @@ def generations(sourced: str, wheels: Mapping[str, str]) -> Iterator[Finding]:
     elif sourced or wheels:
         where = f"{sourced}, sourced" if sourced else " ".join(map(" ".join, wheels.items()))
         yield Finding("ROS 2", "ok", where)
-
-
-def installed(distributions: tuple[str, ...]) -> dict[str, str]:
-    """The version of each that is there."""
-    found = {}
-    for name in distributions:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found

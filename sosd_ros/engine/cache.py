@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
-import importlib.metadata
 import json
 import os
 import platform
@@ -17,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
+from ..installed import versions
 
 _VERSION = 2  # of what the folders hold
 _LABEL = "key.json"  # written last
@@ -34,16 +35,10 @@ def key(
     device: torch.device, libraries: Sequence[str], weights_sha256: str, **others: Any
 ) -> dict[str, Any]:
     """All that a built engine depends on: if one of it changes, the engine is another."""
-    versions = {}
-    for library in libraries:
-        try:
-            versions[library] = importlib.metadata.version(library)
-        except importlib.metadata.PackageNotFoundError:
-            continue
     return {
         "version": _VERSION,
         "device": device_name(device),
-        "libraries": versions,
+        "libraries": versions(libraries),
         "weights": weights_sha256,
         **others,
     }

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from functools import partial
 
 import numpy as np
 import torch
 
 from .. import kernels
-from ..network import input_size
+from ..network import in_parts, input_size
 from ..weights import Manifest
 from .answers import TASK_OF, Perception, Range
 from .backend import Backend
@@ -22,6 +23,7 @@ class CpuProgram:
         manifest: of its weights.
         shape: (N, H, W) of the images.
         answers: of ``TASK_OF``.
+        canvas: (height, width) of ``network.canvas_size``; of the usual input if empty.
     """
 
     def __init__(
@@ -30,12 +32,14 @@ class CpuProgram:
         manifest: Manifest,
         shape: tuple[int, int, int],
         answers: Collection[str],
+        canvas: tuple[int, int] | None = None,
     ) -> None:
         self._backend, self._shape = backend, shape
         self._answers = frozenset(answers)
         self._tasks = {TASK_OF[answer] for answer in answers}
         self._is_disparity = manifest.depth.kind == "disparity"
-        size = input_size(shape[1:], manifest.input_size)
+        self._input_size = input_size(shape[1:], manifest.input_size)
+        size = canvas or self._input_size
         self._shift = 255 * np.array(manifest.mean, np.float32)
         self._scale = 1 / (255 * np.array(manifest.std, np.float32))
         self._inputs = torch.empty(shape[0], 3, *size)
@@ -60,7 +64,7 @@ class CpuProgram:
         return self.finish(*answers, factors, depth_range)
 
     def prepare(self, images: np.ndarray) -> torch.Tensor:
-        """Resize and normalise into the network's input, of which there is one."""
+        """Resize and normalise into the canvas, of which there is one: the network's input."""
         for image, out in zip(images, self._inputs.numpy(), strict=True):
             rows = kernels.plain(image).reshape(image.shape[0], -1)
             arguments = (rows, *self._resampling, self._shift, self._scale, out)
@@ -71,7 +75,8 @@ class CpuProgram:
         self, inputs: torch.Tensor
     ) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
         """The network's depth, logits and spread, as ``Answers`` has them."""
-        answers = self._backend(inputs, self._tasks)
+        ask = partial(self._backend, tasks=self._tasks)
+        answers = in_parts(ask, inputs, self._input_size)
         depth, logits, spread = (None if a is None else a.contiguous().numpy() for a in answers)
         return depth, logits, spread
 

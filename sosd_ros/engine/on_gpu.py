@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from ..device import cudnn_with
-from ..network import input_size, prepare
+from ..network import in_parts, input_size, prepare
 from ..weights import Manifest
 from .answers import TASK_OF, Answers, DevicePerception, Perception, Range
 from .backend import Backend, EngineError
@@ -98,6 +98,7 @@ class GpuProgram:
         shape: (N, H, W) of the images.
         answers: of ``TASK_OF``.
         lane: of the engine, on the device on which the backend runs.
+        canvas: (height, width) of ``network.canvas_size``; of the usual input if empty.
 
     Raises:
         EngineError: if the backend asks for a graph, and it cannot be captured. What ran instead
@@ -111,6 +112,7 @@ class GpuProgram:
         shape: tuple[int, int, int],
         answers: Collection[str],
         lane: Lane,
+        canvas: tuple[int, int] | None = None,
     ) -> None:
         self._backend, self._shape, self._lane = backend, shape, lane
         device = lane.device
@@ -118,6 +120,7 @@ class GpuProgram:
         self._tasks = {TASK_OF[answer] for answer in answers}
         self._is_disparity = manifest.depth.kind == "disparity"
         self._input_size = input_size(shape[1:], manifest.input_size)
+        self._canvas = canvas or self._input_size
         self._mean = torch.tensor(manifest.mean, device=device)
         self._std = torch.tensor(manifest.std, device=device)
         # Kept, since a graph cannot capture the copy that brings them to the device.
@@ -202,12 +205,13 @@ class GpuProgram:
         self.finish(*answers, factors, depth_range)
 
     def prepare(self, images: torch.Tensor) -> torch.Tensor:
-        """Resize and normalise into the network's input."""
-        return prepare(images, self._input_size, self._mean, self._std)
+        """Resize and normalise into the canvas: the network's input."""
+        return prepare(images, self._canvas, self._mean, self._std)
 
     def forward(self, inputs: torch.Tensor) -> Answers:
         """The network's depth, logits and spread, as ``Answers`` has them."""
-        return self._backend(inputs, self._tasks)
+        ask = partial(self._backend, tasks=self._tasks)
+        return Answers(*in_parts(ask, inputs, self._input_size))
 
     def finish(
         self,

@@ -68,7 +68,8 @@ def show(listener: Listener, at: tuple[int, int] | None) -> None:
         while True:
             reading = read(listener.next(say), at)
             assert listener.settings is not None
-            line = line_of(reading, listener.name_of, listener.settings.depth_scale)
+            scale = listener.settings.depth_scale, listener.scale
+            line = line_of(reading, listener.name_of, *scale)
             if is_terminal:
                 width = shutil.get_terminal_size().columns - 1  # a longer one could not be renewed
                 print(f"{RENEW}{line[:width]}", end="", flush=True)
@@ -79,8 +80,10 @@ def show(listener: Listener, at: tuple[int, int] | None) -> None:
         print(end="\n" if is_terminal else "")
 
 
-def line_of(reading: Reading, name_of: Callable[[int], str], depth_scale: float) -> str:
-    """A reading in words."""
+def line_of(
+    reading: Reading, name_of: Callable[[int], str], depth_scale: float, scale: str = ""
+) -> str:
+    """A reading in words, with what the node says of an estimated scale."""
     if math.isfinite(reading.z):
         doubt = "" if math.isnan(reading.uncertainty) else f" +- {reading.uncertainty:.2f}"
         far = f"{reading.z:.2f}{doubt} m along z, {reading.distance:.2f} m along the ray"
@@ -93,7 +96,8 @@ def line_of(reading: Reading, name_of: Callable[[int], str], depth_scale: float)
         what = f", {name_of(reading.label)}"
         what += "" if math.isnan(reading.confidence) else f" {reading.confidence:.0%}"
     column, row = reading.place
-    return f"{column},{row}: {far}{what}, depth_scale {depth_scale:g}"
+    scales = f"depth_scale {depth_scale:g}{f', {scale}' if scale else ''}"
+    return f"{column},{row}: {far}{what}, {scales}"
 
 
 def asked() -> Iterator[float]:
@@ -195,6 +199,11 @@ def run(arguments: argparse.Namespace) -> None:
     with suppress(KeyboardInterrupt), listening(arguments.node, arguments.camera) as listener:
         if arguments.calibrate or arguments.true:
             read(listener.next(say), arguments.at)  # so that nobody is asked in vain
+            if listener.settings is not None and listener.settings.applies_scale:
+                raise ValueError(
+                    "the node's scale.apply is true, so that an estimate takes the place of "
+                    "depth_scale; set it to false while you calibrate"
+                )
             distances = asked() if arguments.calibrate else iter([arguments.true])
             answer = partial(measure, listener, arguments.at)
             for line in calibrate(arguments.node, distances, answer):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache, partial
 from operator import methodcaller
 from typing import Any, NamedTuple
@@ -24,7 +24,7 @@ from ..ros import camera_info, messages
 from ..ros.generations import steady_clock
 from ..ros.stamps import nanoseconds
 from ..ros.topics import INPUT_QOS, KINDS, LATCHED_QOS
-from .reading import Frame
+from .reading import Measurable
 
 TOPICS = ("depth", "camera_info", "semantic", "confidence", "depth_uncertainty")
 NEEDED = TOPICS[:2]
@@ -33,11 +33,15 @@ ASK_EVERY = 1.0  # seconds between two looks at the node's parameters
 MOST_STAMPS = 8  # whose answers have not all come yet
 
 
-class Settings(NamedTuple):
-    """Parameters of the perception node."""
+PARAMETERS = ("depth_scale", "rectified", "scale.apply")
+
+
+class NodeParameters(NamedTuple):
+    """Their values."""
 
     depth_scale: float
     rectified: str
+    applies_scale: bool
 
 
 class Listener:
@@ -50,10 +54,12 @@ class Listener:
 
     Attributes:
         settings: of the node, as they were in the last second; ``None`` while they are not known.
+        scale: what the node estimates it as, in words; empty if it does not.
     """
 
     def __init__(self, context: Context, peer: str, camera: str = "") -> None:
         self._peer = f"/{peer.lstrip('/')}"
+        self._status = f"{self._peer.lstrip('/')}: camera {camera}".rstrip()
         self._below = f"{self._peer}/{camera}/" if camera else f"{self._peer}/"
         self._node = Node("sosd_measure", context=context)
         self._executor = SingleThreadedExecutor(context=context)
@@ -62,7 +68,8 @@ class Listener:
         self._health: dict[str, DiagnosticStatus] = {}
         self._rays = lru_cache(maxsize=1)(methodcaller("rays"))
         self._asked: Any = None  # a future
-        self.settings: Settings | None = None
+        self.settings: NodeParameters | None = None
+        self.scale = ""
         self._pending: dict[int, dict[str, Any]] = {}  # by stamp and topic
         self._whole: dict[str, Any] | None = None  # the last that has all
         for topic in TOPICS:
@@ -80,7 +87,7 @@ class Listener:
         """Of a class."""
         return self._names.get(label, f"class {label}")
 
-    def next(self, say: Callable[[str], None]) -> Frame:
+    def next(self, say: Callable[[str], None]) -> Measurable:
         """Wait for the next image's answers.
 
         Args:
@@ -126,13 +133,13 @@ class Listener:
     def _is_offered(self, topic: str) -> bool:
         return bool(self._node.count_publishers(self._below + topic))
 
-    def _frame(self, answers: dict[str, Any], settings: Settings) -> Frame:
+    def _frame(self, answers: dict[str, Any], settings: NodeParameters) -> Measurable:
         depth, info = answers["depth"], answers["camera_info"]
         rectified = "rays" if settings.rectified == "rays" else "true"
         size = depth.width, depth.height
         view = camera_info.for_image(info, depth.header, size, rectified=rectified)
         planes = {topic: messages.plane(answers[topic]) for topic in TOPICS[2:] if topic in answers}
-        return Frame(
+        return Measurable(
             _metres(depth),
             self._rays(view.lens or view.camera),
             planes.get("semantic"),
@@ -148,14 +155,14 @@ class Listener:
             self._client.remove_pending_request(self._asked)
             self._asked = None
         if self._client.service_is_ready():
-            request = GetParameters.Request(names=list(Settings._fields))
+            request = GetParameters.Request(names=list(PARAMETERS))
             self._asked = self._client.call_async(request)
             self._asked.add_done_callback(self._note_settings)
 
     def _note_settings(self, asked: Any) -> None:
         if asked is self._asked and (answer := asked.result()) is not None:
             values: list[Any] = [parameter_value_to_python(value) for value in answer.values]
-            self.settings = Settings(*values) if len(values) == len(Settings._fields) else None
+            self.settings = NodeParameters(*values) if len(values) == len(PARAMETERS) else None
 
     def _note_names(self, message: String) -> None:
         self._names |= dict(enumerate(json.loads(message.data)["names"]))
@@ -164,6 +171,8 @@ class Listener:
         for status in message.status:
             if status.name.startswith(f"{self._peer.lstrip('/')}: "):
                 self._health[status.name] = status
+            if status.name == self._status:
+                self.scale = scale_of({pair.key: pair.value for pair in status.values})
 
     def _trouble(self) -> str:
         """Why nothing comes, and what to do."""
@@ -186,13 +195,27 @@ class Listener:
             return f"nothing comes on {topics}: see docs/middleware.md"
         if self.settings is None:
             return (
-                f"{self._peer} does not tell its parameters {' and '.join(Settings._fields)}: "
+                f"{self._peer} does not tell its parameters {' and '.join(PARAMETERS)}: "
                 "check that it is a perception node of this version"
             )
         return (
             f"no image is answered on all of {', '.join(sorted(self._expected()))}: let their "
             "publish_rate be equal, or 0"
         )
+
+
+def scale_of(values: Mapping[str, str]) -> str:
+    """What diagnostics of a camera say of its scale, in words; empty if nothing."""
+    if "scale factor" not in values:
+        return ""
+    if not values["scale factor"]:
+        return f"no scale: {values['scale not renewed']}"
+    shift, applied = float(values["scale shift [m]"]), values["scale applied"] == "true"
+    return (
+        f"scale {values['scale factor']}{f' and {shift:+.2f} m' if shift else ''} +- "
+        f"{values['scale spread [%]']}% by {values['scale points']} points in "
+        f"{values['scale frames']} frames, {'' if applied else 'not '}applied"
+    )
 
 
 def _metres(depth: Image) -> np.ndarray:

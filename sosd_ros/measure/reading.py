@@ -16,7 +16,7 @@ from ..scale.robust import deviation, median
 REACH = 2  # pixels on each side of the one that is asked for, which are read with it
 
 
-class Frame(NamedTuple):
+class Measurable(NamedTuple):
     """What a node has answered for one image; ``None`` for what it does not answer.
 
     Attributes:
@@ -54,7 +54,7 @@ class Reading(NamedTuple):
     confidence: float
 
 
-def read(frame: Frame, at: tuple[int, int] | None = None) -> Reading:
+def read(frame: Measurable, at: tuple[int, int] | None = None) -> Reading:
     """Medians over the pixels around a place, and the class that most of them have.
 
     Args:

@@ -1,5 +1,6 @@
 """ESOSD-Net in plain torch: no ROS, no files."""
 
+from .fit import canvas_size, in_parts
 from .images import input_size, prepare
 from .layers import Padding, upsample
 from .sosd_net import (
@@ -26,8 +27,10 @@ __all__ = [
     "Padding",
     "SOSDNet",
     "Variant",
+    "canvas_size",
     "check_form",
     "has_units",
+    "in_parts",
     "input_size",
     "prepare",
     "tasks_of",

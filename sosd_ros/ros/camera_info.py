@@ -1,4 +1,4 @@
-"""What a CameraInfo tells about an image: the camera that it describes, and what is doubtful.
+"""What a CameraInfo tells about an image: the camera that it describes.
 
 As sensor_msgs/CameraInfo is defined, and image_geometry reads it:
 
@@ -19,41 +19,25 @@ As sensor_msgs/CameraInfo is defined, and image_geometry reads it:
 from __future__ import annotations
 
 import copy
-import math
-import re
-from collections.abc import Iterator
-from fractions import Fraction
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from sensor_msgs.msg import CameraInfo, RegionOfInterest
-from std_msgs.msg import Header
 
 from ..camera import Intrinsics
+from ..encodings import MAX_FRAME_ID, MessageError, check_header
 from ..lens import RADIAL, Lens, Rectification
-from .messages import MAX_FRAME_ID, MessageError, check_header
+
+if TYPE_CHECKING:  # it works on all that has these fields, without ROS as well
+    from sensor_msgs.msg import CameraInfo
+    from std_msgs.msg import Header
 
 CALIBRATED = ("sensor", "image")  # what K and P may describe, see ``for_image``
-RECTIFIED = ("assumed", "true", "rectify", "rays", "false")  # see ``for_image`` and ``doubts``
+RECTIFIED = ("assumed", "true", "rectify", "rays", "false")  # see ``for_image``, and ``doubts.py``
 
 MAX_COEFFICIENTS = 64  # of a distortion model; the largest of OpenCV has 14
 MAX_NUMBER = 1e6  # of intrinsics, in pixels
 MAX_SKEW = 0.01  # of fx; less moves no point by more than a hundredth of its height
-
-# A calibrated principal point lies within a few percent of the middle, and within a quarter of the
-# size if up to a third of the image was cropped at one side, as the sky often is. Farther off it is
-# doubtful, and if both coordinates are off to the same side, from a seventh on: that is how numbers
-# of another resolution look, whatever its aspect ratio, and only a crop to a corner looks the same.
-FAR = 0.5  # of half the size
-SCALED = (0.85, 1.18)
-# The flat image of a lens ends long before 160 degrees, where a pixel at the edge would cover a
-# thirtieth of one in the middle; a zoom lens of 40x ends at 1.5.
-FIELD_OF_VIEW = (1.0, 160.0)  # degrees
-MIN_BASELINE, MAX_BASELINE = 0.001, 10.0  # metres; 60 mm that were taken for metres are more
 DIFFERENT = 1e-3  # of fx; P that differs from K by less makes no depth wrong
-SECOND = ("right", "infra2")  # in the frame's name: of the second camera of a pair
-BENT = 0.02  # of the diagonal; a lens that moves the corners by less leaves points about in place
-FOLDED = 0.05  # of the pixels, which is more than the corners
 NOT_A_ROTATION = 0.01  # R R' - 1; files with four digits are better
 
 
@@ -126,15 +110,17 @@ def for_image(
         projection[:2, 3] = 0
     fitted.p = projection.ravel()
     if calibration_of == "image":
-        if size not in ((info.width, info.height), _defined_size(info)):
+        if size not in ((info.width, info.height), defined_size(info)):
             raise _misfit(info, size, calibration_of)
         fitted.width, fitted.height = size
         fitted.binning_x = fitted.binning_y = 0
-        fitted.roi = RegionOfInterest()
+        fitted.roi = copy.copy(info.roi)
+        fitted.roi.x_offset = fitted.roi.y_offset = fitted.roi.width = fitted.roi.height = 0
+        fitted.roi.do_rectify = False
     camera = intrinsics_of(fitted)
     if size != (camera.width, camera.height):
         raise _misfit(info, size, calibration_of)
-    if rectified in ("assumed", "true") or not (_is_bent(info) or _is_moved(info)):
+    if rectified in ("assumed", "true") or not (_is_bent(info) or is_moved(info)):
         return View(fitted, camera)
     if rectified == "false":
         raise MessageError(
@@ -201,7 +187,7 @@ def _of_image(info: CameraInfo, projection: np.ndarray) -> Intrinsics:
             "calibration_of to image",
         )
     across, down = info.binning_x or 1, info.binning_y or 1
-    width, height = _defined_size(info)
+    width, height = defined_size(info)
     try:
         return Intrinsics(
             fx=fx / across,
@@ -218,6 +204,8 @@ def _of_image(info: CameraInfo, projection: np.ndarray) -> Intrinsics:
 
 def info_of(camera: Intrinsics) -> CameraInfo:
     """What ``intrinsics_of`` reads ``camera`` from: of a rectified image, without a header."""
+    from sensor_msgs.msg import CameraInfo
+
     k = np.array([[camera.fx, 0, camera.cx], [0, camera.fy, camera.cy], [0, 0, 1]], np.float64)
     moved = k @ [[0 - camera.centre[0]], [0 - camera.centre[1]], [0]]  # no -0.0
     return CameraInfo(
@@ -229,38 +217,6 @@ def info_of(camera: Intrinsics) -> CameraInfo:
         r=np.eye(3).ravel(),
         p=np.hstack([k, moved]).ravel(),
     )
-
-
-def doubts(
-    info: CameraInfo,
-    view: View,
-    size: tuple[int, int],
-    calibration_of: str,
-    rectified: str,
-    topic: str,
-) -> dict[str, str]:
-    """Why a usable CameraInfo is likely to be wrong.
-
-    Args:
-        info: as received.
-        view: what ``for_image`` made of it, with the same arguments.
-        topic: of the images.
-
-    Returns:
-        A sentence by cause: ``principal_point``, ``field_of_view``, ``distortion``, ``fold``,
-        ``rotation``, ``rectified`` or ``baseline``.
-    """
-    fitted = view.info
-    found = {
-        "principal_point": _doubt_principal_point(info, fitted, size, calibration_of),
-        "field_of_view": _doubt_field_of_view(fitted),
-        "distortion": _doubt_distortion(info),
-        "fold": _doubt_fold(info, view, topic),
-        "rotation": _doubt_rotation(info, topic) if view.lens else "",
-        "rectified": _doubt_rectified(fitted, topic) if rectified == "assumed" else "",
-        "baseline": _doubt_baseline(fitted),
-    }
-    return {cause: sentence for cause, sentence in found.items() if sentence}
 
 
 # Matrices
@@ -318,6 +274,15 @@ def _is_bent(info: CameraInfo) -> bool:
     return any(info.d) or info.distortion_model not in ("", *RADIAL)
 
 
+def is_moved(info: CameraInfo) -> bool:
+    """Whether P and R change a raw image, apart from its distortion."""
+    k, r = np.reshape(info.k, (3, 3)), np.reshape(info.r, (3, 3))
+    p = np.reshape(info.p, (3, 4))[:, :3]
+    is_zoomed = p.any() and np.abs(p - k).max() > DIFFERENT * k[0, 0]
+    is_turned = r.any() and not np.abs(r - np.eye(3)).max() <= DIFFERENT
+    return bool(is_zoomed or is_turned)
+
+
 def _check_projection(name: str, p: np.ndarray) -> None:
     """Refuse numbers that no camera has, such as NaN or huge ones: rays would overflow."""
     (fx, skew, cx, tx), (shear, fy, cy, ty), last = p.tolist()
@@ -356,30 +321,30 @@ def _region_end(info: CameraInfo) -> tuple[int, int]:
     return roi.x_offset + (roi.width or info.width), roi.y_offset + (roi.height or info.height)
 
 
-def _defined_size(info: CameraInfo) -> tuple[int, int]:
+def defined_size(info: CameraInfo) -> tuple[int, int]:
     """Width and height of the images beside ``info``, by the definition."""
     across, down = info.binning_x or 1, info.binning_y or 1
     return (info.roi.width or info.width) // across, (info.roi.height or info.height) // down
 
 
-def _has_part(info: CameraInfo) -> bool:
+def has_part(info: CameraInfo) -> bool:
     return _region_end(info) != (info.width, info.height)
 
 
-def _is_reduced(info: CameraInfo) -> bool:
+def is_reduced(info: CameraInfo) -> bool:
     """Whether there is a binning or a region, so that sensor and image differ."""
-    return max(info.binning_x, info.binning_y) > 1 or _has_part(info)
+    return max(info.binning_x, info.binning_y) > 1 or has_part(info)
 
 
 def _misfit(info: CameraInfo, size: tuple[int, int], calibration_of: str) -> MessageError:
     """Why ``info`` does not fit an image of this size, and what would."""
     full = info.width, info.height
-    expected = full if calibration_of == "image" else _defined_size(info)
+    expected = full if calibration_of == "image" else defined_size(info)
     said, advice = "", "publish the CameraInfo of the resized image"
-    if _is_reduced(info):
+    if is_reduced(info):
         roi = info.roi
         said = (
-            f" ({_by(full)} with binning {info.binning_x or 1}x{info.binning_y or 1} and roi "
+            f" ({by(full)} with binning {info.binning_x or 1}x{info.binning_y or 1} and roi "
             f"{roi.width or full[0]}x{roi.height or full[1]} at {roi.x_offset}, {roi.y_offset})"
         )
         advice = "fix binning, roi or size in the camera driver"
@@ -387,186 +352,17 @@ def _misfit(info: CameraInfo, size: tuple[int, int], calibration_of: str) -> Mes
             said += ", as the parameter calibration_of says"
         elif size == full:
             advice = (
-                f"its {_by(full)} fits if K and P describe the image as published: then set the "
+                f"its {by(full)} fits if K and P describe the image as published: then set the "
                 "parameter calibration_of to image, or fix binning and roi in the camera driver"
             )
     elif full[0] > size[0] and full[0] % size[0] == 0 == full[1] % size[1]:
         times = full[0] // size[0], full[1] // size[1]
-        advice += f"; if the driver bins {_by(times)}, let it set binning_x and binning_y"
+        advice += f"; if the driver bins {by(times)}, let it set binning_x and binning_y"
     return MessageError(
         "camera_info_size",
-        f"CameraInfo is for {_by(expected)}{said}, but the image is {_by(size)}; {advice}",
+        f"CameraInfo is for {by(expected)}{said}, but the image is {by(size)}; {advice}",
     )
 
 
-def _by(size: tuple[int, int]) -> str:
+def by(size: tuple[int, int]) -> str:
     return f"{size[0]}x{size[1]}"
-
-
-# Doubts
-
-
-def _doubt_principal_point(
-    info: CameraInfo, fitted: CameraInfo, size: tuple[int, int], calibration_of: str
-) -> str:
-    if calibration_of == "image" and _has_part(info):
-        return ""  # the middle of the sensor may be anywhere in a part of its image
-    point, full = (fitted.p[2], fitted.p[6]), (fitted.width, fitted.height)
-    if _is_near_middle(point, full):
-        return ""
-    sentence = (
-        f"the principal point ({point[0]:g}, {point[1]:g}) lies far from the middle of {_by(full)}"
-    )
-    if of := _size_with_middle(point, full):
-        sentence += (
-            f" and fits {_by(of)}: if K and P are for that resolution, depth is wrong by the same "
-            "factor"
-        )
-    sentence += f"; publish the CameraInfo of {_by(full)}, or set its roi if the image was cropped"
-    other, of = _other_reading(info, size, calibration_of)
-    if of and _is_near_middle(point, of):
-        sentence += f"; if K and P are of the {other}, set the parameter calibration_of to {other}"
-    return sentence
-
-
-def _other_reading(
-    info: CameraInfo, size: tuple[int, int], calibration_of: str
-) -> tuple[str, tuple[int, int] | None]:
-    """The other value of ``calibration_of``, and the size that K and P would be for then."""
-    if calibration_of == "sensor":
-        return "image", size if _is_reduced(info) else None
-    is_of_sensor = _is_reduced(info) and size == _defined_size(info)
-    return "sensor", (info.width, info.height) if is_of_sensor else None
-
-
-def _ratios(point: tuple[float, float], size: tuple[int, int]) -> Iterator[float]:
-    """A point's place by axis: 0 at the left or upper edge, 1 in the middle, 2 at the end."""
-    return ((2 * p + 1) / n for p, n in zip(point, size, strict=True))
-
-
-def _is_near_middle(point: tuple[float, float], size: tuple[int, int]) -> bool:
-    x, y = _ratios(point, size)
-    is_scaled = max(x, y) < SCALED[0] or min(x, y) > SCALED[1]
-    return not is_scaled and max(abs(x - 1), abs(y - 1)) <= FAR
-
-
-def _size_with_middle(point: tuple[float, float], size: tuple[int, int]) -> tuple[int, int] | None:
-    """A simple fraction or multiple of ``size`` with the point near its middle, if any."""
-    factors = [Fraction(ratio).limit_denominator(8) for ratio in _ratios(point, size)]
-    if min(factors) <= 0 or max(factors) > 8:
-        return None
-    return round(size[0] * factors[0]), round(size[1] * factors[1])
-
-
-def _doubt_field_of_view(fitted: CameraInfo) -> str:
-    focals = fitted.p[0], fitted.p[5]
-    full = fitted.width, fitted.height
-    angle = max(math.degrees(2 * math.atan(n / (2 * f))) for n, f in zip(full, focals, strict=True))
-    if FIELD_OF_VIEW[0] <= angle <= FIELD_OF_VIEW[1]:
-        return ""
-    return (
-        f"the focal length fx = {focals[0]:g}, fy = {focals[1]:g} gives {_by(full)} a field of "
-        f"view of {angle:.3g} degrees; it must be in pixels, not in millimetres or in fractions "
-        "of the width: calibrate the camera and give the file to its driver"
-    )
-
-
-def _doubt_distortion(info: CameraInfo) -> str:
-    if all(map(math.isfinite, info.d)):
-        return ""
-    return (
-        "the distortion D is not finite, as after a failed calibration, so K and P may be wrong: "
-        "calibrate the camera and give the file to its driver"
-    )
-
-
-def _doubt_fold(info: CameraInfo, view: View, topic: str) -> str:
-    lens = view.rectification.lens if view.rectification else view.lens
-    if lens is None:
-        return ""
-    angle, share = lens.fold()
-    if share <= FOLDED:
-        return ""
-    return (
-        f"the distortion D ({lens.model!r}), of frame {info.header.frame_id!r} and the images on "
-        f"{topic}, folds back {math.degrees(angle):.0f} degrees from the axis, inside the image: "
-        f"the {share:.0%} of its pixels beyond have no depth and no points; calibrate again, with "
-        "a board in the corners too, or with another model"
-    )
-
-
-def _doubt_rotation(info: CameraInfo, topic: str) -> str:
-    r = np.reshape(info.r, (3, 3))
-    if not r.any() or np.abs(r - np.eye(3)).max() <= DIFFERENT:
-        return ""
-    angle = math.degrees(math.acos(min(max((float(np.trace(r)) - 1) / 2, -1), 1)))
-    return (
-        f"the matrix R, of frame {info.header.frame_id!r} and the images on {topic}, turns a "
-        f"camera by {angle:.2g} degrees as its images are rectified, but with rectified: rays they "
-        "are not, so points are turned by that much from those of the other camera of the pair; "
-        "set the parameter rectified to rectify"
-    )
-
-
-def _is_moved(info: CameraInfo) -> bool:
-    """Whether P and R change a raw image, apart from its distortion."""
-    k, r = np.reshape(info.k, (3, 3)), np.reshape(info.r, (3, 3))
-    p = np.reshape(info.p, (3, 4))[:, :3]
-    is_zoomed = p.any() and np.abs(p - k).max() > DIFFERENT * k[0, 0]
-    is_turned = r.any() and not np.abs(r - np.eye(3)).max() <= DIFFERENT
-    return bool(is_zoomed or is_turned)
-
-
-def _corner_shift(info: CameraInfo) -> float:
-    """By how many pixels the lens moves the farthest corner; inf for other distortion models."""
-    if info.distortion_model not in RADIAL:
-        return math.inf if any(info.d) else 0.0
-    fx, _, cx, _, _, cy, *_ = info.k.tolist()
-    reach = math.hypot(max(cx, info.width - cx), max(cy, info.height - cy))
-    k1, k2, _, _, k3, k4, k5, k6 = np.array([*info.d, *[0.0] * 8][:8])
-    with np.errstate(all="ignore"):  # absurd numbers may give inf or NaN
-        r2 = (reach / fx) ** 2
-        factor = (1 + r2 * (k1 + r2 * (k2 + r2 * k3))) / (1 + r2 * (k4 + r2 * (k5 + r2 * k6)))
-        return float(abs(factor - 1) * reach)
-
-
-def _doubt_rectified(fitted: CameraInfo, topic: str) -> str:
-    """Whether the image may be raw, by its CameraInfo and by the name of its topic."""
-    if re.search(r"(?:^|[/_])(?:rect|undist)", topic.lower()):
-        return ""
-    is_raw, size = "raw" in topic.lower(), (fitted.width, fitted.height)
-    if _is_moved(fitted):
-        reason = (
-            f"in its CameraInfo, P (fx = {fitted.p[0]:g}) differs from K (fx = {fitted.k[0]:g}) "
-            "or R is a rotation"
-        )
-    elif is_raw and (shift := _corner_shift(fitted)) > BENT * math.hypot(*size):
-        moved = f"moves a corner by {shift:.0f} pixels" if math.isfinite(shift) else "distorts it"
-        reason = f"D ({fitted.distortion_model!r}) in its CameraInfo {moved}"
-    else:
-        return ""
-    named = "has raw in its name" if is_raw else "has no rect in its name"
-    return (
-        f"the image may not be rectified: {reason}, and its topic {topic} {named}. "
-        "Depth and points of a raw image are wrong: set the parameter rectified to rectify or "
-        "rays, or subscribe to image_rect; if it is rectified, set it to true"
-    )
-
-
-def _doubt_baseline(fitted: CameraInfo) -> str:
-    x, y = intrinsics_of(fitted).centre
-    frame = fitted.header.frame_id
-    if math.hypot(x, y) > MAX_BASELINE:
-        return (
-            f"Tx = {fitted.p[3]:g} and Ty = {fitted.p[7]:g} in P put this camera at x = {x:.3g} m, "
-            f"y = {y:.3g} m of frame {frame!r}, and the points with it; Tx is -fx times the "
-            "baseline in metres, not in millimetres: fix the calibration"
-        )
-    if math.hypot(x, y) < MIN_BASELINE or not any(name in frame.lower() for name in SECOND):
-        return ""
-    return (
-        f"Tx = {fitted.p[3]:g} and Ty = {fitted.p[7]:g} in P put this camera at x = {x:.3g} m, "
-        f"y = {y:.3g} m of frame {frame!r}, which is right if that is the frame of the pair's "
-        "first camera; if it is this camera's own frame, the points are off by that much: let its "
-        "driver set Tx and Ty to 0"
-    )

@@ -6,11 +6,13 @@ import math
 import threading
 import time
 from collections.abc import Callable
-
-from builtin_interfaces.msg import Time
-from sensor_msgs.msg import CameraInfo
+from typing import TYPE_CHECKING
 
 from .stamps import nanoseconds
+
+if TYPE_CHECKING:
+    from builtin_interfaces.msg import Time
+    from sensor_msgs.msg import CameraInfo
 
 
 class CameraInfoBuffer:
@@ -41,7 +43,7 @@ class CameraInfoBuffer:
         self._patience = patience
         self._stamps_agree = True
         self._clock = clock
-        self._missed = (Time(), -math.inf)  # the last stamp asked for in vain, and when
+        self._missed = (0, -math.inf)  # the last stamp asked for in vain, and when
         self._changed = threading.Condition()
 
     def add(self, info: CameraInfo) -> None:
@@ -52,7 +54,7 @@ class CameraInfoBuffer:
             if len(self._infos) > self._length:
                 del self._infos[next(iter(self._infos))]
             stamp, asked = self._missed
-            if info.header.stamp == stamp and self._clock() - asked < self._patience:
+            if number == stamp and self._clock() - asked < self._patience:
                 self._stamps_agree = True
             self._changed.notify_all()
 
@@ -66,9 +68,10 @@ class CameraInfoBuffer:
         with self._changed:
             asked = self._clock()
             patience = self._patience if self._stamps_agree else 0
-            exact = self._changed.wait_for(lambda: self._infos.get(nanoseconds(stamp)), patience)
+            number = nanoseconds(stamp)
+            exact = self._changed.wait_for(lambda: self._infos.get(number), patience)
             self._stamps_agree = exact is not None
             if exact is not None:
                 return exact
-            self._missed = stamp, asked
+            self._missed = number, asked
             return next(reversed(self._infos.values()), None)

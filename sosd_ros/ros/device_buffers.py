@@ -19,6 +19,7 @@ from rclpy.node import Node
 from sensor_msgs.msg import Image, PointCloud2
 from std_msgs.msg import Header
 
+from .. import encodings
 from ..camera import Intrinsics
 from ..engine import DevicePerception, Engine, Range
 from ..engine.point_cloud import cloud
@@ -77,15 +78,16 @@ class DeviceBuffers:
             and settings.confidence_threshold == 0
             and not settings.steady
             and settings.rectified != "rectify"
+            and not settings.scale.is_estimated
         )
 
     def image(self, message: Image, max_pixels: int) -> torch.Tensor:
         """The picture in a message that it takes, copied: (H, W, 3) uint8 RGB on the device.
 
         Raises:
-            MessageError: as ``messages.to_rgb`` does.
+            MessageError: as ``encodings.to_rgb`` does.
         """
-        messages.checked_layout(message, max_pixels)
+        encodings.checked_layout(message, max_pixels)
         shape = message.height, message.width, 3
         with (
             torch.cuda.stream(self._stream),
@@ -104,10 +106,11 @@ class DeviceBuffers:
         focals: Sequence[float],
         answers: Set[str],
         limits: Range,
+        scales: Sequence[float],
     ) -> DevicePerception:
         """The engine's answers for images of one size."""
         with torch.cuda.stream(self._stream):
-            return engine.on_device(torch.stack(list(images)), focals, answers, limits)
+            return engine.on_device(torch.stack(list(images)), focals, answers, limits, scales)
 
     def answers(
         self,

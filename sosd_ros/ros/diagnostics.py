@@ -52,6 +52,13 @@ class InputTopic(NamedTuple):
     is_unfit: bool = False
 
 
+class ScaleHealth(NamedTuple):
+    """What is known of the scale of a camera's depth, and sentences about what is wrong."""
+
+    values: Mapping[str, str]
+    doubts: Sequence[str]
+
+
 Inputs = tuple[InputTopic, InputTopic]  # of images, and of CameraInfos
 _UNKNOWN = InputTopic("its topic")
 
@@ -73,6 +80,7 @@ class Health:
         latched: cameras whose CameraInfo is latched, and need not come again.
         next_attempt: seconds until the node tries to become active again; ``None`` if it does not.
         inputs: of each camera; called only when something is missing.
+        scales: of each camera whose scale is estimated.
     """
 
     name: str
@@ -89,6 +97,7 @@ class Health:
     latched: Set[str] = frozenset()
     next_attempt: float | None = None
     inputs: Mapping[str, Callable[[], Inputs | None]] = field(default_factory=dict)
+    scales: Mapping[str, ScaleHealth] = field(default_factory=dict)
 
     @property
     def active(self) -> bool:
@@ -113,7 +122,7 @@ def statuses(health: Health, snapshot: Snapshot, thresholds: Thresholds) -> list
             if health.active
             else (),
             _rates(camera) if health.active else f"not subscribed: the node is {health.state}",
-            _camera_values(camera),
+            {**_camera_values(camera), **_scale(name, health).values},
         )
         for name, camera in snapshot.cameras.items()
     ]
@@ -219,10 +228,16 @@ def _camera_findings(
             yield WARN, _missing_info(camera, infos)
         for doubt in camera.doubts:
             yield WARN, doubt
+        for doubt in _scale(name, health).doubts:
+            yield WARN, doubt
         # An image that nobody wanted had its turn, so the node keeps up with what it is asked for.
         if age >= WINDOW and not camera.recently_dropped.get("unwanted"):
             yield from _rate_findings(camera, thresholds)
     yield from _drop_findings(camera)
+
+
+def _scale(name: str, health: Health) -> ScaleHealth:
+    return health.scales.get(name, ScaleHealth({}, ()))
 
 
 def _inputs(name: str, health: Health) -> Inputs:

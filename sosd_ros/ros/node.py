@@ -8,7 +8,6 @@ if __name__ == "__main__":  # before the imports, which take seconds
     end_at_once_on_signals()
 
 import copy
-import json
 import math
 import os
 import signal
@@ -32,16 +31,16 @@ from std_msgs.msg import String
 
 from .. import steady, weights
 from ..device import BrokenDeviceError
+from ..encodings import MessageError, check_header
 from ..engine import Engine, EngineError, Request, answers_to, load
-from ..labels import UNLABELLED
 from ..share import DEFAULT_WEIGHTS, sample_frames, share
 from . import camera_info, diagnostics, messages, parameters
 from .autostart import Autostart
 from .bond import ManagerBond
 from .device_buffers import SUBSCRIBED, DeviceBuffers, missing
 from .malloc import keep_freed_memory
-from .messages import MessageError
 from .pipeline import Frame, Pipeline
+from .scaling import Scaling, ground_of
 from .stamps import nanoseconds
 from .statistics import Statistics
 from .topics import LATCHED_QOS, OVERRIDES, CameraTopics
@@ -79,6 +78,7 @@ class PerceptionNode(LifecycleNode):
         self._buffers: DeviceBuffers | None = None
         self._pipeline: Pipeline | None = None
         self._worker: BatchWorker[Frame] | None = None
+        self._scaling: Scaling | None = None
         self._cameras: dict[str, CameraTopics] = {}
         self._label_publishers: dict[type, Any] = {}
         self._bond = ManagerBond(self)
@@ -197,10 +197,12 @@ class PerceptionNode(LifecycleNode):
         path = Path(settings.weights or share("weights", DEFAULT_WEIGHTS)).expanduser()
         file = weights.read(path)
         parameters.check_answers(settings, answers_to(file.manifest))
+        ground_of(settings.scale, file.manifest.labels.names)  # refuses what cannot be
         cache = Path(settings.engine_cache).expanduser() if settings.engine_cache else None
         request = Request(settings.backend, settings.precision, cache)
         engine = load(file, sample_frames(), settings.device, request, self._tell)
         self._engine = engine  # to be closed, if anything fails from here on
+        engine.fit = settings.fit_inputs
         engine.warm_up(len(settings.cameras))
         messages.warm_up()
         steady.warm_up()
@@ -239,6 +241,11 @@ class PerceptionNode(LifecycleNode):
         self._told = {}
         self._statistics = Statistics(settings.cameras, time.monotonic)
         self._publish_label_info()
+        if settings.scale.is_estimated:
+            ground = ground_of(settings.scale, self._engine.manifest.labels.names)
+            self._scaling = Scaling(
+                self, settings.cameras, ground, self._live_settings, self._log_problem
+            )
         self._pipeline = Pipeline(
             self._engine,
             self._cameras,
@@ -247,6 +254,7 @@ class PerceptionNode(LifecycleNode):
             on_problem=self._on_problem,
             on_failure=self._on_engine_failure,
             buffers=self._buffers,
+            scaling=self._scaling,
         )
         self._worker = BatchWorker(self._pipeline, settings.cameras, settings.batch_window)
         for camera in self._cameras.values():
@@ -271,6 +279,9 @@ class PerceptionNode(LifecycleNode):
             for name in forgotten:
                 self._statistics.dropped(name, "stopped")
         self._worker = self._pipeline = None
+        if self._scaling is not None:
+            self._scaling.stop(STOP_TIMEOUT)
+        self._scaling = None
         for camera in self._cameras.values():
             camera.unsubscribe()  # after the worker, which still reads its CameraInfos
         return ended
@@ -356,7 +367,7 @@ class PerceptionNode(LifecycleNode):
         arrived = time.monotonic()
         self._statistics.received(camera.name)
         try:
-            messages.check_header(message.header)
+            check_header(message.header)
         except MessageError as error:
             self._statistics.dropped(camera.name, error.cause)
             self._on_problem(camera.name, message, error.cause, f"dropped: {error}")
@@ -398,6 +409,9 @@ class PerceptionNode(LifecycleNode):
         kind = "CameraInfo" if isinstance(message, CameraInfo) else "frame"
         of_camera = f" of {camera}" if camera else ""
         problem = f"{kind} {stamp.sec}.{stamp.nanosec:09d}{of_camera} {what}"
+        self._log_problem(camera, cause, problem, is_ours)
+
+    def _log_problem(self, camera: str, cause: str, problem: str, is_ours: bool = False) -> None:
         logger, now = self.get_logger(), time.monotonic()
         logger.debug(problem)
         if is_ours:
@@ -425,13 +439,7 @@ class PerceptionNode(LifecycleNode):
         labels = self._engine.manifest.labels
         threshold = self._settings.confidence_threshold
         if String in self._label_publishers:
-            content = {
-                "names": labels.names,
-                "palette": labels.palette,
-                "unlabelled": UNLABELLED,
-                "threshold": threshold,
-            }
-            self._label_publishers[String].publish(String(data=json.dumps(content)))
+            self._label_publishers[String].publish(String(data=labels.info(threshold)))
         if LabelInfo in self._label_publishers:
             info = LabelInfo(threshold=threshold)
             info.header.stamp = self.get_clock().now().to_msg()
@@ -442,6 +450,7 @@ class PerceptionNode(LifecycleNode):
     def _publish_health(self) -> None:
         """Runs in the monitor's thread, which goes on when the worker or the executor hangs."""
         engine, worker, settings = self._engine, self._worker, self._settings
+        scaling = self._scaling
         health = diagnostics.Health(
             name=self.get_fully_qualified_name().lstrip("/"),
             state=self._state,
@@ -457,6 +466,7 @@ class PerceptionNode(LifecycleNode):
             latched={c.name for c in list(self._cameras.values()) if c.has_latched_info},
             next_attempt=self._autostart.next_attempt,
             inputs={c.name: c.inputs for c in list(self._cameras.values())},
+            scales=scaling.health() if scaling else {},
         )
         thresholds = settings.diagnostics if settings else diagnostics.Thresholds()
         message = DiagnosticArray()

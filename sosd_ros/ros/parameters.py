@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from rcl_interfaces.msg import ParameterDescriptor
 
+from ..encodings import MAX_PIXELS
 from ..engine import AUTO, BACKENDS, PRECISIONS
 from .camera_info import CALIBRATED, RECTIFIED
 from .diagnostics import Thresholds
-from .messages import MAX_PIXELS
 from .topics import OUTPUTS
 
 if TYPE_CHECKING:
@@ -166,8 +166,17 @@ PARAMETERS = (
         "Needs ROS 2 Lyrical, the package cuda_buffer_py and the device cuda; where one is "
         "missing, the node says so and goes on without. A frame passes through the CPU's memory "
         "if it is neither rgb8 nor bgr8, if overlay or depth/colored is subscribed, or with "
-        "depth_encoding 16UC1, a confidence_threshold, steady, or rectified: rectify. It has not "
-        "run on a GPU yet.",
+        "depth_encoding 16UC1, a confidence_threshold, steady, rectified: rectify, or any "
+        "scale_from. It has not run on a GPU yet.",
+    ),
+    Parameter(
+        "fit_inputs",
+        0,
+        "How many inputs of the network an image may take to be seen at the scale of the training. "
+        "0: one, of the usual size, and depth is corrected for the focal length. 1: a smaller one "
+        "for a longer lens. 4, 9, 16: also 2x2, 3x3 or 4x4 for a shorter one, at the cost of as "
+        "many images. For a longer lens, metres are no better: see docs/geometry.md.",
+        range=(0, 16),
     ),
     Parameter(
         "max_image_pixels",
@@ -226,8 +235,64 @@ PARAMETERS = (
         "depth_scale",
         1.0,
         "What the depth of all cameras and its uncertainty are multiplied by, before min_depth and "
-        "max_depth. python -m sosd_ros.measure --calibrate finds it from measured distances.",
+        "max_depth. python -m sosd_ros.measure --calibrate finds it from measured distances. With "
+        "scale.apply, a scale that is estimated takes its place.",
         range=(0.1, 10.0),
+        change=Change.RUNNING,
+    ),
+    *(
+        Parameter(
+            f"scale_from.{name}",
+            False,
+            f"Whether depth is compared with {of}, on the topic scale/{name} ({kind}), to estimate "
+            "its scale for each camera. Its frame has to be the image's, or known to tf.",
+        )
+        for name, of, kind in (
+            ("range", "a single distance along the x axis of its frame", "sensor_msgs/Range"),
+            ("scan", "a planar laser scanner", "sensor_msgs/LaserScan"),
+            ("points", "a lidar or a depth camera", "sensor_msgs/PointCloud2"),
+        )
+    ),
+    Parameter(
+        "scale_from.ground_frame",
+        "",
+        "A frame of tf that lies on the ground with z up, such as base_footprint: scale is "
+        "estimated from the camera's height above it, where the image shows the classes floor or "
+        "road. Empty: it is not.",
+    ),
+    Parameter(
+        "scale_from.camera_height",
+        0.0,
+        "The same without tf: metres of all cameras above level ground, with "
+        "scale_from.camera_pitch. 0: none.",
+        range=(0.0, 100.0),
+    ),
+    Parameter(
+        "scale_from.camera_pitch",
+        0.0,
+        "Radians by which the cameras of scale_from.camera_height look down; they do not lean. "
+        "A degree that is wrong moves ground at a distance of ten heights by a sixth.",
+        range=(-1.5, 1.5),
+    ),
+    Parameter(
+        "scale.apply",
+        False,
+        "Whether the estimated scale takes the place of depth_scale, once there is one. false: "
+        "diagnostics tell it, and depth stays as it is.",
+        change=Change.RUNNING,
+    ),
+    Parameter(
+        "scale.shift",
+        False,
+        "Whether a shift in metres is estimated and applied beside the factor. Needs near and far "
+        "things at once.",
+        change=Change.RUNNING,
+    ),
+    Parameter(
+        "scale.window",
+        10.0,
+        "Seconds of images from which the scale is estimated.",
+        range=(1.0, 60.0),
         change=Change.RUNNING,
     ),
     Parameter(
@@ -374,6 +439,38 @@ BY_NAME = {parameter.name: parameter for parameter in PARAMETERS}
 
 
 @dataclass(frozen=True)
+class ScaleSettings:
+    """How scale is estimated: the parameters ``scale_from``, and then those of ``scale``."""
+
+    range: bool = False
+    scan: bool = False
+    points: bool = False
+    ground_frame: str = ""
+    camera_height: float = 0.0
+    camera_pitch: float = 0.0
+    apply: bool = False
+    shift: bool = False
+    window: float = 10.0
+
+    @property
+    def sensors(self) -> list[str]:
+        """Names of the sensors that are listened to."""
+        return [name for name in ("range", "scan", "points") if getattr(self, name)]
+
+    @property
+    def by_height(self) -> str:
+        """The parameter by which the camera's height is known; empty if it is not."""
+        if self.ground_frame:
+            return "scale_from.ground_frame"
+        return "scale_from.camera_height" if self.camera_height else ""
+
+    @property
+    def is_estimated(self) -> bool:
+        """Whether there is anything to estimate it from."""
+        return bool(self.sensors or self.by_height)
+
+
+@dataclass(frozen=True)
 class Settings:
     """The values of all parameters; ``publish_rate`` by output."""
 
@@ -386,6 +483,7 @@ class Settings:
     batch_window: float
     image_transport: str
     device_buffers: bool
+    fit_inputs: int
     max_image_pixels: int
     depth_encoding: str
     autostart: bool
@@ -394,6 +492,7 @@ class Settings:
     calibration_of: str
     rectified: str
     depth_scale: float
+    scale: ScaleSettings
     min_depth: float
     max_depth: float
     max_relative_uncertainty: float
@@ -439,7 +538,15 @@ def read(node: Node, changes: Mapping[str, Any] | None = None) -> Settings:
             f"parameter min_depth is {values['min_depth']:g} m, expected less than max_depth, "
             f"which is {values['max_depth']:g} m"
         )
-    return Settings(**(values | {"diagnostics": Thresholds(**values["diagnostics"])}))
+    thresholds = Thresholds(**values["diagnostics"])
+    scale = ScaleSettings(**values.pop("scale_from"), **values["scale"])
+    if scale.ground_frame and scale.camera_height:
+        raise ValueError(
+            f"parameter scale_from.ground_frame is {scale.ground_frame!r} and "
+            f"scale_from.camera_height is {scale.camera_height:g} m, expected one of them: leave "
+            "the other empty, or 0"
+        )
+    return Settings(**(values | {"diagnostics": thresholds, "scale": scale}))
 
 
 def check_answers(settings: Settings, answers: Set[str]) -> None:
@@ -456,6 +563,15 @@ def check_answers(settings: Settings, answers: Set[str]) -> None:
                 f"parameter {name} is {str(value).lower()}, but these weights predict no "
                 f"depth uncertainty; set it to {default}, or load weights with a spread"
             )
+    scale = settings.scale
+    used = [f"scale_from.{name}" for name in scale.sensors]
+    used += [scale.by_height] if scale.by_height else []
+    needed = {"depth", "semantic"} if scale.by_height else {"depth"}
+    if used and not needed <= answers:
+        raise ValueError(
+            f"parameter {used[-1]} is set, but these weights do not answer "
+            f"{' and '.join(sorted(needed - answers))}; clear it, or load others"
+        )
 
 
 def needing_configure(names: Iterable[str]) -> list[str]:

@@ -14,17 +14,22 @@ import numpy as np
 import torch
 from sensor_msgs.msg import CompressedImage, Image, PointCloud2
 
+from .. import encodings
 from ..colours import depth_colours, overlay
+from ..encodings import MessageError
 from ..engine import DevicePerception, Engine, Perception, Range
 from ..labels import UNLABELLED
 from ..lens import Maps
+from ..outputs import blank
 from ..steady import Steady
 from . import camera_info, messages
 from .bit_depth import BitDepth
 from .camera_info import View
+from .camera_scale import Answer
 from .device_buffers import DeviceBuffers
-from .messages import MessageError
+from .doubts import doubts_of
 from .parameters import Settings
+from .scaling import Scaling
 from .stamps import nanoseconds
 from .statistics import Statistics
 from .topics import OUTPUTS, CameraTopics
@@ -45,6 +50,7 @@ class _Work:
 
     Attributes:
         image: what the network sees, (H, W, 3) uint8 RGB: an array, or a tensor on the device.
+        scale: factor and shift in metres, by which depth is scaled.
     """
 
     camera: CameraTopics
@@ -53,6 +59,7 @@ class _Work:
     view: View | None
     maps: Maps | None
     outputs: set[str]
+    scale: tuple[float, float]
     latencies: dict[str, float]  # seconds by stage
 
 
@@ -69,6 +76,7 @@ class Pipeline:
         on_failure: called with a reason when the engine has failed twice; from then on, nothing
             is answered.
         buffers: takes frames that are in a GPU's memory; without it they are copied into arrays.
+        scaling: estimates the scale of depth; without it that is ``depth_scale``.
     """
 
     def __init__(
@@ -80,6 +88,7 @@ class Pipeline:
         on_problem: Callable[[str, Any, str, str, bool], None],
         on_failure: Callable[[str], None],
         buffers: DeviceBuffers | None = None,
+        scaling: Scaling | None = None,
     ) -> None:
         self._engine = engine
         self._cameras = cameras
@@ -88,6 +97,7 @@ class Pipeline:
         self._on_problem = on_problem
         self._on_failure = on_failure
         self._buffers = buffers
+        self._scaling = scaling
         self._started = time.monotonic_ns()
         self._failed = False
         self._abandoned = False
@@ -113,12 +123,13 @@ class Pipeline:
         self._settings = self._current_settings()
         self._time = time.monotonic_ns() - self._started  # one for all, to keep cameras in step
         self._open = set(batch)
-        alike: dict[tuple[type, tuple[int, ...]], list[_Work]] = defaultdict(list)
+        alike: dict[tuple[type, tuple[int, ...], float], list[_Work]] = defaultdict(list)
         for name, frame in batch.items():
             camera = self._cameras[name]
             work = self._safely(camera, frame.message, self._prepare, camera, frame)
             if work is not None:
-                alike[type(work.image), tuple(work.image.shape)].append(work)
+                # The engine's range is that of a batch, and is moved by the shift.
+                alike[type(work.image), tuple(work.image.shape), work.scale[1]].append(work)
         for works in alike.values():
             started = time.monotonic()
             perception = self._perceive(works)
@@ -184,7 +195,10 @@ class Pipeline:
         convert = converted - started + time.monotonic() - found
         camera.take_turn(self._time)
         latencies = {"convert": convert, "camera_info": found - converted}
-        return _Work(camera, frame, image, view, maps, outputs, latencies)
+        scale = settings.depth_scale, 0.0
+        if self._scaling is not None:
+            scale = self._scaling.scale(camera.name)
+        return _Work(camera, frame, image, view, maps, outputs, scale, latencies)
 
     def _to_rgb(self, camera: CameraTopics, frame: Frame, outputs: set[str]) -> Any:
         """An array, or a tensor if the frame stays on the device."""
@@ -199,7 +213,7 @@ class Pipeline:
         if self._buffers is not None and self._buffers.takes(message, outputs, self._settings):
             image = self._buffers.image(message, self._settings.max_image_pixels)
         else:
-            image = messages.to_rgb(message, self._settings.max_image_pixels, bits, on_peak)
+            image = encodings.to_rgb(message, self._settings.max_image_pixels, bits, on_peak)
         self._doubt(camera, message, "brightness", doubts)
         return image
 
@@ -219,7 +233,7 @@ class Pipeline:
             reason = f"has no metric depth and no points{is_raw}: {error}"
             self._on_problem(camera.name, message, error.cause, reason, False)
             return None
-        self._doubt(camera, message, "CameraInfo", camera_info.doubts(info, view, size, *reading))
+        self._doubt(camera, message, "CameraInfo", doubts_of(info, view, size, *reading))
         return view
 
     def _doubt(
@@ -271,19 +285,20 @@ class Pipeline:
             answers.add("confidence")
         if "uncertainty" in answers and settings.steady:
             answers.add("depth")
+        if self._scaling is not None and "depth" in answers:
+            answers |= self._scaling.answers
         answers &= self._engine.answers
         if not answers:
             return Perception(None, None, None)
         images = [work.image for work in works]
-        # Depth is proportional to the focal length, so the factor may be told in its place.
-        scale = settings.depth_scale
-        focals = [scale * work.view.camera.focal if work.view else 1.0 for work in works]
-        doubt = settings.max_relative_uncertainty or math.inf
-        limits = Range(settings.min_depth, settings.max_depth, doubt)
+        focals = [work.view.camera.focal if work.view else math.nan for work in works]
+        scales = [work.scale[0] for work in works]
+        doubt, shift = settings.max_relative_uncertainty or math.inf, works[0].scale[1]
+        limits = Range(settings.min_depth - shift, settings.max_depth - shift, doubt)
         if self._buffers is not None and isinstance(images[0], torch.Tensor):
-            return self._buffers.perceive(self._engine, images, focals, answers, limits)
+            return self._buffers.perceive(self._engine, images, focals, answers, limits, scales)
         batch = np.stack(images) if images[1:] else images[0][None]
-        return self._engine(batch, focals, answers, limits)
+        return self._engine(batch, focals, answers, limits, scales)
 
     def _publish(self, work: _Work, answer: Perception | DevicePerception) -> None:
         started, latencies = time.monotonic(), work.latencies
@@ -296,7 +311,19 @@ class Pipeline:
         # Waiting until the worker was free, and for the other cameras of its batch.
         wait = total - sum(latencies.values())
         self._open.discard(work.camera.name)
+        self._compare(work, answer)
         self._statistics.answered(work.camera.name, {"wait": wait, **latencies, "total": total})
+
+    def _compare(self, work: _Work, answer: Perception | DevicePerception) -> None:
+        """Let the scale be estimated from an answer."""
+        if self._scaling is None or work.view is None or not isinstance(answer, Perception):
+            return
+        depth, labels, _, uncertainty = answer
+        if depth is not None:
+            header = work.frame.message.header
+            of = nanoseconds(header.stamp), header.frame_id, work.view
+            answered = Answer(*of, depth, uncertainty, labels, *work.scale)
+            self._scaling.see(work.camera.name, answered)
 
     def _answers(
         self, work: _Work, answer: Perception | DevicePerception
@@ -310,8 +337,11 @@ class Pipeline:
             asked = work.view, work.outputs, settings
             yield from self._buffers.answers(header, work.image, *asked, answer)
             return
-        self._blank(work, answer)
+        lens = work.view.lens if work.view else None
+        blank(answer, work.maps, work.camera.rays(lens)[0] if lens else None)
         depth, labels, confidence, uncertainty = self._steadied(work, answer)
+        if depth is not None and work.scale[1]:
+            np.add(depth, np.float32(work.scale[1]), out=depth)
         if labels is not None and confidence is not None and settings.confidence_threshold > 0:
             uncertain = confidence < 255 * settings.confidence_threshold
             labels = np.where(uncertain, np.uint8(UNLABELLED), labels)
@@ -337,25 +367,6 @@ class Pipeline:
             label_set = self._engine.manifest.labels
             picture = overlay(work.image, labels, label_set, settings.overlay_opacity)
             yield "overlay", messages.rgb_message(header, picture)
-
-    @staticmethod
-    def _blank(work: _Work, answer: Perception) -> None:
-        """Take back, in place, what was answered where the camera sees nothing.
-
-        By arithmetic: to choose pixels by a mask takes ten times as long.
-        """
-        nothing = None
-        if work.view and work.view.lens:
-            nothing = work.camera.rays(work.view.lens)[0] * 0  # NaN, where there is no ray
-        elif work.maps:
-            nothing = work.maps.nothing
-            if answer.labels is not None:
-                np.bitwise_or(answer.labels, work.maps.outside, out=answer.labels)  # UNLABELLED
-            if answer.confidence is not None:
-                np.bitwise_and(answer.confidence, ~work.maps.outside, out=answer.confidence)
-        for metres in (answer.depth, answer.uncertainty):
-            if metres is not None and nothing is not None:
-                np.add(metres, nothing, out=metres)
 
     def _steadied(self, work: _Work, answer: Perception) -> Perception:
         """The answer, drawn towards the last one to this camera if that is asked for."""

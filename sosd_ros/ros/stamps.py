@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from builtin_interfaces.msg import Time
+if TYPE_CHECKING:
+    from builtin_interfaces.msg import Time
 
 
 class StampOrder:

@@ -22,10 +22,15 @@ class BatchWorker(Generic[Item]):
         handle: called with the items by camera; must not raise.
         cameras: their names.
         window: seconds that the first item of a batch waits for those of other cameras.
+        name: of the thread.
     """
 
     def __init__(
-        self, handle: Callable[[Mapping[str, Item]], None], cameras: Sequence[str], window: float
+        self,
+        handle: Callable[[Mapping[str, Item]], None],
+        cameras: Sequence[str],
+        window: float,
+        name: str = "perception",
     ) -> None:
         self._handle = handle
         self._cameras = frozenset(cameras)
@@ -36,7 +41,7 @@ class BatchWorker(Generic[Item]):
         self._missed: set[str] = set()
         self._busy_since: float | None = None
         self._stopping = False
-        self._thread = threading.Thread(target=self._run, name="perception", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
     def submit(self, camera: str, item: Item) -> Item | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import signal
 import subprocess
@@ -15,6 +14,7 @@ import rclpy
 from rclpy.context import Context
 from rclpy.signals import SignalHandlerOptions
 
+from ..installed import versions
 from ..ros.malloc import keep_freed_memory
 from ..share import share
 
@@ -125,13 +125,5 @@ def carry_large_messages() -> None:
 def profile_variable() -> str:
     """The environment variable of Fast DDS' profile, whose name changed with version 3."""
     distribution = os.environ.get("ROS_DISTRO", "")  # not set by PyPI's packages
-    is_old = distribution in ("humble", "iron", "jazzy") or _is_installed("ros-jazzy-rclpy")
+    is_old = distribution in ("humble", "iron", "jazzy") or bool(versions(["ros-jazzy-rclpy"]))
     return "FASTRTPS_DEFAULT_PROFILES_FILE" if is_old else "FASTDDS_DEFAULT_PROFILES_FILE"
-
-
-def _is_installed(distribution: str) -> bool:
-    try:
-        importlib.metadata.distribution(distribution)
-    except importlib.metadata.PackageNotFoundError:
-        return False
-    return True

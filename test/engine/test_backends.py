@@ -34,9 +34,9 @@ def eager(file, picture):
     return load(file, picture, "cpu", Request("torch", "fp32"))
 
 
-def assert_agree(engine, reference, images):
+def assert_agree(engine, reference, images, focal=100.0):
     """Depth to a ten-thousandth of it, and all but a few labels, which are near a tie."""
-    focals = [100.0] * len(images)
+    focals = [focal] * len(images)
     ours, theirs = (e(images, focals, ALL) for e in (engine, reference))
     for one, other in zip(ours, theirs, strict=True):
         assert (one is None) == (other is None)
@@ -60,6 +60,25 @@ def test_a_built_backend_answers_as_eager_torch_does(backend, built, file, pictu
     for count in (1, 2, 1):
         images = random.integers(0, 256, (count, 64, 96, 3), dtype=np.uint8)
         assert_agree(engine, reference, images)
+
+
+@pytest.mark.parametrize("backend", FROM_ONNX)
+def test_a_built_backend_brings_images_to_the_scale_of_the_training(
+    backend, built, file, picture, random
+):
+    """It answers the parts itself, and the fall-back an input that is smaller."""
+    needs(backend, "onnxscript")
+    told = []
+    engine = load(file, picture, "cpu", Request(backend, "fp32", built), told.append)
+    reference = eager(file, picture)
+    engine.fit = reference.fit = 4
+    images = random.integers(0, 256, (2, 64, 96, 3), dtype=np.uint8)
+    told.clear()
+    assert_agree(engine, reference, images, 60.0)
+    assert not told
+    assert_agree(engine, reference, images, 200.0)
+    [fallen] = told
+    assert "was not built for inputs of 32x64" in fallen
 
 
 @pytest.mark.parametrize("backend", FROM_ONNX)

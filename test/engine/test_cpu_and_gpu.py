@@ -13,8 +13,10 @@ from torch.nn import functional
 from sosd_ros import kernels, network, weights
 from sosd_ros.engine import answers_to, finishing
 from sosd_ros.engine.answers import Range
+from sosd_ros.engine.backend import Deployment
 from sosd_ros.engine.on_cpu import CpuProgram
 from sosd_ros.engine.on_gpu import GpuProgram, Lane
+from sosd_ros.engine.torch_backend import TorchBackend
 
 CPU = torch.device("cpu")
 METRES = Range(0.5, 8.0)
@@ -268,12 +270,26 @@ def test_programs_answer_the_same(file, answering, random, shape, spread, limits
     assert np.abs(ours.confidence.astype(int) - theirs.confidence).max() <= 1
 
 
-def programs(backend, manifest, shape, answers=None):
+@pytest.mark.parametrize("canvas", [(32, 64), (96, 160), (160, 224)])
+@pytest.mark.parametrize("shape", [(1, 64, 96), (2, 97, 131)])
+def test_programs_answer_the_same_at_other_scales(sharp, random, shape, canvas):
+    """Of a real network, which sees a smaller input, or parts."""
+    backend = TorchBackend(Deployment(sharp, CPU, "fp32"), {})
+    images = random.integers(0, 256, (*shape, 3), dtype=np.uint8)
+    both = programs(backend, sharp.manifest, shape, canvas=canvas)
+    with torch.inference_mode():
+        ours, theirs = (p(images, [1.0] * shape[0], Range(0.0, np.inf)) for p in both)
+    np.testing.assert_allclose(ours.depth, theirs.depth, rtol=1e-3)
+    np.testing.assert_allclose(ours.uncertainty, theirs.uncertainty, rtol=2e-3)
+    assert (ours.labels == theirs.labels).mean() > 0.995
+
+
+def programs(backend, manifest, shape, answers=None, canvas=None):
     """Of either way; for all that the network can be asked for, unless ``answers`` says less."""
     answers = answers or answers_to(manifest)
     return (
-        CpuProgram(backend, manifest, shape, answers),
-        GpuProgram(backend, manifest, shape, answers, Lane(CPU)),
+        CpuProgram(backend, manifest, shape, answers, canvas),
+        GpuProgram(backend, manifest, shape, answers, Lane(CPU), canvas),
     )
 
 

@@ -26,7 +26,7 @@ def program(request, monkeypatch):
         monkeypatch.setattr(
             sosd_ros.engine.engine,
             "CpuProgram",
-            lambda *arguments: GpuProgram(*arguments, Lane(CPU)),
+            lambda *arguments, canvas: GpuProgram(*arguments, Lane(CPU), canvas),
         )
     return request.param
 
@@ -69,6 +69,47 @@ def test_the_focal_length_counts_at_the_networks_input():
     """An image of 192x128 is halved for a network of 96x64: 200 px become its 100."""
     depth = constant()(images(1, 128, 192), [200.0], BOTH).depth
     np.testing.assert_allclose(depth, 2.0, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("fit", "focal", "canvas"),
+    [
+        (1, 50.0, (64, 96)),  # one input cannot show more of it
+        (4, 50.0, (96, 160)),
+        (9, 50.0, (128, 192)),
+        (1, 105.0, (64, 96)),
+        (1, 200.0, (32, 64)),  # half of 96 rounded to multiples of 32
+        (4, 900.0, (32, 32)),
+        (0, 50.0, (64, 96)),
+    ],
+)
+def test_depth_stays_metric_at_the_scale_of_the_training(fit, focal, canvas):
+    """What counts is the focal length at the size at which the network sees the image."""
+    two = constant()
+    two.fit = fit
+    assert two.canvas((128, 192), 2 * focal) == canvas
+    depth, labels, *_ = two(images(1, 128, 192), [2 * focal], BOTH, EVERYTHING)
+    expected = 2 * focal / 100 * math.sqrt(canvas[0] * canvas[1] / (64 * 96))
+    np.testing.assert_allclose(depth, np.full((1, 128, 192), expected), rtol=1e-5)
+    assert (labels == 7).all()
+
+
+@pytest.mark.parametrize("fit", [0, 4])
+def test_without_a_focal_length_there_are_labels_alone(fit):
+    two = constant(spread=True)
+    two.fit = fit
+    depth, labels, _, uncertainty = two(images(), [math.nan], [*ALL, "uncertainty"])
+    assert np.isnan(depth).all() and np.isnan(uncertainty).all() and (labels == 7).all()
+
+
+def test_each_images_depth_is_scaled(file, random):
+    """After all else, and so its scale does not change what the network sees."""
+    small = eager(file)
+    small.fit = 4
+    pictures = random.integers(0, 256, (2, 64, 96, 3), dtype=np.uint8)
+    plain = small(pictures, [60.0, 100.0], ["depth"], EVERYTHING).depth
+    scaled = small(pictures, [60.0, 100.0], ["depth"], EVERYTHING, [2.0, 0.5]).depth
+    np.testing.assert_allclose(scaled, plain * np.array([2, 0.5])[:, None, None], rtol=1e-5)
 
 
 def test_answers_have_the_images_size():
@@ -151,9 +192,11 @@ def test_the_smallest_images_are_answered(size):
     assert np.isfinite(answer.depth).all() and (answer.labels == 7).all()
 
 
-def test_a_batch_of_unlike_cameras_is_answered_as_each_alone(file, random):
-    """Whatever their focal lengths, and whatever the others see."""
+@pytest.mark.parametrize("fit", [0, 4])
+def test_a_batch_of_unlike_cameras_is_answered_as_each_alone(file, random, fit):
+    """Whatever their focal lengths, and whatever the others see, at whichever scale."""
     small = eager(file)
+    small.fit = fit
     pictures = random.integers(0, 256, (3, 64, 96, 3), dtype=np.uint8)
     focals = [40.0, 100.0, 350.0]
     together = small(pictures, focals, BOTH, EVERYTHING)

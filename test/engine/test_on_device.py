@@ -68,7 +68,9 @@ def test_the_callers_stream_is_waited_for_before_its_images_are_read(program, ra
 def test_the_engine_answers_what_is_asked_and_no_more(sharp, picture, monkeypatch):
     """Uncertainty that only the limits need is not among it."""
     monkeypatch.setattr(
-        sosd_ros.engine.engine, "CpuProgram", lambda *arguments: GpuProgram(*arguments, Lane(CPU))
+        sosd_ros.engine.engine,
+        "CpuProgram",
+        lambda *arguments, canvas: GpuProgram(*arguments, Lane(CPU), canvas),
     )
     engine = load(sharp, picture, "cpu", Request("torch", "fp32"))
     asked = [100.0], ["depth", "semantic"], METRES

@@ -214,9 +214,9 @@ def test_cameras_that_the_node_has_not_are_named(node, camera, impatient):
 # Lines, and what is asked
 
 
-def line(z=2.0, uncertainty=0.125, label=3, confidence=0.875):
+def line(z=2.0, uncertainty=0.125, label=3, confidence=0.875, scale=""):
     reading = Reading((5, 6), z, 1.5 * z, uncertainty, label, confidence)
-    return command.line_of(reading, {3: "bed"}.get, 1.25)
+    return command.line_of(reading, {3: "bed"}.get, 1.25, scale)
 
 
 def test_a_line_has_what_is_known():
@@ -227,7 +227,38 @@ def test_a_line_has_what_is_known():
         "5,6: 2.00 m along z, 3.00 m along the ray, depth_scale 1.25"
     )
     assert line(z=np.inf) == "5,6: beyond max_depth, bed 88%, depth_scale 1.25"
+    assert line(scale="no scale: x") == f"{far}, bed 88%, depth_scale 1.25, no scale: x"
     assert line(z=np.nan).startswith("5,6: no depth: nearer than min_depth, too uncertain, or")
+
+
+def test_what_the_node_says_of_an_estimated_scale():
+    """Nothing, why there is none, or the factor with its spread and evidence."""
+    values = {
+        "scale factor": "0.7420",
+        "scale shift [m]": "0.000",
+        "scale spread [%]": "3.1",
+        "scale points": "640",
+        "scale frames": "12",
+        "scale applied": "false",
+        "scale not renewed": "",
+    }
+    said = "scale 0.7420 +- 3.1% by 640 points in 12 frames, not applied"
+    assert listener.scale_of(values) == said
+    shifted = listener.scale_of(values | {"scale shift [m]": "-0.21", "scale applied": "true"})
+    assert shifted == "scale 0.7420 and -0.21 m +- 3.1% by 640 points in 12 frames, applied"
+    none = listener.scale_of(values | {"scale factor": "", "scale not renewed": "too few"})
+    assert none == "no scale: too few"
+    assert listener.scale_of({"received": "1"}) == ""
+
+
+def test_while_an_estimate_is_applied_there_is_nothing_to_calibrate(node, camera, tape):
+    camera.wait_until_active()
+    assert camera.set_parameters(scale__apply=True).successful
+    lost = tape("--true", "3")
+    play(camera, lambda: lost.process.poll() is not None, "its end")
+    assert camera.set_parameters(scale__apply=False).successful
+    assert lost.process.poll() == 1
+    assert "error: the node's scale.apply is true" in lost.complained
 
 
 def test_distances_are_asked_for_until_there_is_none(monkeypatch, capsys):

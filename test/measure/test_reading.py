@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sosd_ros.camera import Intrinsics
-from sosd_ros.measure.reading import Frame, factor, measured, read
+from sosd_ros.measure.reading import Measurable, factor, measured, read
 
 CAMERA = Intrinsics(fx=100, fy=100, cx=20, cy=10, width=41, height=21)
 
@@ -18,7 +18,7 @@ def frame(**changes):
         "confidence": np.full(size, 255, np.uint8),
         "uncertainty": np.full(size, 0.2, np.float32),
     }
-    return Frame(rays=CAMERA.rays(), **(answers | changes))
+    return Measurable(rays=CAMERA.rays(), **(answers | changes))
 
 
 def test_the_middle_is_read_unless_a_pixel_is_named():

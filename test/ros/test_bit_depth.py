@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from sensor_msgs.msg import Image
 
-from sosd_ros.ros import messages, parameters
+from sosd_ros import encodings
+from sosd_ros.ros import parameters
 from sosd_ros.ros.bit_depth import LONGEST_GAP, MINUTE, BitDepth
 from sosd_ros.ros.pipeline import Frame, Pipeline
 from sosd_ros.ros.stamps import AgeLimit
@@ -34,7 +35,7 @@ def test_the_upper_eight_of_the_significant_bits_are_the_picture(bits, padding, 
     """Whatever lies below them, between the rows, and in which order their bytes are."""
     values = (PIXELS << bits - 8) + (1 << bits - 8) - 1
     message = image("rgb16", values, is_bigendian, padding)
-    rgb = messages.to_rgb(message, significant_bits=bits)
+    rgb = encodings.to_rgb(message, significant_bits=bits)
     np.testing.assert_array_equal(rgb, PIXELS)
 
 
@@ -42,14 +43,14 @@ def test_the_upper_eight_of_the_significant_bits_are_the_picture(bits, padding, 
 def test_one_channel_too(encoding):
     """Grey, and a mosaic of it."""
     message = image(encoding, np.full((6, 8, 1), 77 << 4))
-    rgb = messages.to_rgb(message, significant_bits=12)
+    rgb = encodings.to_rgb(message, significant_bits=12)
     np.testing.assert_array_equal(rgb, np.full((6, 8, 3), 77))
 
 
 def test_what_is_beyond_the_significant_bits_is_white():
     """And does not begin anew with black."""
     message = image("mono16", np.array([[[1023], [1024], [4096], [65535]]]))
-    rgb = messages.to_rgb(message, significant_bits=10)
+    rgb = encodings.to_rgb(message, significant_bits=10)
     np.testing.assert_array_equal(rgb[0, :, 0], 255)
 
 
@@ -58,14 +59,14 @@ def test_alpha_is_no_brightness(encoding):
     """It is at its greatest in every picture."""
     peaks = []
     values = np.full((2, 2, 4), (1, 2, 3, 65535))
-    messages.to_rgb(image(encoding, values), on_peak=peaks.append)
+    encodings.to_rgb(image(encoding, values), on_peak=peaks.append)
     assert peaks == [3]
 
 
 def test_images_of_8_bits_have_no_peak():
     """Nothing is looked for where nothing can be found."""
     message = Image(encoding="mono8", height=1, width=1, step=1, data=b"\1")
-    messages.to_rgb(message, on_peak=lambda peak: pytest.fail("looked at"))
+    encodings.to_rgb(message, on_peak=lambda peak: pytest.fail("looked at"))
 
 
 def play(depth, peaks, bits=16, period=1.0, start=0.0):

@@ -15,7 +15,8 @@ from sensor_msgs.msg import CameraInfo, RegionOfInterest
 from std_msgs.msg import Header
 
 from sosd_ros.camera import Intrinsics
-from sosd_ros.ros import camera_info, messages
+from sosd_ros.encodings import MessageError
+from sosd_ros.ros import camera_info, doubts, messages
 
 HEADER = Header(stamp=Time(sec=12, nanosec=345), frame_id="camera_optical_frame")
 NAN, INF = float("nan"), float("inf")
@@ -141,7 +142,7 @@ BROKEN = [
 @pytest.mark.parametrize(("changes", "sentence"), BROKEN)
 def test_unusable_camera_infos_are_refused_in_a_sentence(changes, sentence):
     """An uncalibrated camera has a K of zeros; a broken P is not replaced by K without a word."""
-    with pytest.raises(messages.MessageError, match=sentence) as refusal:
+    with pytest.raises(MessageError, match=sentence) as refusal:
         camera_info.intrinsics_of(rectified_info(**changes))
     assert refusal.value.cause in ("intrinsics", "uncalibrated")
     assert "\n" not in str(refusal.value)
@@ -186,7 +187,7 @@ SIZES = [
 @pytest.mark.parametrize(("changes", "size", "sentence"), SIZES)
 def test_what_is_of_another_image_is_refused_with_what_would_fit(changes, size, sentence):
     """Binning and region are named, and the reading of them that fits, if there is one."""
-    with pytest.raises(messages.MessageError, match=sentence) as refusal:
+    with pytest.raises(MessageError, match=sentence) as refusal:
         fitted(rectified_info(**changes), size)
     assert refusal.value.cause == "camera_info_size"
 
@@ -213,9 +214,7 @@ def test_of_the_image_numbers_are_taken_as_they_are(changes):
 def test_of_the_image_the_size_still_counts():
     """A CameraInfo of neither size is of another image."""
     info = rectified_info(binning_x=2, binning_y=2)
-    with pytest.raises(
-        messages.MessageError, match="calibration_of says, but the image is 160x120"
-    ):
+    with pytest.raises(MessageError, match="calibration_of says, but the image is 160x120"):
         fitted(info, (160, 120), calibration_of="image")
 
 
@@ -299,7 +298,7 @@ def test_an_image_that_would_have_to_be_rectified_is_refused(changes):
     info = rectified_info(**changes)
     fitted(info, rectified="true")
     with pytest.raises(
-        messages.MessageError, match=r"the image is not rectified \(the parameter"
+        MessageError, match=r"the image is not rectified \(the parameter"
     ) as refusal:
         fitted(info, rectified="false")
     assert refusal.value.cause == "not_rectified"
@@ -434,7 +433,7 @@ def test_a_fisheye_without_coefficients_is_one():
 def test_a_lens_that_nobody_knows_is_refused_by_frame_and_topic(rectified, changes, words, cause):
     """Also where P is right; assumed to be rectified, it does not matter."""
     info = rectified_info(**changes)
-    with pytest.raises(messages.MessageError, match=words) as refusal:
+    with pytest.raises(MessageError, match=words) as refusal:
         view_of(info, rectified=rectified, topic="/front/image")
     assert refusal.value.cause == cause
     if cause == "distortion":
@@ -444,7 +443,7 @@ def test_a_lens_that_nobody_knows_is_refused_by_frame_and_topic(rectified, chang
 @pytest.mark.parametrize("r", [np.diag([1, 1, -1.0]), 2 * np.eye(3), np.full((3, 3), NAN)])
 def test_r_has_to_be_a_rotation_to_rectify_by_it(r):
     info = rectified_info(r=r.ravel())
-    with pytest.raises(messages.MessageError, match=r"has the matrix R \(.*expected a rotation or"):
+    with pytest.raises(MessageError, match=r"has the matrix R \(.*expected a rotation or"):
         view_of(info, rectified="rectify")
 
 
@@ -486,7 +485,7 @@ def doubts_of(
 ):
     info.header = Header(frame_id=frame)
     view = camera_info.for_image(info, info.header, size, of, rectified, topic)
-    return camera_info.doubts(info, view, size, of, rectified, topic)
+    return doubts.doubts_of(info, view, size, of, rectified, topic)
 
 
 def camera(width, height, fx, fy, cx, cy, **changes):

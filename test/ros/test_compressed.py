@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from sensor_msgs.msg import CompressedImage
 
-from sosd_ros.ros import messages
+from sosd_ros import encodings
 
 RED_GREEN_BLUE = (200, 120, 40)
 OPENCV_BAYER = {"rggb": "BG", "bggr": "RG", "gbrg": "GR", "grbg": "GB"}
@@ -49,7 +49,7 @@ def area(*values, dtype=np.uint8):
 )
 def test_a_mosaic_is_debayered(pattern, format_, tolerance):
     """And not taken for a grey picture of a checkerboard."""
-    rgb = messages.to_rgb(compressed(format_.format(pattern), mosaic(pattern)))
+    rgb = encodings.to_rgb(compressed(format_.format(pattern), mosaic(pattern)))
     np.testing.assert_allclose(rgb, np.full((16, 24, 3), RED_GREEN_BLUE), atol=tolerance)
 
 
@@ -60,15 +60,15 @@ def test_a_mosaic_of_16_bits_is_debayered(pattern):
     full = compressed(format_, mosaic(pattern, np.uint16, 8))
     twelve = compressed(format_, mosaic(pattern, np.uint16, 4))
     expected = np.full((16, 24, 3), RED_GREEN_BLUE)
-    np.testing.assert_array_equal(messages.to_rgb(full), expected)
-    np.testing.assert_array_equal(messages.to_rgb(twelve, significant_bits=12), expected)
+    np.testing.assert_array_equal(encodings.to_rgb(full), expected)
+    np.testing.assert_array_equal(encodings.to_rgb(twelve, significant_bits=12), expected)
 
 
 def test_a_mosaic_in_three_equal_channels_is_one():
     """Some encoders take nothing but colour; an alpha channel changes nothing."""
     for channels in (cv2.COLOR_GRAY2BGR, cv2.COLOR_GRAY2BGRA):
         pixels = cv2.cvtColor(mosaic("rggb"), channels)
-        rgb = messages.to_rgb(compressed("bayer_rggb8; png compressed bgr8", pixels))
+        rgb = encodings.to_rgb(compressed("bayer_rggb8; png compressed bgr8", pixels))
         np.testing.assert_array_equal(rgb, np.full((16, 24, 3), RED_GREEN_BLUE))
 
 
@@ -78,9 +78,9 @@ def test_what_image_transport_has_debayered_is_not_debayered_again(pattern):
     raw, name = mosaic(pattern), OPENCV_BAYER[pattern]
     bgr = cv2.cvtColor(raw, getattr(cv2, f"COLOR_Bayer{name}2BGR"))
     colour = compressed(f"bayer_{pattern}8; png compressed bgr8", bgr)
-    np.testing.assert_array_equal(messages.to_rgb(colour), bgr[..., ::-1])
+    np.testing.assert_array_equal(encodings.to_rgb(colour), bgr[..., ::-1])
     grey = cv2.cvtColor(raw, getattr(cv2, f"COLOR_Bayer{name}2GRAY"))
-    rgb = messages.to_rgb(compressed(f"bayer_{pattern}8; jpeg compressed mono8", grey))
+    rgb = encodings.to_rgb(compressed(f"bayer_{pattern}8; jpeg compressed mono8", grey))
     np.testing.assert_allclose(rgb, np.repeat(grey[..., None], 3, axis=2), atol=3)
 
 
@@ -96,7 +96,7 @@ def test_what_image_transport_has_debayered_is_not_debayered_again(pattern):
 )
 def test_a_colour_jpeg_has_the_colours_that_any_viewer_shows(format_):
     """Handed to the encoder as BGR, whatever it was before."""
-    rgb = messages.to_rgb(compressed(format_, area(40, 120, 200)))
+    rgb = encodings.to_rgb(compressed(format_, area(40, 120, 200)))
     np.testing.assert_allclose(rgb, np.full((16, 24, 3), RED_GREEN_BLUE), atol=3)
 
 
@@ -114,7 +114,7 @@ def test_colours_that_were_compressed_as_rgb_are_read_as_rgb(format_, dtype):
     """image_transport's subscriber, and RViz with it, goes by ``compressed bgr``."""
     rgb = area(*RED_GREEN_BLUE, dtype=dtype)
     pixels = rgb << 8 if dtype is np.uint16 else rgb
-    np.testing.assert_array_equal(messages.to_rgb(compressed(format_, pixels)), rgb)
+    np.testing.assert_array_equal(encodings.to_rgb(compressed(format_, pixels)), rgb)
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_colours_that_were_compressed_as_rgb_are_read_as_rgb(format_, dtype):
 )
 def test_grey_stays_grey(format_):
     """One channel of 8 bits that is a picture; under a 16-bit name these are its upper bits."""
-    rgb = messages.to_rgb(compressed(format_, area(77)))
+    rgb = encodings.to_rgb(compressed(format_, area(77)))
     np.testing.assert_array_equal(rgb, area(77, 77, 77))
 
 
@@ -138,8 +138,8 @@ def test_grey_stays_grey(format_):
 def test_16_bits_of_grey_heed_the_significant_bits(format_):
     """The picture says that it has 16, whatever its name."""
     message = compressed(format_, area(77 << 4 | 3, dtype=np.uint16))
-    np.testing.assert_array_equal(messages.to_rgb(message, significant_bits=12), area(77, 77, 77))
-    np.testing.assert_array_equal(messages.to_rgb(message), area(4, 4, 4))
+    np.testing.assert_array_equal(encodings.to_rgb(message, significant_bits=12), area(77, 77, 77))
+    np.testing.assert_array_equal(encodings.to_rgb(message), area(4, 4, 4))
 
 
 def test_a_jpeg_of_12_bits_is_dark_and_says_so():
@@ -148,9 +148,9 @@ def test_a_jpeg_of_12_bits_is_dark_and_says_so():
     values = np.linspace(0, 4095, 16 * 24, dtype=np.uint16).reshape(16, 24)
     upper = cv2.convertScaleAbs(values, alpha=255 / 65535)  # as cv_bridge does it
     message = compressed("mono16; jpeg compressed mono8", upper)
-    assert messages.to_rgb(message, on_peak=peaks.append).max() <= 17
+    assert encodings.to_rgb(message, on_peak=peaks.append).max() <= 17
     assert peaks[0].bit_length() == 12
-    bright = messages.to_rgb(message, significant_bits=12)
+    bright = encodings.to_rgb(message, significant_bits=12)
     np.testing.assert_allclose(bright[..., 0], values / 16, atol=40)
 
 
@@ -175,8 +175,8 @@ def test_a_jpeg_of_12_bits_is_dark_and_says_so():
 )
 def test_what_is_no_picture_by_its_format_is_refused_by_name(format_, pixels, words):
     """Though it can be decoded; the sentence says what would do."""
-    with pytest.raises(messages.MessageError, match="compressed image of format '") as refusal:
-        messages.to_rgb(compressed(format_, pixels))
+    with pytest.raises(encodings.MessageError, match="compressed image of format '") as refusal:
+        encodings.to_rgb(compressed(format_, pixels))
     assert refusal.value.cause == "encoding"
     assert words in str(refusal.value) and len(str(refusal.value)) < 700
 
@@ -185,6 +185,6 @@ def test_what_is_no_picture_by_its_format_is_refused_by_name(format_, pixels, wo
 def test_another_codec_is_refused_by_name(format_):
     """image_transport writes TIFF when told to."""
     data = cv2.imencode(".tiff", area(1, 2, 3))[1].tobytes()
-    with pytest.raises(messages.MessageError, match=f"'{format_}' cannot be decoded") as refusal:
-        messages.to_rgb(CompressedImage(format=format_, data=data))
+    with pytest.raises(encodings.MessageError, match=f"'{format_}' cannot be decoded") as refusal:
+        encodings.to_rgb(CompressedImage(format=format_, data=data))
     assert refusal.value.cause == "compressed"

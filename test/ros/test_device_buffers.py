@@ -109,7 +109,7 @@ def engine(sharp):
         patch.setattr(
             sosd_ros.engine.engine,
             "CpuProgram",
-            lambda *arguments: GpuProgram(*arguments, Lane(CPU)),
+            lambda *arguments, canvas: GpuProgram(*arguments, Lane(CPU), canvas),
         )
         yield load(sharp, picture(), "cpu", Request("torch", "fp32"))
 
@@ -129,7 +129,7 @@ def image(encoding="rgb8", padding=0):
 class Robot:
     """A pipeline with a camera for each message; ``answers`` of each by output."""
 
-    def __init__(self, engine, outputs=STAYING, buffers=None, info=None, **changes):
+    def __init__(self, engine, outputs=STAYING, buffers=None, info=None, scaling=None, **changes):
         defaults = {p.name: p.default for p in parameters.PARAMETERS}
         settings = parameters.read(None, defaults | changes)
         self.outputs, self.info = set(outputs), info or camera_info()
@@ -143,6 +143,7 @@ class Robot:
             lambda camera, message, cause, what, is_ours: self.problems.append((cause, what)),
             pytest.fail,
             buffers,
+            scaling,
         )
 
     def send(self, **sent):
@@ -185,6 +186,33 @@ class Robot:
             for output, (message, _) in self.answers[name].items()
             if isinstance(getattr(message, "data", None), Buffer)
         }
+
+
+def metres(robot):
+    return np.frombuffer(robot.answers["front"]["depth"][1], np.float32)
+
+
+def test_a_scale_with_a_shift_moves_depth_within_its_range(engine):
+    """And what is compared is the network's own answer again."""
+    seen = []
+    scaling = SimpleNamespace(
+        answers={"depth", "semantic"},
+        scale=lambda camera: (2.0, 0.5),
+        see=lambda camera, answer: seen.append(answer),
+    )
+    plain = metres(Robot(engine, {"depth"}).send(front=image("rgb8")))
+    moved = 2 * plain + np.float32(0.5)
+    limit = float(np.median(moved))
+    robot = Robot(engine, {"depth"}, scaling=scaling, max_depth=limit)
+    found = metres(robot.send(front=image("rgb8")))
+    clear = np.abs(moved - limit) > 1e-3
+    np.testing.assert_array_equal(np.isinf(found)[clear], (moved > limit)[clear])
+    near = np.isfinite(found)
+    np.testing.assert_allclose(found[near], moved[near], rtol=1e-5)
+    [answer] = seen
+    depth, _ = answer.as_answered
+    np.testing.assert_allclose(depth.ravel()[near], plain[near], rtol=1e-5)
+    assert answer.labels is not None and answer.frame_id == "camera"
 
 
 def on_device(cuda, message):
@@ -268,6 +296,7 @@ def test_a_camera_off_the_axis_has_its_points_beside_it(engine, cuda):
         ("rgb8", STAYING, {"depth_encoding": "16UC1"}),
         ("rgb8", STAYING, {"confidence_threshold": 0.1}),
         ("rgb8", STAYING, {"rectified": "rectify"}),
+        ("rgb8", STAYING, {"scale_from.points": True}),
     ],
 )
 def test_other_frames_go_through_arrays(engine, cuda, encoding, outputs, changes):

@@ -21,6 +21,7 @@ from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import CompressedImage, Image, PointField
 from std_msgs.msg import Header
 
+from sosd_ros import encodings
 from sosd_ros.ros import messages
 from sosd_ros.ros.diagnostics import Health, Thresholds, statuses
 from sosd_ros.ros.statistics import Statistics
@@ -74,7 +75,7 @@ def memory(message):
 def test_a_pixel_of_every_colour_encoding(encoding, pixel):
     """Red 10, green 20, blue 30: channels find their place, alpha and the lesser bytes go."""
     other = [7] * len(pixel)  # in another place, so that order matters
-    rgb = messages.to_rgb(image(encoding, [pixel + other, other + pixel], width=2))
+    rgb = encodings.to_rgb(image(encoding, [pixel + other, other + pixel], width=2))
     expected = [[[10, 20, 30], [7, 7, 7]], [[7, 7, 7], [10, 20, 30]]]
     np.testing.assert_array_equal(rgb, expected)
     assert rgb.dtype == np.uint8
@@ -84,7 +85,7 @@ def test_a_pixel_of_every_colour_encoding(encoding, pixel):
 def test_grey_becomes_three_equal_channels(encoding):
     """Of mono16, 0x0A01 little endian, the byte 0x0A counts."""
     row = [1, 10, 2, 200] if encoding == "mono16" else [10, 200]
-    rgb = messages.to_rgb(image(encoding, [row], width=2))
+    rgb = encodings.to_rgb(image(encoding, [row], width=2))
     np.testing.assert_array_equal(rgb, [[[10, 10, 10], [200, 200, 200]]])
 
 
@@ -101,7 +102,7 @@ def test_a_bayer_pattern_is_named_from_the_top_left_pixel(encoding):
     mosaic = np.tile(tile, (3, 4))
     if encoding.endswith("16"):
         mosaic = (mosaic.astype("<u2") << 8 | 77).view(np.uint8)
-    rgb = messages.to_rgb(image(encoding, mosaic, width=8))
+    rgb = encodings.to_rgb(image(encoding, mosaic, width=8))
     np.testing.assert_array_equal(rgb, np.full((6, 8, 3), (200, 120, 40)))
 
 
@@ -116,7 +117,7 @@ def test_422_colours(encoding):
     """Pairs of red, blue and white pixels; yuv422 is UYVY, yuv422_yuy2 is YUYV."""
     is_uyvy = encoding in ("uyvy", "yuv422")
     row = [b for y, u, v in YUV_COLOURS for b in ((u, y, v, y) if is_uyvy else (y, u, y, v))]
-    rgb = messages.to_rgb(image(encoding, [row, row, row], width=6))
+    rgb = encodings.to_rgb(image(encoding, [row, row, row], width=6))
     expected = np.tile(np.repeat(RGB_COLOURS, 2, axis=0), (3, 1, 1))
     np.testing.assert_allclose(rgb, expected, atol=2)
 
@@ -127,7 +128,7 @@ def test_420_colours(encoding):
     luma = [y for y, _, _ in YUV_COLOURS for _ in range(2)]
     chroma = [b for _, u, v in YUV_COLOURS for b in ((u, v) if encoding == "nv12" else (v, u))]
     rows = [luma] * 4 + [chroma] * 2
-    rgb = messages.to_rgb(image(encoding, rows, width=6, height=4))
+    rgb = encodings.to_rgb(image(encoding, rows, width=6, height=4))
     expected = np.tile(np.repeat(RGB_COLOURS, 2, axis=0), (4, 1, 1))
     np.testing.assert_allclose(rgb, expected, atol=2)
 
@@ -135,7 +136,7 @@ def test_420_colours(encoding):
 def test_the_refusal_of_an_encoding_lists_those_supported():
     """They are the ones that this file tests."""
     with pytest.raises(ValueError, match="'jpeg' is not supported") as refusal:
-        messages.to_rgb(Image(encoding="jpeg"))
+        encodings.to_rgb(Image(encoding="jpeg"))
     listed = str(refusal.value).partition("publish one of ")[2].split(", ")
     assert sorted(listed) == sorted(PIXEL_BYTES)
 
@@ -149,7 +150,7 @@ def test_bytes_between_rows_do_not_count(encoding, padding, random):
     junk = random.integers(0, 256, (len(rows), padding), np.uint8)
     padded = image(encoding, np.hstack([rows, junk]), message.width, message.height)
     assert padded.step == message.step + padding
-    np.testing.assert_array_equal(messages.to_rgb(padded), messages.to_rgb(message))
+    np.testing.assert_array_equal(encodings.to_rgb(padded), encodings.to_rgb(message))
 
 
 @pytest.mark.parametrize("encoding", SIXTEEN_BIT)
@@ -158,16 +159,16 @@ def test_big_endian_pictures_are_the_same_pictures(encoding, random):
     little = random_image(encoding, random)
     swapped = memory(little).view(np.uint16).byteswap().view(np.uint8).reshape(6, -1)
     big = image(encoding, swapped, little.width, is_bigendian=1)
-    np.testing.assert_array_equal(messages.to_rgb(big), messages.to_rgb(little))
+    np.testing.assert_array_equal(encodings.to_rgb(big), encodings.to_rgb(little))
 
 
 @pytest.mark.parametrize("encoding", ["rgb8", "bgr8", "yuyv", "nv12"])
 def test_endianness_means_nothing_to_bytes(encoding, random):
     """Some drivers set ``is_bigendian`` on 8 bit images."""
     message = random_image(encoding, random)
-    expected = messages.to_rgb(message).copy()
+    expected = encodings.to_rgb(message).copy()
     message.is_bigendian = 1
-    np.testing.assert_array_equal(messages.to_rgb(message), expected)
+    np.testing.assert_array_equal(encodings.to_rgb(message), expected)
 
 
 @pytest.mark.parametrize("padding", [0, 5])
@@ -175,7 +176,7 @@ def test_rgb8_is_looked_at_not_copied(padding, random):
     """With and without padding, the picture is the message's own memory."""
     rows = random.integers(0, 256, (4, 6 * 3 + padding), np.uint8)
     message = image("rgb8", rows, width=6)
-    rgb = messages.to_rgb(message)
+    rgb = encodings.to_rgb(message)
     assert np.shares_memory(rgb, memory(message))
     assert rgb.flags.c_contiguous == (padding == 0)
     message.data[3] = 123  # second pixel of the first row, red
@@ -186,7 +187,7 @@ def test_rgb8_is_looked_at_not_copied(padding, random):
 def test_converted_pictures_are_their_own(encoding, random):
     """All others do not share the message's memory, and lie in one piece."""
     message = random_image(encoding, random)
-    rgb = messages.to_rgb(message)
+    rgb = encodings.to_rgb(message)
     assert not np.shares_memory(rgb, memory(message))
     assert rgb.flags.c_contiguous
     assert (rgb.shape, rgb.dtype) == ((6, 8, 3), np.uint8)
@@ -227,7 +228,7 @@ def test_malformed_images_are_refused_in_a_sentence(encoding, changes, sentence,
     for name, value in changes.items():
         setattr(message, name, value)
     with pytest.raises(ValueError, match=sentence) as refusal:
-        messages.to_rgb(message)
+        encodings.to_rgb(message)
     assert "\n" not in str(refusal.value)
 
 
@@ -241,7 +242,7 @@ def test_data_is_as_long_as_the_header_says(encoding, change, random):
     else:
         message.data.append(0)
     with pytest.raises(ValueError, match=f"data is {len(message.data)} bytes, expected"):
-        messages.to_rgb(message)
+        encodings.to_rgb(message)
 
 
 def test_a_header_alone_costs_no_memory():
@@ -250,7 +251,7 @@ def test_a_header_alone_costs_no_memory():
     tracemalloc.start()
     try:
         with pytest.raises(ValueError, match="data is 0 bytes, expected 50331648"):
-            messages.to_rgb(message)
+            encodings.to_rgb(message)
         assert tracemalloc.get_traced_memory()[1] < 2**20
     finally:
         tracemalloc.stop()
@@ -276,7 +277,7 @@ def test_cv_bridge_sees_the_same_picture(random):
     for encoding in sorted(set(PIXEL_BYTES) - unknown_to_it):
         message = random_image(encoding, random)
         theirs = bridge.imgmsg_to_cv2(message, "rgb8").astype(int)
-        ours = messages.to_rgb(message)
+        ours = encodings.to_rgb(message)
         np.testing.assert_allclose(ours, theirs, atol=1, err_msg=encoding)
 
 
@@ -291,27 +292,27 @@ def compressed(picture, extension=".png", format_="png"):
 def test_png_comes_back_exactly(random):
     """PNG loses nothing; OpenCV's BGR becomes RGB."""
     bgr = random.integers(0, 256, (6, 8, 3), np.uint8)
-    rgb = messages.to_rgb(compressed(bgr))
+    rgb = encodings.to_rgb(compressed(bgr))
     np.testing.assert_array_equal(rgb, bgr[..., ::-1])
 
 
 def test_jpeg_keeps_its_colours():
     """An area of one colour survives JPEG within 3 of 255."""
     bgr = np.full((16, 24, 3), (40, 120, 200), np.uint8)
-    rgb = messages.to_rgb(compressed(bgr, ".jpg", "bgr8; jpeg compressed bgr8"))
+    rgb = encodings.to_rgb(compressed(bgr, ".jpg", "bgr8; jpeg compressed bgr8"))
     np.testing.assert_allclose(rgb, np.full((16, 24, 3), (200, 120, 40)), atol=3)
 
 
 @pytest.mark.parametrize("value", [np.uint8(77), np.uint16(77 << 8 | 77)])
 def test_grey_and_deep_pngs_become_8_bit_rgb(value):
     """A grey PNG of 8 or 16 bits gives three equal channels of 8."""
-    rgb = messages.to_rgb(compressed(np.full((4, 6), value)))
+    rgb = encodings.to_rgb(compressed(np.full((4, 6), value)))
     np.testing.assert_array_equal(rgb, np.full((4, 6, 3), 77))
 
 
 def test_alpha_is_dropped():
     """A PNG with alpha 0 everywhere keeps its colour."""
-    rgb = messages.to_rgb(compressed(np.full((4, 6, 4), (30, 20, 10, 0), np.uint8)))
+    rgb = encodings.to_rgb(compressed(np.full((4, 6, 4), (30, 20, 10, 0), np.uint8)))
     np.testing.assert_array_equal(rgb, np.full((4, 6, 3), (10, 20, 30)))
 
 
@@ -328,7 +329,7 @@ def test_the_pixels_of_the_camera_count_not_its_exif_orientation():
     message = with_segment(compressed(np.zeros((16, 24, 3), np.uint8), ".jpg"), exif)
     turned = cv2.imdecode(memory(message), cv2.IMREAD_COLOR)
     assert turned.shape == (24, 16, 3), "OpenCV should have heeded the orientation of this test"
-    assert messages.to_rgb(message).shape == (16, 24, 3)
+    assert encodings.to_rgb(message).shape == (16, 24, 3)
 
 
 def test_a_jpeg_inside_a_comment_is_not_the_picture():
@@ -336,7 +337,7 @@ def test_a_jpeg_inside_a_comment_is_not_the_picture():
     thumbnail = cv2.imencode(".jpg", np.zeros((8, 8, 3), np.uint8))[1].tobytes()
     comment = b"\xff\xff\xfe" + struct.pack(">H", 2 + len(thumbnail)) + thumbnail
     message = with_segment(compressed(np.zeros((16, 24, 3), np.uint8), ".jpg"), comment)
-    assert messages.to_rgb(message).shape == (16, 24, 3)
+    assert encodings.to_rgb(message).shape == (16, 24, 3)
 
 
 def png_chunk(kind, content):
@@ -381,7 +382,7 @@ PNG = cv2.imencode(".png", np.zeros((16, 16, 3), np.uint8))[1].tobytes()
 def test_what_is_no_picture_is_refused_in_a_sentence(data, sentence):
     """Garbage, damage and sizes that would fill the memory."""
     with pytest.raises(ValueError, match=sentence) as refusal:
-        messages.to_rgb(CompressedImage(format="jpeg", data=data))
+        encodings.to_rgb(CompressedImage(format="jpeg", data=data))
     assert "\n" not in str(refusal.value)
 
 
@@ -405,12 +406,12 @@ def test_bytes_in_other_memory_than_the_cpus_are_fetched(random):
     raw = random_image("bgr8", random)
     png = compressed(random.integers(0, 256, (6, 8, 3), np.uint8))
     for message in (raw, png):
-        expected = messages.to_rgb(message)
+        expected = encodings.to_rgb(message)
         message._data = Buffer(message.data)  # which older setters would make an array of
-        np.testing.assert_array_equal(messages.to_rgb(message), expected)
+        np.testing.assert_array_equal(encodings.to_rgb(message), expected)
     raw._data = Buffer(bytes(7))
-    with pytest.raises(messages.MessageError, match="image data is 7 bytes"):
-        messages.to_rgb(raw)
+    with pytest.raises(encodings.MessageError, match="image data is 7 bytes"):
+        encodings.to_rgb(raw)
 
 
 # Arrays to messages
@@ -462,7 +463,7 @@ def test_a_picture_comes_back_as_it_went(random):
     message = messages.rgb_message(HEADER, rgb)
     assert (message.header, message.encoding, message.is_bigendian) == (HEADER, "rgb8", 0)
     assert (message.height, message.width, message.step) == (4, 6, 18)
-    np.testing.assert_array_equal(messages.to_rgb(message), rgb)
+    np.testing.assert_array_equal(encodings.to_rgb(message), rgb)
 
 
 def test_a_single_row_of_a_taller_array_has_its_own_step():

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 
+import numpy as np
 import pytest
 import yaml
+from aligned import check_cloud
 from processes import ROOT
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from robot import node_for_a_file, picture, pixels, raw_info, rgb
 from sensor_msgs.msg import Image, PointCloud2
+from std_msgs.msg import String
 
 from sosd_ros import weights
+from sosd_ros.ros.camera_info import for_image
 from sosd_ros.ros.parameters import BY_NAME
 from sosd_ros.ros.topics import OUTPUTS
 from sosd_ros.share import DEFAULT_WEIGHTS, share
 
 PAGE = (ROOT / "docs" / "nav2.md").read_text()
 TOPICS = {f"/sosd/{output.topic}": output for output in OUTPUTS.values()}
+SENSOR_DATA = QoSProfile(depth=50, reliability=ReliabilityPolicy.BEST_EFFORT)  # the layer's
 
 
 def blocks(language):
@@ -80,11 +88,86 @@ def test_the_semantic_layer_hears_images_of_one_size_and_stamp(semantics, settin
     assert semantics["labels_topic"] == "/sosd/label_info"
 
 
-def test_every_class_of_the_shipped_weights_has_a_type(semantics):
-    """One, or the layer complains of it, or takes the last."""
-    classes = [name for kind in semantics["class_types"] for name in semantics[kind]["classes"]]
-    names = weights.read(share("weights", DEFAULT_WEIGHTS)).manifest.labels.names
-    assert Counter(classes) == Counter(names)
+def test_the_class_types_are_the_groups_of_the_shipped_weights(semantics):
+    """People apart from other obstacles; every class has one type, or the layer complains of it."""
+    classes = {kind: semantics[kind]["classes"] for kind in semantics["class_types"]}
+    labels = weights.read(share("weights", DEFAULT_WEIGHTS)).manifest.labels
+    assert classes["traversable"] == list(labels.traversable)
+    assert Counter(classes["obstacle"] + classes["person"]) == Counter(labels.obstacle)
+    named = Counter(name for kind in classes.values() for name in kind)
+    assert named == Counter(labels.names)
+
+
+@pytest.fixture(scope="module")
+def perception(tmp_path_factory, small_weights, settings):
+    """The node with the parameters of the page, but on a CPU and unmanaged."""
+    changes = {"device": "cpu", "autostart": True}
+    with node_for_a_file(tmp_path_factory, small_weights, **settings | changes) as node:
+        yield node
+
+
+def frames_of(camera, send, topics):
+    """What the layer's exact synchroniser passes on, of three frames, to such subscriptions.
+
+    Args:
+        send: sends a frame; the stamps of all are known to the camera.
+        topics: heard, with the types of their messages.
+
+    Returns:
+        For each frame its messages by topic.
+    """
+    waiting, passed = defaultdict(dict), []
+
+    def hear(topic, message):
+        stamp = (message.header.stamp.sec, message.header.stamp.nanosec)
+        waiting[stamp][topic] = message
+        if len(waiting[stamp]) == len(topics):
+            passed.append(waiting.pop(stamp))
+
+    for topic, kind in topics.items():
+        camera.node.create_subscription(
+            kind, topic, lambda message, topic=topic: hear(topic, message), SENSOR_DATA
+        )
+    camera.send_until(lambda: len(passed) >= 3, send)
+    return passed
+
+
+@pytest.mark.parametrize("rectified", ["rectify", "rays"])
+@pytest.mark.parametrize("model", ["plumb_bob", "equidistant"])
+def test_what_the_semantic_layer_receives_of_a_distorted_camera(
+    perception, camera, semantics, model, rectified
+):
+    """All of a frame passes its synchroniser, is aligned to the pixel, and has known labels."""
+    camera.wait_until_active()
+    assert camera.set_parameters(rectified=rectified).successful
+    info, image, sent = raw_info(model), picture(), []
+
+    def send():
+        sent.append(camera.header())
+        camera.send(rgb(sent[-1], image), info)
+
+    theirs = {semantics[f"{name}_topic"] for name in ("segmentation", "confidence", "pointcloud")}
+    topics = {topic: TOPICS[topic].kind for topic in theirs | {"/sosd/depth", "/sosd/camera_info"}}
+    frames = frames_of(camera, send, topics)
+    if rectified == "rectify":
+        maps = for_image(info, info.header, (96, 64), rectified=rectified).rectification.maps()
+        image = maps.rectified(image)
+
+    said = camera.listen_latched(String, "/sosd/label_info/json")
+    camera.wait(lambda: said, "label info")
+    labels = json.loads(said[0].data)
+    for frame in frames:
+        answers = {topic.removeprefix("/sosd/"): message for topic, message in frame.items()}
+        assert all(message.header in sent for message in answers.values())
+        assert {(m.height, m.width) for m in answers.values()} == {(64, 96)}
+        assert len({message.header.frame_id for message in answers.values()}) == 1
+        assert check_cloud(answers, image).any()
+        seen = np.unique(pixels(answers["semantic"], np.uint8))
+        assert all(i < len(labels["names"]) or i == labels["unlabelled"] for i in seen)
+        unsure = pixels(answers["semantic"], np.uint8) == labels["unlabelled"]
+        assert (pixels(answers["confidence"], np.uint8)[unsure] == 0).all()
+    assert labels["traversable"] == semantics["traversable"]["classes"]
+    assert {*semantics["obstacle"]["classes"], "person"} == set(labels["obstacle"])
 
 
 def test_what_is_beyond_the_range_clears_and_never_marks(page, settings, voxels, semantics):

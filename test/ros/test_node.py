@@ -21,6 +21,8 @@ from robot import (
 from sensor_msgs.msg import CompressedImage
 from support import write_small_weights
 
+from sosd_ros.engine import Request, load
+
 
 def test_depth_beyond_the_range_is_infinite_and_nearer_is_nan(start_node, camera, small_weights):
     """REP 117: +inf beyond max_depth; NaN nearer than min_depth; here all is about 2 m."""
@@ -34,6 +36,20 @@ def test_depth_beyond_the_range_is_infinite_and_nearer_is_nan(start_node, camera
 
     assert np.isnan(seen_through(50.0)).all()
     assert np.isposinf(seen_through(200.0)).all()
+
+
+def test_an_image_is_brought_to_the_scale_of_the_training_if_it_may(start_node, camera, file):
+    """As the engine does, and by the camera's focal length alone: depth_scale changes no view."""
+    engine = load(file, picture(), "cpu", Request("torch", "fp32"))
+    engine.fit = 4
+    expected = engine(picture()[None], [60.0], ["depth"]).depth[0]
+    start_node(fit_inputs=4, depth_scale=2.0, max_depth=20.0)
+    camera.wait_until_active()
+    camera.listen("depth")
+    stamp = camera.send(rgb(camera.header(), picture()), camera_info(focal=60.0))
+    depth = pixels(camera.answers(stamp, "depth")[0], np.float32)
+    assert np.isfinite(expected).all()
+    np.testing.assert_allclose(depth, 2 * expected, rtol=1e-3)
 
 
 def test_parameters_choose_compressed_input_and_millimetres(start_node):

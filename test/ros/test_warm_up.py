@@ -12,7 +12,7 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 from support import reload_kernels
 
-from sosd_ros import kernels, weights
+from sosd_ros import encodings, kernels, weights
 from sosd_ros.camera import Intrinsics
 from sosd_ros.engine import Range, Request, load
 from sosd_ros.engine.answers import USUAL_RANGE
@@ -82,7 +82,7 @@ def test_no_image_needs_what_is_not_compiled_yet(engine):
     before = compiled()
     assert all(before[name] for name in ("prepare", "metres", "classify", "cloud"))
     # Kernels see but the array's size and type, and what is alike need not be answered twice.
-    images = [messages.to_rgb(message) for message in image_messages()]
+    images = [encodings.to_rgb(message) for message in image_messages()]
     images = {(image.shape, str(numba.typeof(image))): image for image in images}
     for image in images.values():
         answer(engine, image, {"depth", "semantic"}, 1)

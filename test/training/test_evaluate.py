@@ -15,6 +15,7 @@ from training import evaluate, export
 from training.config import Config
 from training.data import nyuv2
 from training.data.sample import Part
+from training.data.zoomed import Zoomed
 from training.measuring import paper, tables
 from training.measuring.cues import DepthCue, flatten_cues
 from training.measuring.result import measure
@@ -171,7 +172,10 @@ def test_json_holds_every_number(run, small_weights, nyuv2_root, tmp_path):
 
     content = json.loads(path.read_text(), parse_constant=refuse)
     assert content["origin"] == trained.load(small_weights).origin
-    assert content["protocol"] == {"crop": "none", "cap": 3.0, "flip": False, "scales": [1.0]}
+    assert content["protocol"] == {
+        **{"crop": "none", "cap": 3.0, "flip": False, "scales": [1.0]},
+        **{"focal_length": 1.0, "corrects": True, "fit": 0},
+    }
     assert (content["split"], content["images"]) == ("train", 4)
     assert set(content["semantic"]) == {"mIoU", "mAcc", "pAcc"}
     assert set(content["depth"]) == set(content["depth_per_image"])
@@ -179,6 +183,26 @@ def test_json_holds_every_number(run, small_weights, nyuv2_root, tmp_path):
     assert sum(map(sum, content["confusion"])) > 0
     assert content["paper"] == {"method": "esosd", **paper.PAPER["nyuv2"]["esosd"]}
     assert [file.name for file in tmp_path.iterdir()] == ["report.json"]
+
+
+def test_ways_to_answer_for_another_camera_are_compared(run, small_weights, nyuv2_root, tmp_path):
+    """Through twice the focal length, what is not corrected is half as far."""
+    path, data = tmp_path / "corrected.json", ("--data", nyuv2_root, "--focal-length", "2")
+    printed = run(small_weights, *data, "--json", path, "--every", "2")
+    assert "1 images at 30x40" in printed and "2 times the focal length\n" in printed
+    against = ("--every", "2", "--against", path)
+    printed = run(small_weights, *data, "--uncorrected", *against)
+    assert "2 times the focal length, depth not corrected\n" in printed
+    file = trained.load(small_weights)
+    samples = Zoomed(nyuv2.NYUv2(nyuv2_root, "val"), 2)
+    errors = measure(file.predictor(), Part(samples, range(1)), nyuv2.data_set(), workers=0)
+    assert row(printed.split("Against")[0], "rel")[0] == f"{errors.depth['rel']:.3f}"
+    printed = run(small_weights, *data, "--fit", "4", *against)
+    assert "2 times the focal length, fitted by up to 4 inputs\n" in printed
+    with pytest.raises(ValueError, match="fit is 4, but without a correction"):
+        run(small_weights, *data, "--fit", "4", "--uncorrected")
+    with pytest.raises(ValueError, match="focal_length is 0, expected a positive number"):
+        run(small_weights, "--data", nyuv2_root, "--focal-length", "0")
 
 
 def test_40_classes_are_measured_as_13(run, small_weights, nyuv2_root):
@@ -233,7 +257,7 @@ def test_cityscapes_is_measured_in_pixels_beside_table_1(run, cityscapes_root, t
     assert row(printed.split("Against")[0], "px")[-1] == "2.57"
     with pytest.raises(ValueError, match="--classes and --raw-depth are for nyuv2, but"):
         run(path, "--data", cityscapes_root, "--raw-depth")
-    with pytest.raises(ValueError, match="crop and cap are for depth in metres"):
+    with pytest.raises(ValueError, match="crop, cap and focal_length are for depth in metres"):
         run(path, "--data", cityscapes_root, "--crop", "eigen")
 
 

@@ -101,6 +101,7 @@ class DataSet:
 
 def evenly_spaced(samples: Samples, most: int) -> Iterator[Sample]:
     """At most so many samples, from the first to the last."""
+    # Rounded down, unlike by ``scale.evidence.evenly``: what has been published began with these.
     chosen = np.linspace(0, len(samples) - 1, min(most, len(samples))).astype(int)
     return (samples[int(index)] for index in chosen)
 

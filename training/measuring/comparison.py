@@ -17,13 +17,19 @@ from .tables import Line
 
 
 def conditions(setting: Setting, protocol: Protocol) -> dict[str, Any]:
-    """What numbers must have in common to be compared, beside the images; as JSON has it."""
+    """What numbers must have in common to be compared, beside the images; as JSON has it.
+
+    How the focal length is answered for may differ: that is what one compares.
+    """
+    measured = dataclasses.asdict(protocol)
+    for name in ("corrects", "fit"):
+        del measured[name]
     described = {
         "data set": setting.truth.title,
         "classes": len(setting.truth.labels.names),
         "size": setting.samples[0].labels.shape,
         "depth": depth_in_words(setting.data),
-        **dataclasses.asdict(protocol),
+        **measured,
     }
     return json.loads(json.dumps(described))
 

@@ -30,21 +30,40 @@ class Protocol:
         cap: metres; truth beyond them is left out.
         flip: answer with the mean over every image and its mirror image.
         scales: answer with the mean over these sizes of the network's input, relative to its own.
+        focal_length: the images as if by a camera with so many times the focal length
+            (``training.data.zoomed``).
+        corrects: whether depth is corrected for the focal length.
+        fit: how many inputs an image may take to be seen at the scale of the training; 0: it is
+            seen whole, in one.
 
     Raises:
-        ValueError: if ``cap`` or a scale is not positive, or there is no scale.
+        ValueError: if ``cap``, a scale or the focal length is not positive, there is no scale, or
+            an image is to be fitted to a focal length that is not told.
     """
 
     crop: Literal["none", "eigen"] = "none"
     cap: float | None = None
     flip: bool = False
     scales: tuple[float, ...] = (1.0,)
+    focal_length: float = 1.0
+    corrects: bool = True
+    fit: int = 0
 
     def __post_init__(self) -> None:
         if self.cap is not None and not self.cap > 0:
             raise ValueError(f"cap is {self.cap:g}, expected a positive number of metres")
         if not self.scales or not all(0 < scale < math.inf for scale in self.scales):
             raise ValueError(f"scales are {self.scales}, expected one or more positive numbers")
+        if not 0 < self.focal_length < math.inf:
+            raise ValueError(
+                f"focal_length is {self.focal_length:g}, expected a positive number of times that "
+                "of the data's camera"
+            )
+        if self.fit and not self.corrects:
+            raise ValueError(
+                f"fit is {self.fit}, but without a correction the focal length is not told; leave "
+                "out one of both"
+            )
 
     def __str__(self) -> str:
         parts = ["full frame" if self.crop == "none" else "Eigen crop [45:471, 41:601]"]
@@ -52,6 +71,12 @@ class Protocol:
             parts.append(f"depth up to {self.cap:g} m")
         scales = "+".join(f"{scale:g}" for scale in self.scales)
         parts.append("single scale" if self.scales == (1.0,) else f"scales {scales}")
+        if self.focal_length != 1:
+            parts.append(f"{self.focal_length:g} times the focal length")
+        if not self.corrects:
+            parts.append("depth not corrected")
+        if self.fit:
+            parts.append(f"fitted by up to {self.fit} inputs")
         return ", ".join(parts) + (" with mirror images" if self.flip else "")
 
     def views(self) -> list[View]:
@@ -68,13 +93,13 @@ class Protocol:
         """Refuse what means nothing for this data.
 
         Raises:
-            ValueError: if it has disparity, and crop or cap are set.
+            ValueError: if it has disparity, and crop, cap or focal length are set.
         """
-        limited = self.crop != "none" or self.cap is not None
+        limited = self.crop != "none" or self.cap is not None or self.focal_length != 1
         if limited and data_set.depth.kind != "metres":
             raise ValueError(
-                f"crop and cap are for depth in metres, but {data_set.title} has disparity; "
-                "leave them out"
+                f"crop, cap and focal_length are for depth in metres, but {data_set.title} has "
+                "disparity; leave them out"
             )
 
     def truth(self, batch: Batch) -> Batch:

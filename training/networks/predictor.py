@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import torch
 
 from sosd_ros.camera import focal_correction
-from sosd_ros.network import Output, input_size, prepare
+from sosd_ros.network import Output, SOSDNet, canvas_size, in_parts, input_size, prepare, upsample
 
 from ..data.sample import DataSet
 from .imagenet import Normalisation
@@ -49,6 +49,9 @@ class Predictor:
         input_size: (height, width) of its input in training.
         normalisation: of its input.
         device: of torch.
+        focal: of the images' camera, over that of ``data``.
+        fit: how many inputs an image may take to be seen at the scale of the training; 0: it is
+            seen whole, in one. More than one needs a ``SOSDNet``.
     """
 
     network: AnyNetwork
@@ -56,6 +59,8 @@ class Predictor:
     input_size: tuple[int, int]
     normalisation: Normalisation
     device: str = "cpu"
+    focal: float = 1.0
+    fit: int = 0
 
     def answers(
         self,
@@ -76,9 +81,11 @@ class Predictor:
         images = images.to(self.device)
         image_size = (images.shape[1], images.shape[2])
         for scale, mirrored in views:
-            seen = self._seen(image_size, scale)
+            whole = self._seen(image_size, scale)
+            seen = canvas_size(whole, scale / self._focal_correction(whole), self.fit)
             inputs = prepare(images, seen, *self.normalisation)
-            output = self.network(inputs.flip(-1) if mirrored else inputs, size=size or image_size)
+            inputs = inputs.flip(-1) if mirrored else inputs
+            output = self._output(inputs, whole, size or image_size)
             view = {}
             if output.depth is not None:
                 view["depth"] = output.depth * self._correction(seen)
@@ -87,6 +94,27 @@ class Predictor:
             if output.logits is not None:
                 view["semantic"] = output.logits
             yield {task: answer.flip(-1) if mirrored else answer for task, answer in view.items()}
+
+    def _output(self, canvas: torch.Tensor, seen: tuple[int, int], size: tuple[int, int]) -> Output:
+        """Of the network that sees a canvas by inputs of a (height, width)."""
+        if canvas.shape[-2] <= seen[0]:  # in one part
+            return self.network(canvas, size=size)
+        network = self.network
+        assert isinstance(network, SOSDNet)
+
+        def ask(part: torch.Tensor) -> list[torch.Tensor | None]:
+            output = network(part, size=network.answer_size(part))
+            depth, spread = (
+                None if a is None else a[:, None] for a in (output.depth, output.spread)
+            )
+            return [depth, output.logits, spread]
+
+        depth, logits, spread = (
+            None if answer is None else upsample(answer, size)
+            for answer in in_parts(ask, canvas, seen)
+        )
+        depth, spread = (None if a is None else a[:, 0] for a in (depth, spread))
+        return Output(depth, logits, (canvas, canvas), spread)
 
     def correction(self, image_size: tuple[int, int]) -> float:
         """What depth answered for images of (height, width) is multiplied by, at scale 1.
@@ -101,5 +129,10 @@ class Predictor:
         return input_size(image_size, (round(height * scale), round(width * scale)))
 
     def _correction(self, seen: tuple[int, int]) -> float:
-        factor = focal_correction(self.data.focal(seen), self.data.focal(self.input_size))
+        factor = self._focal_correction(seen)
         return factor if self.data.depth.kind == "metres" else 1 / factor
+
+    def _focal_correction(self, seen: tuple[int, int]) -> float:
+        return focal_correction(
+            self.focal * self.data.focal(seen), self.data.focal(self.input_size)
+        )

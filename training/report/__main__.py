@@ -6,10 +6,9 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from sosd_ros import atomic, commands
 from sosd_ros.device import checked_device
+from sosd_ros.scale.evidence import evenly
 
 from .. import options
 from ..data.sample import Samples
@@ -29,6 +28,7 @@ def command_line() -> argparse.ArgumentParser:
         "training.report",
         "Measure a network on the data set that it was trained on, and draw Fig. 8, 9 "
         "and 10 of the paper: PNG files, and index.html with them and all numbers.",
+        "runs/a/last.pt --out report",
     )
     options.add_measured_options(parser)
     parser.add_argument("--out", type=Path, required=True, help="the folder to write into")
@@ -105,8 +105,7 @@ def choose(names: Sequence[str], wanted: str) -> list[int]:
     if all(part in places for part in parts):
         return [places[part] for part in parts]
     if wanted.isdecimal() and int(wanted) > 0:
-        count = min(int(wanted), len(names))
-        return [int(place) for place in np.linspace(0, len(names) - 1, count).round()]
+        return evenly(len(names), int(wanted)).tolist()
     unknown = next(part for part in parts if part not in places)
     raise ValueError(
         f"--frames is {wanted}, but {unknown!r} is neither a frame of this split, such as "

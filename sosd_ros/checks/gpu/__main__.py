@@ -40,7 +40,7 @@ GRACE = LAST_WORDS + 5  # seconds after its deadline, when a part is ended
 
 
 def command_line() -> argparse.ArgumentParser:
-    parser = commands.parser("sosd_ros.checks.gpu", __doc__, example="--out gpu --minutes 9")
+    parser = commands.parser("sosd_ros.checks.gpu", __doc__, "--out gpu --minutes 9")
     parser.add_argument("--out", type=Path, required=True, help="folder of the results")
     parser.add_argument(
         "--minutes", type=commands.positive, default=30.0, help="for all of it (%(default)g)"

@@ -6,7 +6,6 @@ Wheels of what its Python lacks, and NYU Depth v2 in parts that are small enough
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
 import subprocess
 import sys
 import tarfile
@@ -15,6 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from ... import atomic, commands
+from ...installed import versions
 
 WITH_NEEDS = ("pydantic",)
 # Which need what has been carried already, or is there: weights, and a rival of the benchmark.
@@ -42,7 +42,7 @@ def install(wheels: Path, site: Path) -> None:
     Raises:
         ValueError: if they do not fit this Python.
     """
-    absent = [path for path in sorted(wheels.glob("*.whl")) if not _is_installed(path)]
+    absent = [path for path in sorted(wheels.glob("*.whl")) if _is_absent(path)]
     if not absent or site.is_dir():
         return
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps"]
@@ -53,12 +53,8 @@ def install(wheels: Path, site: Path) -> None:
         )
 
 
-def _is_installed(wheel: Path) -> bool:
-    try:
-        importlib.metadata.distribution(wheel.name.split("-")[0])
-    except importlib.metadata.PackageNotFoundError:
-        return False
-    return True
+def _is_absent(wheel: Path) -> bool:
+    return not versions([wheel.name.split("-")[0]])
 
 
 def pack(data: Path, folder: Path, most: int) -> list[Path]:
@@ -111,7 +107,7 @@ def unpack(parts: Sequence[Path], folder: Path) -> Path:
 
 
 def command_line() -> argparse.ArgumentParser:
-    parser = commands.parser("sosd_ros.checks.gpu.carry", __doc__, example="--data DIR")
+    parser = commands.parser("sosd_ros.checks.gpu.carry", __doc__, "--data /data/nyuv2")
     parser.add_argument("--out", type=Path, default=Path(".gpu"), help="folder (%(default)s)")
     parser.add_argument("--data", type=Path, help="folder of NYU Depth v2; no data without it")
     parser.add_argument(

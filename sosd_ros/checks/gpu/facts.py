@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import platform
 import shutil
@@ -12,6 +11,7 @@ import torch
 
 from ...device import checked_device
 from ...engine.cache import device_name
+from ...installed import versions
 from .place import Outcome, Place, table
 
 LIBRARIES = (
@@ -29,7 +29,8 @@ def run(place: Place) -> Outcome:
         "cores": str(len(os.sched_getaffinity(0))),
         "processor": ", ".join(device_name(torch.device("cpu"))),
         "load": f"{os.getloadavg()[0]:.2f}",
-        **{name: _version(name) for name in LIBRARIES},
+        **dict.fromkeys(LIBRARIES, "not installed"),
+        **versions(LIBRARIES),
         "compilers": ", ".join(n for n in ("g++", "nvcc") if shutil.which(n)) or "none",
         "CUDA_HOME": os.environ.get("CUDA_HOME", "not set"),
         "ONNX Runtime's providers": _providers(),
@@ -47,13 +48,6 @@ def run(place: Place) -> Outcome:
             f"nvidia-smi: {ASKED}": _nvidia_smi(),
         }
     return Outcome(facts, table(("", ""), facts.items()))
-
-
-def _version(name: str) -> str:
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return "not installed"
 
 
 def _providers() -> str:

@@ -78,7 +78,7 @@ def test_a_still_camera_sees_the_same_in_other_noise(folder):
 
 def test_what_is_no_sequence_is_refused_by_name(folder, tmp_path):
     """In one sentence that says what is wrong with which file."""
-    with pytest.raises(DataError, match="has 0 images named frame-NAME.color"):
+    with pytest.raises(DataError, match=r"has 0 images named frame-NAME\.color"):
         Sequence(tmp_path / "nowhere", 5)
     cv2.imwrite(str(folder / "frame-000001.depth.png"), np.ones((30, 40), np.uint16))
     with pytest.raises(DataError, match=r"frame-000001.depth.png is 30x40, .* 60x80"):
@@ -87,5 +87,5 @@ def test_what_is_no_sequence_is_refused_by_name(folder, tmp_path):
     with pytest.raises(DataError, match=r"frame-000000.pose.txt .* expected 4x4"):
         next(iter(Sequence(folder, 5)))
     (folder / "camera-intrinsics.txt").unlink()
-    with pytest.raises(DataError, match="cannot read .*camera-intrinsics.txt"):
+    with pytest.raises(DataError, match=r"cannot read .*camera-intrinsics\.txt"):
         Sequence(folder, 5)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sosd_ros.demo.contact_sheet import contact_sheet
+from sosd_ros.contact_sheet import contact_sheet
 from sosd_ros.labels import NYU40
 
 

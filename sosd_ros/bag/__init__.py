@@ -1,0 +1,1 @@
+"""Answer the images of a recording, without ROS."""

@@ -1,0 +1,251 @@
+"""``python -m sosd_ros.bag``: the node's answers to a recording, without ROS.
+
+OUT holds all messages of IN, untouched, and the answers to its images with their stamps, on the
+topics of the node. Every image is answered, as fast as this machine can. A run that was interrupted
+goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections import deque
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .. import commands, weights
+from ..ahead import ahead
+from ..encodings import MessageError
+from ..engine import Engine, EngineError
+from ..infer.engine import add_engine_options, open_engine, say
+from ..progress import progress_bar
+from ..recordings import (
+    STRING,
+    Message,
+    Parts,
+    Recording,
+    RecordingError,
+    Topic,
+    Types,
+    is_whole,
+    seconds,
+)
+from ..ros.camera_info import RECTIFIED, check_info
+from .answers import OUTPUTS, Answerer, Output
+from .cameras import NODE, Camera, cameras_of
+
+LATE = 100_000_000  # nanoseconds that a CameraInfo may come after its image, as for the node
+
+
+@dataclass
+class Step:
+    """A message, what is answered to it, and why it is refused, if it is.
+
+    Attributes:
+        topic: of the images, if it is one.
+    """
+
+    message: Message
+    topic: str = ""
+    outputs: list[Output] = field(default_factory=list)
+    refusal: str = ""
+
+
+def outputs(text: str) -> list[str]:
+    """Names of topics, with commas in between."""
+    names = text.split(",")
+    if wrong := [name for name in names if name not in OUTPUTS]:
+        raise argparse.ArgumentTypeError(f"has {wrong[0]!r}, expected some of {','.join(OUTPUTS)}")
+    return sorted(names)
+
+
+def command_line() -> argparse.ArgumentParser:
+    parser = commands.parser(
+        "sosd_ros.bag", __doc__, "drive drive_answered --answers depth,semantic"
+    )
+    parser.add_argument(
+        "source", type=Path, metavar="IN", help="a rosbag2 folder, an mcap or a db3 file"
+    )
+    parser.add_argument("out", type=Path, metavar="OUT", help="the folder to write")
+    parser.add_argument(
+        "--topics",
+        type=lambda text: text.split(","),
+        default=[],
+        metavar="TOPIC,...",
+        help="the images to answer (default: all)",
+    )
+    parser.add_argument(
+        "--answers",
+        type=outputs,
+        default=sorted(OUTPUTS),
+        metavar="NAME,...",
+        help=f"what to write (default: all, {','.join(OUTPUTS)}); points take the most room",
+    )
+    parser.add_argument(
+        "--rectified",
+        default="assumed",
+        choices=RECTIFIED,
+        help="whether images are rectified, as the node's parameter of that name (%(default)s)",
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="print at last what came of each topic, as JSON"
+    )
+    add_engine_options(parser)
+    return parser
+
+
+def run(arguments: argparse.Namespace) -> None:
+    commands.check_out("OUT", arguments.out, folder=True)
+    if arguments.out.resolve() == arguments.source.resolve():
+        raise ValueError(f"OUT is IN, {arguments.out}; name another folder")
+    with closing(Recording(arguments.source)) as recording:
+        made_of = origin(recording, arguments)
+        if is_whole(arguments.out, made_of):
+            say(f"{arguments.out} is there already, made of this recording; nothing to do")
+            return
+        cameras, said = cameras_of(recording, arguments.topics)
+        refuse_taken(recording, cameras, arguments)
+        parts = Parts(arguments.out, recording.storage, made_of)
+        for sentence in said:
+            say(sentence)
+        engine, limits = open_engine(arguments)
+        with closing(engine):
+            answerer = Answerer(engine, limits, arguments.answers, arguments.rectified, say)
+            try:
+                answer_all(recording, cameras, answerer, parts, engine)
+                parts.finish()
+            except RecordingError:
+                parts.finish()  # what could be read before that is answered
+                raise
+            except BaseException:
+                parts.abandon()
+                raise
+    report(parts.facts["topics"], arguments)
+
+
+def origin(recording: Recording, arguments: argparse.Namespace) -> dict[str, Any]:
+    """What the answers follow from: who goes on must have the same."""
+    asked = ("backend", "precision", "max_depth", "topics", "answers", "rectified")
+    return {
+        "recording": [recording.path.resolve().name, recording.count, *recording.span],
+        "weights": weights.read(arguments.weights).sha256,
+        **{name: getattr(arguments, name) for name in asked},
+    }
+
+
+def refuse_taken(
+    recording: Recording, cameras: Iterable[Camera], arguments: argparse.Namespace
+) -> None:
+    """Refuse to mix our answers with those that were recorded."""
+    there = {topic.name for topic in recording.topics}
+    ours = {f"{camera.outputs}{name}" for camera in cameras for name in arguments.answers}
+    if taken := sorted(there & ours):
+        raise RecordingError(
+            f"{recording.path} has {taken[0]} already; record it without the topics below {NODE}, "
+            "or choose others with --answers"
+        )
+
+
+def answer_all(
+    recording: Recording,
+    cameras: list[Camera],
+    answerer: Answerer,
+    parts: Parts,
+    engine: Engine,
+) -> None:
+    """Copy and answer, from where the last part ended; read, answer and write at the same time."""
+    done = parts.facts.setdefault("read", 0)
+    counts = parts.facts.setdefault("topics", {})
+    for camera in cameras:
+        counts.setdefault(camera.images.name, {"answered": 0, "refused": 0})
+    steps = ahead(answered(known(ahead(recording.messages()), cameras), cameras, answerer, done))
+    with (
+        closing(steps),
+        progress_bar(steps, "messages", total=recording.count, unit="message") as bar,
+    ):
+        for number, step in enumerate(bar, 1):
+            if number <= done:
+                continue
+            if number == 1 and "semantic" in engine.answers:
+                _write_labels(parts, engine, step.message.time)
+            parts.write(*step.message)
+            for output in step.outputs:
+                parts.write(output.topic, step.message.time, output.data)
+            if step.topic:
+                counts[step.topic]["refused" if step.refusal else "answered"] += 1
+            if step.refusal:
+                time = seconds(step.message.time)
+                bar.write(f"{step.message.topic.name} at {time}: {step.refusal}", sys.stderr)
+            parts.facts["read"] = number
+            if parts.is_full():
+                parts.end_part()
+
+
+def known(messages: Iterable[Message], cameras: list[Camera]) -> Iterator[Message]:
+    """Messages in their order, once the CameraInfos that come a little later are known."""
+    types, held = Types(), deque[Message]()
+    buffers: dict[str, list[Any]] = {}
+    for camera in cameras:
+        if camera.infos_of is not None:
+            buffers.setdefault(camera.infos_of.name, []).append(camera.infos)
+    for message in messages:
+        for buffer in buffers.get(message.topic.name, []):
+            try:
+                info = types.decode(message.topic.kind, message.data)
+                check_info(info)
+            except (MessageError, RecordingError) as error:
+                say(f"{message.topic.name} at {seconds(message.time)}: {error}")
+            else:
+                buffer.add(info)
+        held.append(message)
+        while held[0].time + LATE < message.time:
+            yield held.popleft()
+    yield from held
+
+
+def answered(
+    messages: Iterable[Message], cameras: list[Camera], answerer: Answerer, done: int
+) -> Iterator[Step]:
+    """Each message with its answers; none for the first ``done``."""
+    by_topic = {camera.images.name: camera for camera in cameras}
+    for number, message in enumerate(messages, 1):
+        camera = by_topic.get(message.topic.name)
+        if camera is None or number <= done:
+            yield Step(message)
+            continue
+        step = Step(message, camera.images.name)
+        try:
+            step.outputs = answerer(camera, message)
+        except ValueError as error:
+            step.refusal = str(error)
+        yield step
+
+
+def _write_labels(parts: Parts, engine: Engine, time: int) -> None:
+    types = Types()
+    message = types.make(STRING, data=engine.manifest.labels.info())
+    topic = Topic(f"{NODE}label_info/json", STRING, None)
+    parts.write(topic, time, types.encode(STRING, message))
+
+
+def report(counts: dict[str, dict[str, int]], arguments: argparse.Namespace) -> None:
+    """Say what came of it; a refused image makes the command fail."""
+    if arguments.json:
+        print(json.dumps({"out": str(arguments.out), "topics": counts}), flush=True)
+    else:
+        for topic, count in counts.items():
+            print(f"{topic}: {count['answered']} images answered in {arguments.out}", flush=True)
+    if refused := sum(count["refused"] for count in counts.values()):
+        raise ValueError(f"{refused} images were refused, for the reasons above; all else is there")
+
+
+def main() -> None:
+    commands.main(command_line(), run, EngineError)
+
+
+if __name__ == "__main__":
+    main()

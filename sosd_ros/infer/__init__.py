@@ -1,0 +1,1 @@
+"""Answer a folder, a video or an image, without ROS."""
