@@ -26,6 +26,18 @@ def test_what_is_cited_is_this_version():
     assert (cited["version"], cited["license"]) == (VERSION, "Apache-2.0")
 
 
+def test_the_changelog_is_in_catkins_form():
+    """Forthcoming first, then each version with its date, newest first; older than this one."""
+    text = (ROOT / "CHANGELOG.rst").read_text()
+    assert text.startswith("^" * 30 + "\nChangelog for package sosd_ros\n")
+    titles = re.findall(r"^(.+)\n(-+)$", text, re.MULTILINE)
+    assert all(len(title) == len(line) for title, line in titles)
+    (first, _), *released = titles
+    assert first == "Forthcoming" or first.startswith(f"{VERSION} (")
+    versions = [re.fullmatch(r"(\d+\.\d+\.\d+) \(\d{4}-\d\d-\d\d\)", t)[1] for t, _ in released]
+    assert versions == sorted(versions, reverse=True) and versions[0] <= VERSION
+
+
 def test_git_checks_before_a_commit_what_make_test_checks_first():
     """By the same tools; git names the files itself, and may mend them."""
     [repository] = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
