@@ -32,14 +32,9 @@ ARGUMENTS = {
     ),
     "image": ("image", "Topic of the camera's images; /compressed is added for compressed ones."),
     "camera_info": ("camera_info", "Topic of the camera's CameraInfo."),
-    **{
-        name: (f"scale/{name}", f"Topic of {kind}, if the parameter scale_from.{name} is true.")
-        for name, kind in (
-            ("range", "a sensor_msgs/Range"),
-            ("scan", "a sensor_msgs/LaserScan"),
-            ("points", "a lidar's or a depth camera's sensor_msgs/PointCloud2"),
-        )
-    },
+    "range": ("scale/range", "Topic of a sensor_msgs/Range, for scale_from.range."),
+    "scan": ("scale/scan", "Topic of a sensor_msgs/LaserScan, for scale_from.scan."),
+    "points": ("scale/points", "Topic of a sensor_msgs/PointCloud2, for scale_from.points."),
     "namespace": ("", "Namespace of the node and of every topic without a leading slash."),
     "params_file": (
         str(CONFIG / "perception.yaml"),

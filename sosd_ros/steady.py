@@ -28,6 +28,7 @@ GAP = 1.0  # seconds after which what was before counts for nothing
 
 _WIDTH = 160  # pixels of the images between which the flow is computed
 _LEAST = 16  # pixels of their sides, which OpenCV needs
+_BESIDE = np.ones((3, 3), np.uint8)
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,7 +125,8 @@ class _Motion:
         off = (difference - np.median(difference[::4, ::4])) / DIFFERENCE
         likeness = np.maximum(1 - off * off, 0)
         self.is_sure = bool(np.count_nonzero(likeness) >= SAME * likeness.size)
-        self._weight = np.float32(WEIGHT) * likeness
+        # Beside what is not the same, the flow may be of either surface.
+        self._weight = np.float32(WEIGHT) * cv2.erode(likeness, _BESIDE)
 
     def _moved(self, past: np.ndarray) -> np.ndarray:
         """What was there; in floating point, NaN where a place was outside the image."""

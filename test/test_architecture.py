@@ -40,6 +40,7 @@ def test_the_network_stands_on_torch_and_timm_alone():
     assert third_party <= {
         "torch",
         "timm",
+        "itertools",
         "math",
         "typing",
         "collections",

@@ -463,8 +463,8 @@ def test_the_operators_page_knows_every_key():
 def test_the_operators_page_knows_every_cause():
     """Each cause that the code counts by has its row."""
     code = "".join(
-        (ROOT / "sosd_ros" / "ros" / f"{name}.py").read_text()
-        for name in ("messages", "camera_info", "pipeline", "node")
+        (ROOT / "sosd_ros" / f"{name}.py").read_text()
+        for name in ("encodings", "ros/camera_info", "ros/pipeline", "ros/node")
     )
     raised = re.findall(r'MessageError\(\s*"([a-z_]+)"', code)
     dropped = re.findall(r'(?:dropped|_drop)\([^"()]*"([a-z_]+)"', code)
