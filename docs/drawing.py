@@ -116,8 +116,10 @@ def _in_order(rows: list[list[str]], arrows: Arrows) -> list[list[str]]:
     for _ in range(SWEEPS):
         at = {room: (n + 0.5) / len(row) for row in rows for n, room in enumerate(row)}
 
-        def mean(room: str, at: Mapping[str, float] = at) -> float:
-            return sum(at[other] for other in tied[room]) / max(len(tied[room]), 1)
+        def mean(room: str, at: Mapping[str, float] = at) -> tuple[float, str]:
+            """Rounded, and the name where it is equal: sets have no order of their own."""
+            among = tied[room] or {room}
+            return round(sum(at[other] for other in among) / len(among), 6), room
 
         rows = [sorted(row, key=mean) for row in rows]
     return rows
