@@ -1,6 +1,7 @@
 """A mini-batch's way through the trainer: parts, precision, averages, and what it refuses."""
 
 import functools
+import itertools
 import warnings
 
 import pytest
@@ -81,7 +82,7 @@ def test_the_moving_average_is_what_is_measured(decay, kept):
 
 
 @pytest.mark.parametrize(
-    ("precision", "strategy"), [("bfloat16", "joint"), ("float16", "joint"), ("float16", "em")]
+    ("precision", "strategy"), itertools.product(("bfloat16", "float16"), ("joint", "em"))
 )
 def test_half_precision_learns(precision, strategy):
     """The first loss agrees to the digits that half precision has, and the depth's falls.
