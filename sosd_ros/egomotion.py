@@ -11,6 +11,8 @@ numbers are fitted to the flow; g is how far it has moved along its axis. No foc
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 _STEP = 8  # pixels between those that are looked at; the flow is smooth
@@ -34,23 +36,34 @@ def depth_change(flow: np.ndarray, depth: np.ndarray, weight: np.ndarray) -> flo
     near = 1 / depth[::_STEP, ::_STEP].ravel()
     if not (scale := near.mean()) > 0:
         return 0.0
-    middle = (np.array(depth.shape) - 1) / 2
-    half = max(middle)
-    places = (np.indices(depth.shape)[:, ::_STEP, ::_STEP] - middle[:, None, None]) / half
-    (y, x), q = places.reshape(2, -1), near / scale
-    zero, one = np.zeros_like(x), np.ones_like(x)
-    across = [one, zero, -y, x * x, x * y, q, zero, q * x]
-    down = [zero, one, x, x * y, y * y, zero, q, q * y]
-    terms = np.stack([across, down], axis=1)  # (8, 2, n)
-    seen = flow[::_STEP, ::_STEP].reshape(-1, 2).T
+    half, places, turning = _turning(depth.shape)
+    nearness, zero = near / scale, np.zeros_like(near)
+    aside, down = np.append(nearness, zero), np.append(zero, nearness)
+    terms = np.vstack([turning, aside, down, places * np.tile(nearness, 2)])
+    seen = flow[::_STEP, ::_STEP].reshape(-1, 2).T.ravel()
     share = given = weight[::_STEP, ::_STEP].ravel()
     for _ in range(_ROUNDS):
-        weighted = terms * share
-        normal = np.tensordot(weighted, terms, ([1, 2], [1, 2])) + _RIDGE * np.eye(len(terms))
-        fitted = np.linalg.solve(normal, np.tensordot(weighted, seen, 2))
-        off = seen - np.tensordot(fitted, terms, 1)
-        share = given / (1 + (off * off).sum(axis=0) / _DOUBTFUL**2)
-    variance = (share * off * off).sum() / share.size * np.linalg.inv(normal)[-1, -1]
+        weighted = terms * np.tile(share, 2)
+        normal = weighted @ terms.T + _RIDGE * np.eye(len(terms))
+        fitted = np.linalg.solve(normal, weighted @ seen)
+        off = np.square(seen - fitted @ terms).reshape(2, -1).sum(axis=0)
+        share = given / (1 + off / _DOUBTFUL**2)
+    variance = (share @ off) / share.size * np.linalg.inv(normal)[-1, -1]
     if fitted[-1] ** 2 < _SURE**2 * variance:
         return 0.0
     return float(fitted[-1] / (half * scale))
+
+
+@lru_cache(maxsize=16)
+def _turning(shape: tuple[int, int]) -> tuple[float, np.ndarray, np.ndarray]:
+    """Half of the longer side, x and y of the pixels in it, and what they have to do with turning.
+
+    x and y are (2 n,), one after the other, as displacements are, and the last is (5, 2 n).
+    """
+    middle = (np.array(shape) - 1) / 2
+    half = float(max(middle))
+    grid = (np.indices(shape)[:, ::_STEP, ::_STEP] - middle[:, None, None]) / half
+    y, x = grid.reshape(2, -1)
+    zero, one = np.zeros_like(x), np.ones_like(x)
+    across, down = (one, zero, -y, x * x, x * y), (zero, one, x, x * y, y * y)
+    return half, np.append(x, y), np.hstack([across, down])

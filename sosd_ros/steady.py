@@ -3,7 +3,8 @@
 Neighbouring images differ by noise, compression and light, and the network's answers with them.
 What was answered for a surface a moment ago is as good a guess as what is answered now, if it is
 known where the surface has moved. So each answer is drawn towards the last one, which moves along
-with the optical flow between the images: depth by a weighted mean, labels by hysteresis.
+with the optical flow between the images: depth by a weighted mean, labels by hysteresis. What was
+before is brought nearer by what the camera has moved ahead, so that depth does not lag behind it.
 
 What was before counts for nothing where it is not the same surface: where the images differ after
 the motion, where depth differs too much, and where it was outside the image. After a cut and after
@@ -44,11 +45,10 @@ class _Look:
     size: tuple[int, ...]
     seconds: float
 
-    @property
-    def centres(self) -> list[np.ndarray]:
-        """The rows and columns of the image in the middle of each pixel of ``grey``."""
-        sides = zip(self.size, self.grey.shape, strict=True)
-        return [(2 * np.arange(small) + 1) * full // (2 * small) for full, small in sides]
+    def middle(self, answer: np.ndarray) -> np.ndarray:
+        """What was answered (H, W) in the middle of each pixel of ``grey``."""
+        height, width = self.grey.shape
+        return cv2.resize(answer, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
 
 
 class Steady:
@@ -89,7 +89,7 @@ class Steady:
         motion_since = cache(partial(self._motion, look))  # mostly the same for both
         if depth is not None:
             depth = kernels.plain(depth)
-            grid = depth[np.ix_(*look.centres)]
+            grid = look.middle(depth)
             if self._depth and (motion := motion_since(self._depth[0])):
                 gain = motion.gain(self._depth[1], grid)
                 depth, grid = _multiplied(depth, gain, limits), grid * gain
@@ -147,14 +147,13 @@ class _Motion:
         Where depth is another surface's, labels are not trusted from now on either.
         """
         seen = np.where(np.isfinite(depth), depth, np.float32(np.inf))
-        with np.errstate(invalid="ignore", divide="ignore"):
-            past = self._moved(past) + np.float32(depth_change(self._flow, seen, self._trust))
-            off = (past - depth) / (np.float32(TOLERANCE) * np.minimum(past, depth))
-            change = past / depth - 1
-        known = np.isfinite(off)
-        self._trust = self._trust * np.where(known, np.maximum(1 - off**4, 0), np.float32(1))
+        grown = np.float32(depth_change(self._flow, seen, self._trust))
+        change = np.empty_like(seen)
+        kernels.compare_depth(
+            self._moved(past), grown, seen, np.float32(TOLERANCE), self._trust, change
+        )
         inner = cv2.dilate(seen, _BESIDE) < np.float32(EDGE) * cv2.erode(seen, _BESIDE)
-        gain = np.where(known & inner, self._weight(WEIGHT) * change, np.float32(0))
+        gain = self._weight(WEIGHT) * change * inner
         share = cv2.blur(inner.astype(np.float32), _AROUND)
         return 1 + cv2.blur(gain, _AROUND) / np.maximum(share, np.float32(0.2))
 
@@ -167,9 +166,9 @@ class _Motion:
         size, small = self._look.size, self._look.grey.shape
         scale = np.array([size[1] / small[1], size[0] / small[0]], np.float32)
         shift = np.rint(self._flow * scale).astype(np.int32)
-        arguments = (*_cells(size, small), shift, self._weight(VOTE), *past_and_now)
         out = np.empty(size, np.uint8), np.empty(size, np.uint8)
-        kernels.in_bands(size[0], (kernels.steady_labels, *arguments, *out))
+        arguments = (*_cells(size, small), shift, self._weight(VOTE), *past_and_now, *out)
+        kernels.in_bands(size[0], (kernels.steady_labels, *arguments))
         return out
 
 
@@ -177,6 +176,8 @@ def _small_grey(image: np.ndarray) -> np.ndarray:
     """The image (H, W, 3) RGB as (h, w) uint8, at most ``_WIDTH`` wide."""
     shrink = min(_WIDTH / image.shape[1], 1)
     height, width = (max(_LEAST, round(side * shrink)) for side in image.shape[:2])
+    if image.shape[1] >= 2 * width:  # fewer pixels to make grey; OpenCV is quick at halves
+        image = cv2.resize(image, (2 * width, 2 * height), interpolation=cv2.INTER_AREA)
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     return cv2.resize(grey, (width, height), interpolation=cv2.INTER_AREA)
 

@@ -67,6 +67,7 @@ CORE = (
     "reasons",
     "recordings",
     "scale",
+    "egomotion",
     "steady",
 )
 SHARED = ("ahead", "atomic", "commands", "progress", "share")  # what commands have in common
@@ -81,7 +82,8 @@ MAY_IMPORT = {
     "reasons": (),
     "installed": (),
     "scale": (),
-    "steady": ("kernels", "labels"),
+    "egomotion": (),
+    "steady": ("egomotion", "kernels", "labels"),
     "encodings": (),
     "outputs": ("engine", "kernels", "labels", "lens"),
     "recordings": ("atomic", "reasons"),

@@ -49,6 +49,35 @@ def multiply(
 
 
 @compiled
+def compare_depth(
+    past: np.ndarray,
+    grown: float,
+    depth: np.ndarray,
+    tolerance: float,
+    trust: np.ndarray,
+    change: np.ndarray,
+) -> None:
+    """How the depth of the past compares with that of now; of a small image, on one core.
+
+    Args:
+        past: (h, w) float32 metres, where the surfaces of now were; NaN outside the image.
+        grown: metres, by which the past is farther away now.
+        depth: (h, w) float32 metres.
+        tolerance: share of the nearer of both, off by which they are not of one surface.
+        trust: (h, w) float32, 0 to 1, reduced where they are off.
+        change: (h, w) float32, written: past over depth, less 1; 0 where either is no number.
+    """
+    for y in range(depth.shape[0]):
+        for x in range(depth.shape[1]):
+            then, now = past[y, x] + grown, depth[y, x]
+            off = (then - now) / (tolerance * min(then, now))
+            square = off * off
+            known = square < np.inf
+            trust[y, x] *= max(np.float32(1) - square * square, np.float32(0)) if known else 1
+            change[y, x] = then / now - np.float32(1) if known else np.float32(0)
+
+
+@compiled
 def steady_labels(
     first: int,
     last: int,
@@ -82,18 +111,25 @@ def steady_labels(
     past, past_confidence, end = past.ravel(), past_confidence.ravel(), height * width - 1
     before, had = np.empty(width, np.uint8), np.empty(width, np.uint8)
     share, step = np.empty(width, np.float32), np.empty(width, np.int32)
-    held = -1
-    for y in range(first, last):
-        if rows[y] != held:
-            held = rows[y]
-            for x in range(width):
-                column = columns[x]
-                share[x] = weight[held, column]
-                step[x] = x + shift[held, column, 0] + width * shift[held, column, 1]
+    top = first
+    while top < last:
+        row, below = rows[top], top + 1
+        while below < last and rows[below] == row:
+            below += 1
+        least, most = -top * width, end - (below - 1) * width  # beyond, the weight is 0
         for x in range(width):
-            place = min(max(y * width + step[x], 0), end)  # in memory, where it has no weight
-            before[x], had[x] = past[place], past_confidence[place]
-        _decide(before, had, share, labels[y], confidence[y], out[y], certainty[y])
+            column = columns[x]
+            share[x] = weight[row, column]
+            step[x] = min(
+                max(x + shift[row, column, 0] + width * shift[row, column, 1], least), most
+            )
+        for y in range(top, below):
+            start = y * width
+            for x in range(width):
+                place = np.uintp(start + step[x])  # unsigned: none counts from the end
+                before[x], had[x] = past[place], past_confidence[place]
+            _decide(before, had, share, labels[y], confidence[y], out[y], certainty[y])
+        top = below
 
 
 @compiled
