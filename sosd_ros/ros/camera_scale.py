@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..camera_info import View
 from ..scale import (
     Evidence,
     Scale,
@@ -20,7 +21,6 @@ from ..scale import (
     evidence_of_points,
     visible,
 )
-from .camera_info import View
 from .sensors import Reading
 from .transforms import NoTransformError, Pose
 

@@ -10,7 +10,7 @@ from sensor_msgs.msg import LaserScan, PointCloud2, PointField, Range
 
 from ..encodings import MessageError, check_header
 from ..scale.evidence import evenly
-from .stamps import nanoseconds
+from ..stamps import nanoseconds
 
 MOST_POINTS = 32768  # read of one message; the rest repeats what they say
 LONGEST_SCAN = 10.0  # seconds

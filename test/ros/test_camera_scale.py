@@ -7,9 +7,9 @@ import pytest
 import room
 from sensor_msgs.msg import CameraInfo
 
+from sosd_ros.camera_info import View
 from sosd_ros.lens import Lens
 from sosd_ros.ros import camera_scale
-from sosd_ros.ros.camera_info import View
 from sosd_ros.ros.camera_scale import BY_HEIGHT, PATIENCE, SECOND, Answer, CameraScale, Ground
 from sosd_ros.ros.sensors import Reading
 from sosd_ros.ros.transforms import SAME, NoTransformError, Pose

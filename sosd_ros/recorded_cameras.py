@@ -9,9 +9,10 @@ from functools import lru_cache
 from operator import methodcaller
 from typing import Any
 
-from ..encodings import MessageError, to_rgb
-from ..lens import Rectification
-from ..recordings import (
+from .camera_info import CameraInfoBuffer
+from .encodings import MessageError, to_rgb
+from .lens import Rectification
+from .recordings import (
     CAMERA_INFO,
     COMPRESSED_IMAGE,
     IMAGE,
@@ -20,7 +21,6 @@ from ..recordings import (
     Topic,
     Types,
 )
-from ..ros.camera_info_buffer import CameraInfoBuffer
 
 NODE = "/sosd/"  # what the topics of answers lie below, as the node's
 _COMPRESSED = "/compressed"
