@@ -27,7 +27,8 @@ WINGS = {
         "camera, lens, labels, device, encodings, colours, ...": [
             *("sosd_ros/camera", "sosd_ros/lens", "sosd_ros/labels", "sosd_ros/device"),
             *("sosd_ros/encodings", "sosd_ros/colours", "sosd_ros/contact_sheet"),
-            *("sosd_ros/reasons", "sosd_ros/installed", "sosd_ros/stamps"),
+            *("sosd_ros/reasons", "sosd_ros/installed", "sosd_ros/stamps", "sosd_ros/poses"),
+            "sosd_ros/clouds",
         ],
         "commands, progress, share, atomic, ahead": [
             *("sosd_ros/commands", "sosd_ros/progress", "sosd_ros/share", "sosd_ros/atomic"),

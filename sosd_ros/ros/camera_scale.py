@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..camera_info import View
+from ..poses import Pose
 from ..scale import (
     Evidence,
     Scale,
@@ -22,7 +23,7 @@ from ..scale import (
     visible,
 )
 from .sensors import Reading
-from .transforms import NoTransformError, Pose
+from .transforms import NoTransformError
 
 SECOND = 1_000_000_000
 APART = SECOND // 10  # nanoseconds between a measurement and the image that it is compared with
