@@ -38,6 +38,7 @@ setup(
     packages=find_packages(include=["sosd_ros*", "training*"]),
     package_data={
         "training.data": ["nyuv2_held_back.txt"],
+        "training.recording": ["report.html.jinja"],
         "training.report": ["page.html.jinja", "style.css"],
     },
     data_files=[

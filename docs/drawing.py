@@ -54,6 +54,7 @@ WINGS = {
         "metrics": ["training/metrics"],
         "networks": ["training/networks"],
         "data": ["training/data"],
+        "recording": ["training/recording"],
         "strategies, config": ["training/strategies", "training/config", "training/distributed"],
     },
 }

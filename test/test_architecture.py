@@ -123,6 +123,7 @@ MAY_IMPORT = {
         "camera",
         "camera_info",
         "clouds",
+        "colours",
         "device",
         "encodings",
         "labels",
@@ -133,6 +134,7 @@ MAY_IMPORT = {
         "recorded_cameras",
         "recordings",
         "scale",
+        "stamps",
         "steady",
         *SHARED,
     ),
@@ -166,6 +168,7 @@ COMMANDS = (
     "label",
     "prepare",
     "quantise",
+    "record",
     "report",
     "results",
     "train",
@@ -182,6 +185,7 @@ LAYERS = {
         *("distributed", "metrics", "strategies", "config", "data"),
         *("networks", "measuring"),
     ),
+    "recording": ("data", "networks"),
     "options": (),  # of commands
 }
 IN_TRAINING = LAYERS | dict.fromkeys(COMMANDS, tuple(LAYERS))
