@@ -165,12 +165,12 @@ COMMANDS = (
     "calibrate",
     "evaluate",
     "export",
-    "label",
     "prepare",
     "quantise",
     "record",
     "report",
     "results",
+    "teach",
     "train",
 )
 LAYERS = {
