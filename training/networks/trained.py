@@ -124,8 +124,11 @@ def training_manifest(config: Config) -> Manifest:
     data = data_set(config.data)
     mean, std = normalisation(config.network.backbone)
     training = config.model_dump(mode="json")
-    if config.data.photographs is not None:  # whose place on this machine is nobody else's business
+    # Where they lie on this machine is nobody else's business.
+    if config.data.photographs is not None:
         training["data"]["photographs"] = config.data.photographs.name
+    for source, stated in zip(config.data.sources, training["data"]["sources"], strict=True):
+        stated["root"] = source.root and source.root.name
     return Manifest(
         **config.network.model_dump(include={*FORM}),
         labels=data.labels,
