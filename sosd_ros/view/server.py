@@ -66,7 +66,7 @@ def serving(host: str, port: int) -> Iterator[Server]:
         with running(command, env=environment, start_new_session=True) as process:
             for number in (port, port + 1):
                 _await(process, host, number)
-            yield Server(f"{page}/?url={quote(data, safe='')}", data)
+            yield Server(f"{page}/?theme=dark&url={quote(data, safe='')}", data)
 
 
 def _check_free(host: str, port: int) -> None:
