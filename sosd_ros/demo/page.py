@@ -77,12 +77,15 @@ def _cloud(answer: Answer, camera: Intrinsics, labels: LabelSet) -> dict[str, An
     steps = np.where(known, np.rint(depth * (_STEPS / farthest)), 0).astype("<u2")
     # Differences of neighbours are small numbers, which zlib shortens; they wrap around.
     differences = np.diff(steps.ravel(), prepend=steps.dtype.type(0))
+    x, y = camera.rays()
+    points = np.stack([x * depth, y * depth, depth], axis=-1)[known]
+    middle = np.median(points, axis=0) if known.any() else np.array([0.0, 0.0, farthest])
     return {
         "width": camera.width,
         "height": camera.height,
         "lens": [round(number, 3) for number in (camera.fx, camera.fy, camera.cx, camera.cy)],
         "metres": 65535 * farthest / _STEPS,  # what the greatest number of 16 bits stands for
-        "focus": float(np.median(depth[known])) if known.any() else 1.0,
+        "middle": [round(float(metres), 3) for metres in middle],
         "depth": base64.b64encode(zlib.compress(differences.tobytes(), 9)).decode(),
         "image": _picture(image, ".jpg"),
         "classes": _picture(labels.colours(ids), ".png"),
@@ -91,9 +94,10 @@ def _cloud(answer: Answer, camera: Intrinsics, labels: LabelSet) -> dict[str, An
 
 def _picture(rgb: np.ndarray, suffix: str) -> str:
     """As the address of an ``img`` that has the picture in itself."""
-    bgr = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
-    _, coded = cv2.imencode(suffix, bgr, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
-    kind = "jpeg" if suffix == ".jpg" else "png"
+    bgr, is_jpeg = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), suffix == ".jpg"
+    options = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY] if is_jpeg else []
+    _, coded = cv2.imencode(suffix, bgr, options)
+    kind = "jpeg" if is_jpeg else "png"
     return f"data:image/{kind};base64,{base64.b64encode(coded.tobytes()).decode()}"
 
 
@@ -126,10 +130,14 @@ def _plot(latencies: Sequence[tuple[float, float]]) -> str:
         f'<text x="{right}" y="{bottom + 22}" text-anchor="end">{end:.1f} s</text>',
         f'<text x="{left}" y="{bottom + 22}">0 s</text>',
     ]
-    for value, name, colour in ((median, "median", "#3fb6ab"), (most, "95 %", "#e39a4f")):
+    for value, name, colour, lower in (
+        (median, "median", "#3fb6ab", 13),
+        (most, "95 %", "#e39a4f", -3),
+    ):
         _, y = at(0, float(value))
         parts.append(f'<path d="M{left} {y:.1f}H{right}" stroke="{colour}" stroke-dasharray="4"/>')
-        parts.append(f'<text x="{right + 8}" y="{y + 4:.1f}">{name}: {1000 * value:.0f} ms</text>')
+        written = f"{name}: {1000 * value:.0f} ms"
+        parts.append(f'<text x="{right + 8}" y="{y + lower:.1f}">{written}</text>')
     for point in latencies:
         x, y = at(*point)
         parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.2" fill="#8ab4f8"/>')

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import ipaddress
 import os
+import signal
 import socket
 import subprocess
 import tempfile
@@ -20,6 +22,7 @@ from ..testbed.process import running
 
 MEMORY = "256MiB"  # of what is logged; the oldest goes first
 START_TIMEOUT = 30.0  # seconds
+_PR_SET_PDEATHSIG = 1  # of Linux' <sys/prctl.h>
 
 
 class Server(NamedTuple):
@@ -63,10 +66,17 @@ def serving(host: str, port: int) -> Iterator[Server]:
             *("--cors-allow-origin", page),
         ]
         # In a session of its own: a Ctrl-C, which reaches all others, should end what logs first.
-        with running(command, env=environment, start_new_session=True) as process:
+        # Whatever ends us ends it as well.
+        options = {"start_new_session": True, "preexec_fn": _end_with_parent}
+        with running(command, env=environment, **options) as process:
             for number in (port, port + 1):
                 _await(process, host, number)
             yield Server(f"{page}/?theme=dark&url={quote(data, safe='')}", data)
+
+
+def _end_with_parent() -> None:
+    """Have the kernel end this process when its parent has ended, by a signal or otherwise."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _check_free(host: str, port: int) -> None:
