@@ -70,7 +70,10 @@ CORE = (
     "steady",
 )
 SHARED = ("ahead", "atomic", "commands", "progress", "share")  # what commands have in common
-TOOLS = ("demo", "infer", "bag", "measure", "doctor", "benchmark", "checks", "build", "testbed")
+TOOLS = (
+    *("demo", "view", "infer", "bag", "measure", "doctor"),
+    *("benchmark", "checks", "build", "testbed"),
+)
 # What of sosd_ros may be imported by whom, apart from itself.
 MAY_IMPORT = {
     "network": (),

@@ -22,6 +22,7 @@ TIMELINE = "time"
 FRUSTUM = 0.4  # metres from the camera to its image in the cloud
 POINT = 0.8  # radius over the distance to the next point: surfaces close, edges do not swell
 MOST_LISTED = 12  # classes of the legend, in rows of two
+COLUMN = 5  # between two classes in a row, where two rows are 1 apart
 UNKNOWN = (110, 110, 110)  # colour of what is unlabelled
 
 # Series of the plots: the diagnostics' values, their names for people, and colours.
@@ -144,7 +145,7 @@ def layout(pictures: Mapping[str, str]) -> rrb.Blueprint:
         background=(24, 24, 28),
         line_grid=False,
         eye_controls=rrb.EyeControls3D(
-            position=(-1.2, -1.2, -2.2), look_target=(0.0, 0.2, 2.5), eye_up=(0.0, -1.0, 0.0)
+            position=(-1.0, -1.0, -1.6), look_target=(0.0, 0.2, 2.5), eye_up=(0.0, -1.0, 0.0)
         ),
     )
     last_minute = rrb.VisibleTimeRange(
@@ -156,7 +157,9 @@ def layout(pictures: Mapping[str, str]) -> rrb.Blueprint:
         rrb.TimeSeriesView(origin=folder, name=name, time_ranges=last_minute)
         for folder, name in (("latency", "Latency [ms]"), ("rate", "Rate [Hz]"))
     ]
-    bounds = rrb.VisualBounds2D(x_range=(-0.1, 1.9), y_range=(-1, MOST_LISTED / 2))
+    bounds = rrb.VisualBounds2D(
+        x_range=(-COLUMN / 2, 3 * COLUMN / 2), y_range=(-0.7, MOST_LISTED / 2)
+    )
     views = [
         rrb.Spatial2DView(
             origin=origin, name=title, visual_bounds=bounds if origin == "legend" else None
@@ -219,9 +222,10 @@ def _metres(
 
 
 def _shares(labels: np.ndarray, label_set: LabelSet) -> dict[int, float]:
-    """Of the pixels, by class, the greatest first."""
+    """Of the pixels, by class, the greatest first; those that would round to 0 % are left out."""
     counts = np.bincount(labels.ravel(), minlength=256)
-    return {index: counts[index] / labels.size for index in most_frequent(counts, label_set)}
+    shares = {index: counts[index] / labels.size for index in most_frequent(counts, label_set)}
+    return {index: share for index, share in shares.items() if share >= 0.005}
 
 
 def _names(labels: np.ndarray, label_set: LabelSet) -> rr.Points2D:
@@ -236,7 +240,7 @@ def _legend(labels: np.ndarray, label_set: LabelSet) -> rr.Points2D:
     """Classes and how much of the image they cover, as a list of two columns."""
     shares = [*_shares(labels, label_set).items()][:MOST_LISTED]
     return rr.Points2D(
-        [(number % 2, number // 2) for number in range(len(shares))],
+        [(COLUMN * (number % 2), number // 2) for number in range(len(shares))],
         labels=[f"{label_set.names[index]} {share:.0%}" for index, share in shares],
         class_ids=[index for index, _ in shares],
         radii=rr.Radius.ui_points(6),
