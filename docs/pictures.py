@@ -89,17 +89,9 @@ def main() -> None:
     PICTURES.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder, "demo.png")
-        # One picture after the other, and slowly: the browser has no GPU.
-        command = [
-            sys.executable,
-            "-m",
-            "sosd_ros.demo",
-            "--view",
-            "--rate",
-            "1",
-            "--out",
-            str(out),
-        ]
+        # Slowly: the browser has no GPU.
+        options = ("--view", "--rate", "1", "--out", str(out))
+        command = [sys.executable, "-m", "sosd_ros.demo", *options]
         demo = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
         try:
             address = ""
@@ -108,12 +100,14 @@ def main() -> None:
                     address = found[1]
                 if "playing on" in line:
                     break
-            with browser_page(1440, 900) as page:
+            with browser_page(1280, 800) as page:
                 page.goto(f"{address}&renderer=webgl")
-                _save(drawn(page, lambda pixels: colours(pixels) > 3000), "live_view.png")
+                drawn(page, lambda pixels: colours(pixels) > 2000)
+                page.wait_for_timeout(20_000)  # for what comes after the first pictures
+                _save(screenshot(page), "live_view.png")
             with browser_page(1200, 900) as page:
                 page.goto(out.with_suffix(".html").as_uri())
-                _save(drawn(page, lambda pixels: colours(pixels) > 3000), "demo_page.png")
+                _save(drawn(page, lambda pixels: colours(pixels) > 1000), "demo_page.png")
         finally:
             demo.terminate()
             demo.wait()

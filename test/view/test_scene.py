@@ -11,7 +11,7 @@ import urllib.request
 
 import numpy as np
 import pytest
-from processes import ROOT
+from processes import ROOT, free_ports
 
 pytest.importorskip("rerun", reason="no rerun-sdk: install the extra 'view'")
 
@@ -90,19 +90,6 @@ def test_large_images_cost_little_more_than_small_ones():
     """Of an image twice as wide as the view shows, every second pixel is logged."""
     small = len(logged(frame(240, LONGEST)))
     assert len(logged(frame(480, 2 * LONGEST))) < 1.2 * small
-
-
-def free_ports():
-    """A port that is free like the next one, as far as can be known."""
-    while True:
-        with socket.socket() as first, socket.socket() as second:
-            first.bind(("127.0.0.1", 0))
-            port = first.getsockname()[1]
-            try:
-                second.bind(("127.0.0.1", port + 1))
-            except OSError:
-                continue
-            return port
 
 
 def test_the_page_is_served_on_one_address_alone():
