@@ -40,6 +40,7 @@ setup(
     package_data={
         "sosd_ros.demo": ["page.html"],
         "training.data": ["nyuv2_held_back.txt"],
+        "training.recording": ["report.html.jinja"],
         "training.report": ["page.html.jinja", "style.css"],
     },
     data_files=[
@@ -103,6 +104,8 @@ setup(
         "view": [RERUN],
         # Runtimes that engines for a CPU may be built for; `python -m sosd_ros.build` uses them.
         "engines": ["onnxruntime>=1.17", "onnxscript>=0.5", "openvino>=2024.0"],
+        # Models of others that label pictures for a training, by `python -m training.teach`.
+        "teachers": ["transformers>=4.45"],
         # Networks that `python -m sosd_ros.benchmark --rivals` is timed beside.
         "rivals": ["segmentation-models-pytorch>=0.5", "transformers>=4.45"],
         "docs": ["mkdocs-material~=9.8.0"],
@@ -121,6 +124,7 @@ setup(
             ROSBAGS,
             "ruff~=0.17.0",
             "torchmetrics~=1.9.0",
+            "transformers>=4.45",
             "types-PyYAML~=6.0.12",
             "uv~=0.13.0",  # resolves for the Python and the NumPy of a robot
         ],

@@ -1,6 +1,6 @@
 """Write a data set as training reads it: ``python -m training.prepare nyuv2`` or ``cityscapes``.
 
-``photographs`` cleans pictures of rooms that nobody has labelled, for ``training.label``.
+``photographs`` cleans pictures of rooms that nobody has labelled, for ``training.teach``.
 
 Given again after a stop, a command goes on where it was.
 """
@@ -81,7 +81,7 @@ def command_line() -> argparse.ArgumentParser:
     city.set_defaults(prepare=prepare_cityscapes)
 
     photos = data_sets.add_parser(
-        "photographs", help="pictures of rooms without labels, for python -m training.label"
+        "photographs", help="pictures of rooms without labels, for python -m training.teach"
     )
     photos.add_argument(
         "folders",

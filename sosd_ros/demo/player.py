@@ -12,8 +12,8 @@ from ..camera import Intrinsics
 from ..contact_sheet import Answer, tile
 from ..progress import progress_bar
 from ..ros import messages
-from ..ros.camera_info import info_of
-from ..ros.stamps import nanoseconds
+from ..ros.messages import info_of
+from ..stamps import nanoseconds
 from ..testbed.camera import FRAME_ID, Camera
 from ..testbed.frames import Source, SourceError
 

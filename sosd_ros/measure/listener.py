@@ -22,11 +22,12 @@ from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import Image
 from std_msgs.msg import String
 
+from .. import camera_info
 from ..labels import UNLABELLED, LabelSet
-from ..ros import camera_info, messages
+from ..ros import messages
 from ..ros.generations import steady_clock
-from ..ros.stamps import nanoseconds
 from ..ros.topics import INPUT_QOS, KINDS, LATCHED_QOS
+from ..stamps import nanoseconds
 from ..testbed.process import carry_large_messages
 from .reading import Measurable
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from ..camera_info import intrinsics_of
 from ..encodings import in_memory
 from ..ros import messages
-from ..ros.camera_info import intrinsics_of
 from .scene import Frame
 
 TOPICS = ("points", "camera_info", "confidence", "depth_uncertainty")
