@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import itertools
 import sys
-from contextlib import closing, nullcontext, suppress
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 
 import cv2
+from rclpy.context import Context
 
 from .. import commands, view, weights
 from ..build import add_backend_option
@@ -147,10 +149,23 @@ def run(arguments: argparse.Namespace) -> None:
         _write_pictures(player, source, labels, arguments.out, summary)
         if live is not None:
             print("playing on for the live view; Ctrl-C ends it", flush=True)
-        with suppress(KeyboardInterrupt):
-            while live is not None and live.poll() is None:
-                camera.forget()
-                player.play(open_source(arguments.source, arguments.rate), arguments.rate, count)
+            with _until_interrupted(context):
+                while live.poll() is None:
+                    camera.forget()
+                    again = open_source(arguments.source, arguments.rate)
+                    player.play(again, arguments.rate, count)
+
+
+@contextmanager
+def _until_interrupted(context: Context) -> Iterator[None]:
+    """What Ctrl-C ends in order, whatever it ends first: this process, the node or the view."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        pass
+    except Exception:
+        if context.ok():  # no signal has shut it down
+            raise
 
 
 def _write_pictures(

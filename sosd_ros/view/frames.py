@@ -9,6 +9,7 @@ import numpy as np
 
 from ..camera_info import intrinsics_of
 from ..encodings import in_memory
+from ..outputs import cloud_shape
 from ..ros import messages
 from .scene import Frame
 
@@ -30,8 +31,10 @@ def frame_of(answers: Mapping[str, Any]) -> Frame:
     colours = values.view("<u4")[..., place["rgb"]]
     image = np.stack([colours >> 16 & 255, colours >> 8 & 255, colours & 255], axis=-1)
     labels = values.view("<u4")[..., place["label"]].astype(np.uint8) if "label" in place else None
-    camera = intrinsics_of(answers["camera_info"]).resized(cloud.width, cloud.height)
-    every = -(-answers["camera_info"].width // cloud.width)  # parameter cloud_decimation
+    whole, shape = intrinsics_of(answers["camera_info"]), (cloud.height, cloud.width)
+    camera, size = whole.resized(cloud.width, cloud.height), (whole.height, whole.width)
+    # The node's parameter cloud_decimation.
+    every = next(n for n in range(1, max(size) + 1) if cloud_shape(size, n) == shape)
     confidence, uncertainty = (
         messages.plane(answers[topic])[::every, ::every] if topic in answers else None
         for topic in TOPICS[2:]

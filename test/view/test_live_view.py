@@ -124,6 +124,32 @@ def test_what_the_node_answers_comes_to_a_viewer(node, camera, tmp_path):
     assert err.read_text() == ""
 
 
+def test_the_demo_plays_on_for_it_until_ctrl_c(middleware, tmp_path, small_weights):
+    """Which ends the demo, the node and the view in order: status 0."""
+    err, sheet = tmp_path / "stderr", tmp_path / "sheet.png"
+    options = ("--view", "--device", "cpu", "--backend", "torch", "--weights", small_weights)
+    program = ("-m", "sosd_ros.demo", *options, "--frames", "5", "--rate", "5", "--out", sheet)
+    demo = subprocess.Popen(
+        [sys.executable, *map(str, program)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=err.open("w"),
+        text=True,
+        start_new_session=True,
+    )
+    said = ""
+    try:
+        for line in demo.stdout:
+            said += line
+            if "playing on" in line:
+                os.killpg(demo.pid, signal.SIGINT)  # as a terminal does
+        assert demo.wait(TIMEOUT) == 0, err.read_text()
+    finally:
+        demo.kill()
+    assert "live view: http://127.0.0.1:9090/" in said
+    assert "Traceback" not in err.read_text() and "error" not in err.read_text()
+
+
 def test_without_rerun_it_says_what_to_install(tmp_path):
     program = (
         "import importlib.util, runpy\n"
