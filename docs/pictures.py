@@ -89,8 +89,8 @@ def main() -> None:
     PICTURES.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder, "demo.png")
-        # Slowly: the browser has no GPU.
-        options = ("--view", "--rate", "1", "--out", str(out))
+        # Slowly, since the browser has no GPU; by torch, which starts at once.
+        options = ("--view", "--rate", "1", "--backend", "torch", "--out", str(out))
         command = [sys.executable, "-m", "sosd_ros.demo", *options]
         demo = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
         try:
