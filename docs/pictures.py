@@ -26,7 +26,7 @@ sys.path.insert(0, str(ROOT))
 
 PICTURES = ROOT / "docs" / "pictures"
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
-TIMEOUT = 240.0  # seconds, for a browser that computes what a GPU would draw, on a busy machine
+TIMEOUT = 600.0  # seconds, for a browser that computes what a GPU would draw, on a busy machine
 # WebGL by the processor.
 ARGUMENTS = (
     "--no-sandbox",

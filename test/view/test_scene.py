@@ -155,7 +155,7 @@ def test_a_browser_draws_it(tmp_path):
     """The image and its cloud in the image's colour, the classes in theirs, each in its place."""
     with (
         serving("127.0.0.1", free_ports()) as server,
-        pictures.browser_page(900, 640) as page,
+        pictures.browser_page(720, 480) as page,
     ):
         stream = rr.RecordingStream("test")
         stream.connect_grpc(server.data)
