@@ -104,6 +104,8 @@ setup(
         "view": [RERUN],
         # Runtimes that engines for a CPU may be built for; `python -m sosd_ros.build` uses them.
         "engines": ["onnxruntime>=1.17", "onnxscript>=0.5", "openvino>=2024.0"],
+        # Labels in COCO's form, for `python -m training.prepare labels`.
+        "labels": ["pycocotools>=2.0.6"],
         # Models of others that label pictures for a training, by `python -m training.teach`.
         "teachers": ["transformers>=4.45"],
         # Networks that `python -m sosd_ros.benchmark --rivals` is timed beside.
@@ -118,6 +120,7 @@ setup(
             "onnxscript>=0.5",
             "openvino>=2024.0",
             "playwright~=1.65",  # drives Chromium where there is one
+            "pycocotools>=2.0.6",
             "pytest~=9.2.0",
             "pytest-xdist~=3.8.0",
             RERUN,

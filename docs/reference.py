@@ -111,6 +111,9 @@ def configuration_page() -> str:
     for name, section in sections.items():
         lines += ["", f"## {name}", "", _first_sentence(section), ""]
         lines += _keys(section, f"{name}.")
+        if section is config.Data:
+            lines += ["", "### data.sources", "", _first_sentence(config.Source), ""]
+            lines += _keys(config.Source, "")
     lines += [
         "",
         "## strategy",

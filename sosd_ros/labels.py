@@ -63,7 +63,7 @@ class LabelSet:
         if "traversable" in values or "obstacle" in values:
             groups = {group: tuple(values[group]) for group in ("traversable", "obstacle")}
             return cls(names, palette, **groups)
-        for known in (NYU40, NYU13, CITYSCAPES19):
+        for known in (NYU40, NYU13, CITYSCAPES19, CAMVID11):
             if known.names == names:
                 return dataclasses.replace(known, palette=palette)
         return cls(names, palette)
@@ -160,3 +160,19 @@ _CITYSCAPES19: dict[str, Colour] = {
 CITYSCAPES19 = _label_set(
     _CITYSCAPES19, ["road", "sidewalk"], ["traffic light", "traffic sign", "terrain", "sky"]
 )
+
+# SegNet's 11 classes of CamVid in the order of its label files, in SegNet's colours.
+_CAMVID11: dict[str, Colour] = {
+    "sky": (128, 128, 128),
+    "building": (128, 0, 0),
+    "pole": (192, 192, 128),
+    "road": (128, 64, 128),
+    "pavement": (60, 40, 222),
+    "tree": (128, 128, 0),
+    "sign": (192, 128, 128),
+    "fence": (64, 64, 128),
+    "car": (64, 0, 128),
+    "pedestrian": (64, 64, 0),
+    "cyclist": (0, 128, 192),
+}
+CAMVID11 = _label_set(_CAMVID11, ["road", "pavement"], ["sign", "sky"])

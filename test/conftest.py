@@ -18,7 +18,7 @@ from support import write_sharp_weights, write_small_weights
 from sosd_ros import weights
 
 _NOWHERE = "/nowhere: a test makes its own data, or asks for real_nyuv2"
-for _variable in ("SOSD_NYUV2", "SOSD_CITYSCAPES"):
+for _variable in ("SOSD_NYUV2", "SOSD_CITYSCAPES", "SOSD_CAMVID"):
     # Kept for the fixture, and for the workers of pytest-xdist, which begin with what is left here.
     os.environ.setdefault(f"REAL_{_variable}", os.environ.get(_variable, ""))
     os.environ[_variable] = _NOWHERE

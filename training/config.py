@@ -37,11 +37,83 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class Source(_Section):
+    """One of several sets of images to learn from; a step draws from those that teach its task.
+
+    Attributes:
+        name: the data set, or the one whose layout the folder has.
+        root: its folder; where a data set of this name is expected if empty.
+        split: as ``data.split``.
+        part: [k, n]: of its images only every n-th, from the k-th on, counted from 0.
+        tasks: what it teaches; all that the data set has the truth of if empty.
+        labels: which of its classes, by name or id, is which of those that are learned; the others
+            are unlabelled. If empty, both must have the same classes.
+        camera: [fx, fy, width, height] in pixels, if it is not the data set's own.
+        share: how often it is drawn from, relative to the others that a mini-batch draws from.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
+
+    name: Literal["nyuv2", "cityscapes", "camvid"] = "nyuv2"
+    root: Path | None = None
+    split: Literal["train", "fit"] = "train"
+    part: tuple[NonNegativeInt, PositiveInt] = (0, 1)
+    tasks: tuple[Literal["depth", "semantic"], ...] | None = None
+    labels: dict[str, str] | None = None
+    camera: tuple[PositiveFloat, PositiveFloat, PositiveInt, PositiveInt] | None = None
+    share: PositiveFloat = 1.0
+
+    @field_validator("part")
+    @classmethod
+    def _is_a_part(cls, value: tuple[int, int]) -> tuple[int, int]:
+        if value[0] >= value[1]:
+            raise ValueError(f"expected k below n, as [0, {value[1]}]")
+        return value
+
+    @field_validator("tasks")
+    @classmethod
+    def _teaches_what_it_has(
+        cls, value: tuple[str, ...] | None, info: ValidationInfo
+    ) -> tuple[str, ...] | None:
+        if value == ():
+            raise ValueError(
+                "images without any truth teach only by a teacher's answers; write these with "
+                "`python -m training.teach`, and let data.photographs name them"
+            )
+        if info.data.get("name") == "camvid" and "depth" in (value or ()):
+            raise ValueError("camvid has no depth; leave it out")
+        return value
+
+    @field_validator("camera")
+    @classmethod
+    def _is_the_images_alone(cls, value: Any, info: ValidationInfo) -> Any:
+        if value is not None and info.data.get("name") == "cityscapes":
+            raise ValueError("the disparity of cityscapes is that of its own camera; leave it out")
+        return value
+
+    @property
+    def taught(self) -> frozenset[str]:
+        """The tasks that it teaches."""
+        has = ("semantic",) if self.name == "camvid" else ("depth", "semantic")
+        return frozenset(self.tasks or has)
+
+
+# Options of one data set.
+_OWNERS = {
+    "classes": "nyuv2",
+    "disparity_divisor": "cityscapes",
+    "photographs": "nyuv2",
+    "raw_depth": "nyuv2",
+    "split": "nyuv2",
+}
+
+
 class Data(_Section):
     """What is learned from, and how the network sees it.
 
     Attributes:
-        name: the data set.
+        name: the data set that is measured on, whose classes and depth are learned; and what is
+            learned from, unless there are sources.
         size: (height, width) at which the network sees it.
         licence: of what is learned from, for the weights file; the data set's own if empty.
         workers: processes that read samples, each process of a training.
@@ -60,11 +132,14 @@ class Data(_Section):
         noise: beyond the paper: the greatest deviation of noise, of values from 0 to 255.
         cutmix: beyond the paper: chance that a part of a sample comes from another one.
         truth_stride: the losses see every such pixel in rows and columns.
+        sources: what is learned from in its place, if not all of it teaches both tasks.
+        draw: what a mini-batch is drawn from: the sources that teach a task of its step, or all,
+            so that batch norms see the same mixture in all steps.
         photographs: a folder that ``training.teach`` wrote.
         photographs_share: of each mini-batch, that comes from there.
     """
 
-    name: Literal["nyuv2", "cityscapes"] = "nyuv2"
+    name: Literal["nyuv2", "cityscapes", "camvid"] = "nyuv2"
     size: tuple[PositiveInt, PositiveInt] = (480, 640)
     licence: str | None = None
     workers: int = Field(2, ge=0)
@@ -81,6 +156,8 @@ class Data(_Section):
     noise: NonNegativeFloat = 0.0
     cutmix: float = Field(0.0, ge=0, le=1)
     truth_stride: PositiveInt = 1
+    sources: tuple[Source, ...] = ()
+    draw: Literal["task", "all"] = "task"
     photographs: Path | None = None
     photographs_share: float = Field(0.5, gt=0, lt=1)
 
@@ -100,13 +177,11 @@ class Data(_Section):
 
     @model_validator(mode="after")
     def _options_fit_the_data_set(self) -> Data:
-        foreign = {
-            "nyuv2": {"disparity_divisor"},
-            "cityscapes": {"split", "classes", "raw_depth", "photographs"},
-        }[self.name]
-        for name in sorted(foreign):
-            if getattr(self, name) != type(self).model_fields[name].default:
-                raise ValueError(f"{self.name} has no option {name}")
+        there = {self.name, *(source.name for source in self.sources)}
+        for option, owner in _OWNERS.items():
+            changed = getattr(self, option) != type(self).model_fields[option].default
+            if changed and owner not in there:
+                raise ValueError(f"{self.name} has no option {option}")
         return self
 
 
@@ -267,6 +342,28 @@ class Config(_Section):
     keep: NonNegativeInt = 0
     best: str | None = None
     seed: int = 0
+
+    @field_validator("network")
+    @classmethod
+    def _has_a_teacher_of_each_task(cls, value: Network, info: ValidationInfo) -> Network:
+        data = info.data.get("data")
+        if data is None:
+            return value
+        sources = data.sources or (Source(name=data.name),)
+        taught = frozenset().union(*(source.taught for source in sources))
+        tasks = frozenset(tasks_of(value.variant))
+        if missing := tasks - taught:
+            raise ValueError(
+                f"variant {value.variant!r} learns {' and '.join(sorted(missing))}, which no "
+                "source teaches; add one to data.sources, or choose another variant"
+            )
+        for number, source in enumerate(data.sources):
+            if not source.taught & tasks:
+                raise ValueError(
+                    f"variant {value.variant!r} learns nothing from data.sources.{number}, which "
+                    f"teaches {' and '.join(sorted(source.taught))}; leave it out"
+                )
+        return value
 
     @field_validator("strategy", mode="before")
     @classmethod

@@ -23,7 +23,9 @@ def add_config_options(parser: argparse.ArgumentParser) -> None:
 def add_data_option(parser: argparse.ArgumentParser) -> None:
     """``--data``; if it is not given, ``data.sets.default_root`` says where the data lies."""
     parser.add_argument(
-        "--data", type=Path, help="folder of the data set (or SOSD_NYUV2, SOSD_CITYSCAPES)"
+        "--data",
+        type=Path,
+        help="folder of the data set (or SOSD_NYUV2, SOSD_CITYSCAPES, SOSD_CAMVID)",
     )
 
 

@@ -63,6 +63,21 @@ def write_cityscapes(root, size=(64, 128)):
     return root
 
 
+def write_camvid(root, counts=(3, 2, 1), size=(36, 48)):
+    """As ``prepare camvid`` writes it; labels are the column modulo 12, where 11 is void."""
+    rng = np.random.default_rng(5)
+    labels = np.tile((np.arange(size[1]) % 12).astype(np.uint8), (size[0], 1))
+    for folder in ("rgb", "labels"):
+        (root / folder).mkdir(parents=True)
+    for split, count in zip(("train", "val", "test"), counts, strict=True):
+        names = [f"{split}_{number}" for number in range(count)]
+        (root / f"{split}.txt").write_text("".join(f"{name}\n" for name in names))
+        for name in names:
+            cv2.imwrite(str(root / "rgb" / f"{name}.png"), _picture(rng, size))
+            cv2.imwrite(str(root / "labels" / f"{name}.png"), labels)
+    return root
+
+
 def _picture(rng, size):
     height, width = size
     coarse = rng.integers(0, 256, (height // 4, width // 4, 3), dtype=np.uint8)
@@ -77,3 +92,8 @@ def nyuv2_root(tmp_path_factory):
 @pytest.fixture(scope="session")
 def cityscapes_root(tmp_path_factory):
     return write_cityscapes(tmp_path_factory.mktemp("cityscapes"))
+
+
+@pytest.fixture(scope="session")
+def camvid_root(tmp_path_factory):
+    return write_camvid(tmp_path_factory.mktemp("camvid"))

@@ -33,17 +33,28 @@ def read_sample(image: Path, depth: Path, labels: Path) -> Sample:
     """
     sample = Sample(read_colour(image), read_grey(depth, np.uint16), read_grey(labels, np.uint8))
     for path, pixels in ((depth, sample.depth), (labels, sample.labels)):
-        if pixels.shape != sample.image.shape[:2]:
-            raise DataError(
-                f"{path} is {_size(pixels)}, but {image} is {_size(sample.image)}; both must have "
-                "the same height and width: copy the data set again"
-            )
+        _check_size(path, pixels, image, sample.image)
     if not sample.depth.any():
         raise DataError(
             f"{depth} is 0 everywhere, which means no depth at any pixel; copy it again, or leave "
             "this sample out"
         )
     return sample
+
+
+def read_labelled(image: Path, labels: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Image (H, W, 3) uint8 RGB and labels (H, W) uint8. Raises DataError as `read_sample` does."""
+    picture, ids = read_colour(image), read_grey(labels, np.uint8)
+    _check_size(labels, ids, image, picture)
+    return picture, ids
+
+
+def _check_size(path: Path, pixels: np.ndarray, image: Path, picture: np.ndarray) -> None:
+    if pixels.shape != picture.shape[:2]:
+        raise DataError(
+            f"{path} is {_size(pixels)}, but {image} is {_size(picture)}; both must have "
+            "the same height and width: copy the data set again"
+        )
 
 
 def write_png(path: Path, pixels: np.ndarray) -> None:

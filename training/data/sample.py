@@ -11,6 +11,7 @@ import numpy as np
 
 from sosd_ros.camera import Intrinsics
 from sosd_ros.labels import LabelSet
+from sosd_ros.network import TASKS
 from sosd_ros.weights import DepthKind
 
 
@@ -44,7 +45,7 @@ class Samples(Protocol):
 class Part:
     """The samples at ``indices`` of others."""
 
-    def __init__(self, samples: Samples, indices: range) -> None:
+    def __init__(self, samples: Samples, indices: Sequence[int]) -> None:
         self.samples, self.indices = samples, indices
         self.names = [samples.names[index] for index in indices]
 
@@ -74,6 +75,7 @@ class DataSet:
         cutmix: chance of replacing a part of a sample by that of another.
         truth_stride: training has the truth of one pixel out of so many, in rows and in columns.
         licence: what may be done with weights that were trained on it.
+        tasks: of which it has the truth.
         open: ``open(root, split)`` with split ``train`` or ``val``, or what else the data set has;
             raises DataError.
     """
@@ -85,6 +87,7 @@ class DataSet:
     scales: tuple[float, ...]
     licence: str
     open: Callable[[Path, str], Samples]
+    tasks: tuple[str, ...] = TASKS
     chance: float = 1.0
     rotation: float = 0.0
     tint: float = 0.0

@@ -6,12 +6,19 @@ import dataclasses
 import os
 from pathlib import Path
 
+import numpy as np
+
+from sosd_ros.camera import Intrinsics
+
+from .. import config
 from ..config import Data
-from . import cityscapes, nyuv2
-from .sample import DataSet
+from . import camvid, cityscapes, nyuv2
+from .errors import DataError
+from .sample import DataSet, Part, Samples
+from .sources import Source, Sources, class_ids
 
 # Where the data lies if no command line says so: an environment variable, or beside the checkout.
-_ROOTS = {"nyuv2": "SOSD_NYUV2", "cityscapes": "SOSD_CITYSCAPES"}
+_ROOTS = {"nyuv2": "SOSD_NYUV2", "cityscapes": "SOSD_CITYSCAPES", "camvid": "SOSD_CAMVID"}
 _PHOTOGRAPHS = (
     " Also trained on photographs without labels, of other origin: for research, unless their "
     "terms are known to allow more."
@@ -23,19 +30,89 @@ _BESIDE = Path(__file__).parents[2] / "../shared/data"
 
 
 def data_set(data: Data) -> DataSet:
-    """The data set that a configuration names, with its options."""
-    if data.name == "cityscapes":
-        chosen = cityscapes.data_set(data.size, data.disparity_divisor)
-    else:
-        chosen = nyuv2.data_set(data.classes or 40, raw_depth=data.raw_depth)
+    """What a configuration learns: the data set that it names, with its options.
+
+    A data set without depth has that of the first source that teaches it: its unit and camera.
+    """
+    chosen = _named(data.name, data)
+    sources = [(source, _of(source, data)) for source in data.sources]
+    depth = [own for source, own in sources if "depth" in source.taught]
+    if "depth" not in chosen.tasks and depth:
+        chosen = dataclasses.replace(chosen, depth=depth[0].depth, camera=depth[0].camera)
+    licences = dict.fromkeys(own.licence for _, own in sources) or [chosen.licence]
     return dataclasses.replace(
         chosen,
-        licence=data.licence or chosen.licence + (_PHOTOGRAPHS if data.photographs else ""),
+        licence=data.licence or " ".join(licences) + (_PHOTOGRAPHS if data.photographs else ""),
         scales=data.scales or chosen.scales,
         **data.model_dump(include=_AUGMENTATION),
     )
 
 
+def _named(name: str, data: Data) -> DataSet:
+    if name == "cityscapes":
+        return cityscapes.data_set(data.size, data.disparity_divisor)
+    if name == "camvid":
+        return camvid.data_set()
+    return nyuv2.data_set(data.classes or 40, raw_depth=data.raw_depth)
+
+
+def _of(source: config.Source, data: Data) -> DataSet:
+    """The data set of a source, with its camera."""
+    chosen = _named(source.name, data)
+    if source.camera is None:
+        return chosen
+    fx, fy, width, height = source.camera
+    camera = Intrinsics(fx, fy, (width - 1) / 2, (height - 1) / 2, width, height)
+    return dataclasses.replace(chosen, camera=camera)
+
+
+def open_training(data: Data, root: Path) -> Samples:
+    """The samples to learn from.
+
+    Metres of every source are those that the training's camera would have to say: by eq. 3 an
+    answer is multiplied by the camera's focal length over that of the training.
+
+    Args:
+        root: the folder of the data set ``data.name``, and of its sources that name none.
+
+    Raises:
+        DataError: if a source cannot be opened, or does not fit what is learned.
+    """
+    learned = data_set(data)
+    if not data.sources:
+        return learned.open(root, data.split)
+    return Sources([_opened(number, data, learned, root) for number in range(len(data.sources))])
+
+
+def _opened(number: int, data: Data, learned: DataSet, root: Path) -> Source:
+    where, source = f"data.sources.{number}", data.sources[number]
+    own = _of(source, data)
+    is_main = source.name == data.name and source.root in (None, root)
+    folder = source.root or (root if is_main else default_root(source.name))
+    first, step = source.part
+    whole = own.open(folder, source.split)
+    samples = Part(whole, range(first, len(whole), step))
+    if not len(samples):
+        raise DataError(f"{where}.part {[first, step]} is empty: {folder} has {len(whole)} samples")
+    factor = 1.0
+    if "depth" in source.taught:
+        if own.depth != learned.depth:
+            raise DataError(
+                f"{where} has depth as {own.depth}, but {learned.depth} is learned; let it teach "
+                "semantic alone, by its tasks"
+            )
+        factor = learned.focal(data.size) / own.focal(data.size)
+    ids = np.empty(0, np.uint8)
+    if "semantic" in source.taught:
+        ids = class_ids(source.labels, own.labels, learned.labels, f"{where}.labels")
+    # What is measured on is known by its names: those of other folders must not be like them.
+    names = samples.names if is_main else [f"{folder}: {name}" for name in samples.names]
+    return Source(samples, names, source.taught, source.share, factor, ids)
+
+
 def default_root(name: str) -> Path:
-    """The folder that ``SOSD_NYUV2`` or ``SOSD_CITYSCAPES`` names, or else one beside ours."""
+    """The folder that ``SOSD_NYUV2``, ``SOSD_CITYSCAPES`` or ``SOSD_CAMVID`` names.
+
+    Or else one beside this checkout.
+    """
     return Path(os.environ.get(_ROOTS[name], _BESIDE / name))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from ..config import Config
 from ..data.labelled_photographs import Photographs
 from ..data.loader import TrainingBatches
 from ..data.sample import DataSet, Samples, median_depth
-from ..data.sets import data_set, default_root
+from ..data.sets import data_set, default_root, open_training
 from ..metrics import DEPTH_METRICS, SEMANTIC_METRICS
 from ..networks import checkpoint, trained
 from ..networks.imagenet import create_network, normalisation
@@ -79,6 +80,7 @@ class Run:
             processes=distributed.processes(),
             photographs=photographs,
             photographs_share=self.config.data.photographs_share,
+            tasks_at=_tasks_drawn(trainer),
         )
         self.progress = Progress()
 
@@ -114,6 +116,13 @@ class Run:
         if self._random_on_gpu() is not None and state.get("random_on_gpu") is not None:
             torch.cuda.set_rng_state(state["random_on_gpu"], self.trainer.device)
         self.trainer.load_state_dict(state)
+
+
+def _tasks_drawn(trainer: Trainer) -> Callable[[int, int], Sequence[str]]:
+    """What a mini-batch is drawn for, by iteration and epoch."""
+    if trainer.config.data.draw == "task":
+        return trainer.strategy.tasks_at
+    return lambda iteration, epoch: trainer.network.tasks
 
 
 def check_splits(config: Config, training: Samples, validation: Samples) -> None:
@@ -163,7 +172,7 @@ def open_run(
     started = None if start is None else trained.load(start)
 
     root = root or default_root(config.data.name)
-    training = data.open(root, config.data.split)
+    training = open_training(config.data, root)
     validation = data.open(root, config.data.validation)
     check_splits(config, training, validation)
     labelled = config.data.photographs
@@ -178,7 +187,7 @@ def open_run(
         seed=config.seed,
     )
     if start is not None and started is not None:
-        trained.copy_into(network, started, start)
+        trained.copy_into(network, started, start, data.labels.names)
     elif fresh and config.network.depth_form == "log" and "depth" in network.tasks:
         network.begin_at(median_depth(training))
     trainer = Trainer(config, network, normalisation(config.network.backbone), device)
@@ -194,10 +203,15 @@ def best_metric(config: Config, data: DataSet) -> str:
     Raises:
         ValueError: if the network has no such metric on this data.
     """
-    tasks = tasks_of(config.network.variant)
+    tasks = {*tasks_of(config.network.variant)} & {*data.tasks}
     names: tuple[str, ...] = SEMANTIC_METRICS if "semantic" in tasks else ()
     if "depth" in tasks:
         names += DEPTH_METRICS[data.depth.kind]
+    if not names:
+        raise ValueError(
+            f"{config.network.variant} cannot be measured on {data.title}, which has no such "
+            "truth; choose another data.name"
+        )
     if config.best is None:
         return names[0]
     if config.best not in names:

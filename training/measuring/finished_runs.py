@@ -19,6 +19,7 @@ from .tables import markdown, number
 _COLUMNS = {
     "nyuv2": (*SEMANTIC_METRICS, *DEPTH_METRICS["metres"]),
     "cityscapes": ("mIoU", "px"),
+    "camvid": SEMANTIC_METRICS,
 }
 
 

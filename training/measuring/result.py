@@ -135,7 +135,8 @@ def measure(
     """
     protocol.check(truth)
     predictor.network.eval()
-    measures = measures_of(predictor.network.tasks, truth, details=details)
+    tasks = [task for task in predictor.network.tasks if task in truth.tasks]
+    measures = measures_of(tasks, truth, details=details)
     part = Part(samples, range(distributed.rank(), len(samples), distributed.processes()))
     with progress_bar(
         desc="evaluate",
@@ -185,10 +186,10 @@ def _add(
     """Add each image of a batch."""
     for index in range(len(truth.images)):
         answer = {task: values[index] for task, values in answers.items()}
-        if "semantic" in answer:
+        if "semantic" in measures:
             labels = truth.labels[index].numpy()
             _add_classes(measures, answer["semantic"], labels, data_set, protocol)
-        if "depth" in answer:
+        if "depth" in measures:
             depth = truth.depth[index].numpy()
             _add_depth(measures, answer["depth"], answer.get("spread"), depth)
 

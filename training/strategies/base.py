@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -57,6 +57,10 @@ class Strategy:
         self.own: list[nn.Parameter] = []
         self.optimiser = make_optimiser(network.parameters())
         self.optimisers = [self.optimiser]
+
+    def tasks_at(self, iteration: int, epoch: int) -> Sequence[str]:
+        """What the mini-batch ``iteration`` teaches, so that it can be drawn before its step."""
+        return self.network.tasks
 
     def begin(self, iteration: int, epoch: int) -> None:
         """Before a mini-batch; both counted from 0, over the whole training.

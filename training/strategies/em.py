@@ -6,7 +6,7 @@ unit fixed, and moves its own and everything shared, theta_com.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 import torch
@@ -54,9 +54,15 @@ class EM(Strategy):
         if options.alpha != (1, 1, 1):
             self._weigh_branches()
 
-    def begin(self, iteration: int, epoch: int) -> None:
+    def tasks_at(self, iteration: int, epoch: int) -> Sequence[str]:
+        return (TASKS[self._turn(iteration, epoch)],)
+
+    def _turn(self, iteration: int, epoch: int) -> int:
         every = self.options.every
-        turn = (epoch if every == "epoch" else iteration // every) % len(TASKS)
+        return (epoch if every == "epoch" else iteration // every) % len(TASKS)
+
+    def begin(self, iteration: int, epoch: int) -> None:
+        turn = self._turn(iteration, epoch)
         self.tasks = (TASKS[turn],)
         self.optimiser = self.optimisers[turn % len(self.optimisers)]
         for task in TASKS:
