@@ -72,7 +72,7 @@ def copy_into(network: SOSDNet, model: Model, path: Path) -> None:
         ValueError: if the model's network is of another kind.
     """
     # No tensor tells these; what learned metres would answer their exponential.
-    for name in ("depth_form", "padding"):
+    for name in ("depth_form", "padding", "output_stride"):
         if getattr(network, name) != getattr(model.network, name):
             raise ValueError(
                 f"network.start is {path}, with {name} {getattr(model.network, name)!r}, but "
@@ -96,8 +96,11 @@ def training_manifest(config: Config) -> Manifest:
     data = data_set(config.data)
     mean, std = normalisation(config.network.backbone)
     training = config.model_dump(mode="json")
-    if config.data.photographs is not None:  # whose place on this machine is nobody else's business
+    # Their places on this machine are nobody else's business.
+    if config.data.photographs is not None:
         training["data"]["photographs"] = config.data.photographs.name
+    if isinstance(config.network.pretrained, Path):
+        training["network"]["pretrained"] = config.network.pretrained.name
     return Manifest(
         **config.network.model_dump(include={*FORM}),
         labels=data.labels,

@@ -13,7 +13,7 @@ from training.networks import checkpoint, trained
 
 SMALL_RUN = {
     "data": {"name": "nyuv2", "size": [32, 64]},
-    "network": {"backbone": "mobilenetv4_conv_small", "imagenet": False},
+    "network": {"backbone": "mobilenetv4_conv_small", "pretrained": False},
     "epochs": 3,
 }
 
