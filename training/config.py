@@ -214,7 +214,7 @@ class Optimiser(_Section):
         poly_power: of the polynomial rule.
         warm_up: share of the training in which the learning rate rises to what it is.
         head_factor: learning rate of what is behind the backbone, relative to the backbone's.
-        weight_decay: decoupled from the gradient (AdamW), of the weights of convolutions alone.
+        weight_decay: decoupled from the gradient (AdamW), not of biases and norms.
         clip: the greatest norm of the gradient over all parameters; none if empty.
     """
 

@@ -26,8 +26,8 @@ _PATCH = 16  # in place of one that does not divide OUTPUT_STRIDE
 _ANY_SIZE: tuple[dict[str, Any], ...] = ({"dynamic_img_size": True}, {"strict_img_size": False})
 _TRIED = (64, 96)
 _FITTING = (
-    "ResNet, RegNet, EfficientNetV2, MobileNetV4, ConvNeXt, RepViT, FastViT, PVT, Swin and DINOv2 "
-    "are families that do"
+    "ResNet, RegNet, EfficientNetV2, MobileNetV4, ConvNeXt, RepViT, PVT, Swin and DINOv2 are "
+    "families that do"
 )
 
 

@@ -1,6 +1,7 @@
 """Configurations: what is wrong is named with its place, and the shipped ones are the paper's."""
 
 import re
+from pathlib import Path
 
 import pytest
 import yaml
@@ -121,6 +122,19 @@ def test_what_is_held_may_come_from_another_file(config):
         load(config, [*start, "network.frozen_stride=4"])
     with pytest.raises(ConfigError, match=r"--set network\.frozen_stride=2: network"):
         load(config, ["network.pretrained=false", "network.frozen_stride=2"])
+
+
+def test_older_files_say_imagenet(config, tmp_path):
+    """The newer name overrides it, also from the command line."""
+    base = tmp_path / "older.yaml"
+    base.write_text("network:\n  imagenet: false\n")
+    assert load(base).network.pretrained is False
+    assert load(base, ["network.pretrained=true"]).network.pretrained is True
+    assert load(base, ["network.pretrained=w.safetensors"]).network.pretrained == Path(
+        "w.safetensors"
+    )
+    with pytest.raises(ConfigError, match=r"network\.pretrained = 'w\.bin': expected true, false"):
+        load(config, ["network.pretrained=w.bin"])
 
 
 def test_every_problem_is_named_at_once(config):

@@ -1,6 +1,6 @@
 """Backbones of many families: each is built, learns, is the same from its file, and is exported.
 
-All are small members with random weights.
+All are small members with random weights; the larger of them are slow on one core.
 """
 
 import dataclasses
@@ -17,17 +17,20 @@ from torch.nn import functional
 from sosd_ros import weights
 from sosd_ros.engine import Request, build
 from sosd_ros.network import SOSDNet
+from sosd_ros.network.backbone import Backbone
 from training.config import Network
+from training.learning.run import open_run
 from training.learning.step import Trainer
 from training.networks.imagenet import create_network, normalisation
 
 TAPS = (4, 8, 16, 32)
 PYRAMIDS = (
     *("resnet10t", "regnety_002", "mobilenetv4_conv_small", "tf_efficientnetv2_b0"),
-    *("convnext_atto", "repvit_m0_9", "fastvit_t8", "pvt_v2_b0", "swin_tiny_patch4_window7_224"),
+    *("convnext_atto", "repvit_m0_9", "pvt_v2_b0", "swin_tiny_patch4_window7_224"),
 )
 TOKENS = ("vit_tiny_patch16_224", "vit_small_patch14_dinov2", "vit_small_patch16_dinov3")
 FAMILIES = PYRAMIDS + TOKENS
+LARGE = ("repvit_m0_9", "swin_tiny_patch4_window7_224", "vit_small_patch16_dinov3")
 
 
 def learner(backbone):
@@ -44,7 +47,10 @@ def manifest(backbone):
     return dataclasses.replace(SMALL, backbone=backbone, taps=TAPS, mean=mean, std=std)
 
 
-@pytest.mark.parametrize("backbone", FAMILIES)
+@pytest.mark.parametrize(
+    "backbone",
+    [pytest.param(f, marks=[pytest.mark.slow] * (f in LARGE)) for f in FAMILIES],
+)
 def test_a_family_learns_and_is_the_same_from_its_file(backbone, tmp_path):
     """Every parameter of the backbone has a gradient, as many GPUs need."""
     trainer = learner(backbone)
@@ -78,36 +84,46 @@ def test_a_family_runs_from_onnx(backbone, tmp_path):
     assert engine.name == "onnxruntime fp32"
 
 
-@pytest.mark.parametrize("backbone", ["resnet10t", "tf_efficientnetv2_b0", "convnext_atto"])
-@pytest.mark.parametrize("stride", [8, 16])
-def test_dilated_convolutions_keep_the_stride(backbone, stride):
-    """The deepest features are finer, with the same parameters; also as a manifest has it."""
-    dilated, plain = (
-        weights.create_network(dataclasses.replace(manifest(backbone), output_stride=s)).eval()
-        for s in (stride, 32)
-    )
+@pytest.mark.parametrize(
+    ("name", "stride"), [("resnet10t", 8), ("tf_efficientnetv2_b0", 16), ("convnext_atto", 16)]
+)
+def test_dilated_convolutions_keep_the_stride(name, stride):
+    """The deepest features are finer, with the same parameters."""
+    dilated, plain = (Backbone(name, taps=TAPS, output_stride=s).eval() for s in (stride, 32))
     dilated.load_state_dict(plain.state_dict())
     with torch.inference_mode():
-        for network, expected in ((dilated, stride), (plain, 32)):
-            maps = network.backbone(torch.rand(1, 3, 64, 96))
-            assert maps[32].shape[-2:] == (64 // expected, 96 // expected)
-            assert maps[8].shape[-2:] == (8, 12) and maps[4].shape[-2:] == (16, 24)
+        for backbone, deepest in ((dilated, stride), (plain, 32)):
+            sizes = {tap: (64 // min(tap, deepest), 96 // min(tap, deepest)) for tap in TAPS}
+            maps = backbone(torch.rand(1, 3, 64, 96))
+            assert {tap: features.shape[-2:] for tap, features in maps.items()} == sizes
 
 
-@pytest.mark.parametrize("backbone", ["vit_small_patch14_dinov2", "vit_base_patch32_224"])
-def test_tokens_lie_at_a_power_of_two(backbone):
-    """A patch of 14 is one of 16; the position of each is what the model has learned of it."""
+@pytest.mark.parametrize(
+    ("name", "patch", "stride", "grid"),
+    [("vit_small_patch14_dinov2", 14, 16, 37), ("vit_small_patch32_224", 32, 32, 7)],
+)
+def test_tokens_lie_at_a_power_of_two(name, patch, stride, grid):
+    """A patch of 14 is one of 16, of as many positions; what is too coarse is upsampled."""
     with torch.device("meta"):
-        network = SOSDNet("depth", backbone, taps=TAPS)
-        output = network(torch.rand(1, 3, 96, 160))
-        maps = network.backbone(torch.rand(1, 3, 96, 160))
-    stride = network.backbone.multiple
-    assert stride == (16 if "14" in backbone else 32)
-    sizes = {tap: min(tap, stride) for tap in TAPS}
-    assert {tap: 96 // features.shape[-2] for tap, features in maps.items()} == sizes
-    assert output.depth.shape == (1, 96, 160)
-    whole = timm.get_pretrained_cfg(backbone).input_size[-1] // int(backbone.split("patch")[1][:2])
-    assert network.backbone.features.model.patch_embed.grid_size == (whole, whole)
+        backbone = Backbone(name, taps=TAPS)
+        maps = backbone(torch.rand(1, 3, 96, 160))
+    assert backbone.multiple == stride
+    sizes = {tap: (96 // min(tap, stride), 160 // min(tap, stride)) for tap in TAPS}
+    assert {tap: features.shape[-2:] for tap, features in maps.items()} == sizes
+    assert backbone.features.model.patch_embed.grid_size == (grid, grid)
+    assert timm.get_pretrained_cfg(name).input_size[-1] == grid * patch
+
+
+def test_sizes_are_multiples_of_the_patch(nyuv2_root, tmp_path):
+    """Others are refused before the training begins."""
+    settings = tiny_training.config(
+        data={"name": "nyuv2", "size": (40, 64), "workers": 0},
+        network={"backbone": "vit_tiny_patch16_224", "variant": "depth", "pretrained": False},
+        batch_size=2,
+    )
+    sentence = r"data.size is \[40, 64\], but backbone vit_tiny_patch16_224 takes multiples of 16"
+    with pytest.raises(ValueError, match=sentence):
+        open_run(settings, tmp_path, "cpu", root=nyuv2_root)
 
 
 @pytest.mark.parametrize(
