@@ -22,11 +22,13 @@ WINGS = {
         "steady": ["sosd_ros/steady"],
         "weights": ["sosd_ros/weights"],
         "outputs": ["sosd_ros/outputs"],
-        "recordings": ["sosd_ros/recordings"],
+        "recordings": ["sosd_ros/recordings", "sosd_ros/recorded_cameras"],
+        "camera_info": ["sosd_ros/camera_info"],
         "camera, lens, labels, device, encodings, colours, ...": [
             *("sosd_ros/camera", "sosd_ros/lens", "sosd_ros/labels", "sosd_ros/device"),
             *("sosd_ros/encodings", "sosd_ros/colours", "sosd_ros/contact_sheet"),
-            *("sosd_ros/reasons", "sosd_ros/installed"),
+            *("sosd_ros/reasons", "sosd_ros/installed", "sosd_ros/stamps", "sosd_ros/poses"),
+            "sosd_ros/clouds",
         ],
         "commands, progress, share, atomic, ahead": [
             *("sosd_ros/commands", "sosd_ros/progress", "sosd_ros/share", "sosd_ros/atomic"),
@@ -37,7 +39,7 @@ WINGS = {
     "tools": {
         "build": ["sosd_ros/build"],
         "demo": ["sosd_ros/demo"],
-        "infer": ["sosd_ros/infer"],
+        "infer": ["sosd_ros/infer", "sosd_ros/answering"],
         "bag": ["sosd_ros/bag"],
         "measure": ["sosd_ros/measure"],
         "doctor": ["sosd_ros/doctor"],
@@ -52,6 +54,7 @@ WINGS = {
         "metrics": ["training/metrics"],
         "networks": ["training/networks"],
         "data": ["training/data"],
+        "recording": ["training/recording"],
         "strategies, config": ["training/strategies", "training/config", "training/distributed"],
     },
 }
@@ -193,9 +196,18 @@ def room_of(name: str) -> str | None:
 
 
 def imported(path: Path) -> Iterator[str]:
-    """Absolute names of all that a file imports."""
+    """Absolute names of all that a file imports; what only its annotations need is not."""
     package = path.relative_to(ROOT).parent.parts
-    for node in ast.walk(ast.parse(path.read_text())):
+    tree = ast.parse(path.read_text())
+    typing = [
+        node
+        for branch in ast.walk(tree)
+        if isinstance(branch, ast.If) and ast.unparse(branch.test) == "TYPE_CHECKING"
+        for node in branch.body
+    ]
+    for node in ast.walk(tree):
+        if node in typing:
+            continue
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):

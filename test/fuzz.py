@@ -27,10 +27,9 @@ from robot import Camera, camera_info, picture
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
+from sosd_ros.camera_info import check_info, doubts_of, for_image, intrinsics_of
 from sosd_ros.encodings import MAX_FRAME_ID, MessageError, check_header, to_rgb
 from sosd_ros.lens import MODELS
-from sosd_ros.ros.camera_info import check_info, for_image, intrinsics_of
-from sosd_ros.ros.doubts import doubts_of
 from sosd_ros.testbed.process import own_memory
 
 SEED = int(os.environ.get("SOSD_FUZZ_SEED", 20240607))

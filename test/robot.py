@@ -29,7 +29,7 @@ from std_msgs.msg import Header
 
 from sosd_ros.camera import Intrinsics
 from sosd_ros.ros import messages
-from sosd_ros.ros.camera_info import info_of
+from sosd_ros.ros.messages import info_of
 from sosd_ros.ros.topics import KINDS
 from sosd_ros.testbed import camera
 from sosd_ros.testbed.process import reliable_inputs

@@ -60,7 +60,7 @@ class Data(_Section):
         noise: beyond the paper: the greatest deviation of noise, of values from 0 to 255.
         cutmix: beyond the paper: chance that a part of a sample comes from another one.
         truth_stride: the losses see every such pixel in rows and columns.
-        photographs: a folder that ``training.label`` wrote.
+        photographs: a folder that ``training.teach`` wrote.
         photographs_share: of each mini-batch, that comes from there.
     """
 

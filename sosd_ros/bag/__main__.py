@@ -19,10 +19,12 @@ from typing import Any
 
 from .. import commands, weights
 from ..ahead import ahead
+from ..answering import add_engine_options, open_engine, say
+from ..camera_info import RECTIFIED, check_info
 from ..encodings import MessageError
 from ..engine import Engine, EngineError
-from ..infer.engine import add_engine_options, open_engine, say
 from ..progress import progress_bar
+from ..recorded_cameras import NODE, Camera, cameras_of
 from ..recordings import (
     STRING,
     Message,
@@ -34,9 +36,7 @@ from ..recordings import (
     is_whole,
     seconds,
 )
-from ..ros.camera_info import RECTIFIED, check_info
 from .answers import OUTPUTS, Answerer, Output
-from .cameras import NODE, Camera, cameras_of
 
 LATE = 100_000_000  # nanoseconds that a CameraInfo may come after its image, as for the node
 
@@ -103,7 +103,8 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.out.resolve() == arguments.source.resolve():
         raise ValueError(f"OUT is IN, {arguments.out}; name another folder")
     with closing(Recording(arguments.source)) as recording:
-        made_of = origin(recording, arguments)
+        file = weights.read(arguments.weights)
+        made_of = origin(recording, file.sha256, arguments)
         if is_whole(arguments.out, made_of):
             say(f"{arguments.out} is there already, made of this recording; nothing to do")
             return
@@ -112,7 +113,7 @@ def run(arguments: argparse.Namespace) -> None:
         parts = Parts(arguments.out, recording.storage, made_of)
         for sentence in said:
             say(sentence)
-        engine, limits = open_engine(arguments)
+        engine, limits = open_engine(file, arguments)
         with closing(engine):
             answerer = Answerer(engine, limits, arguments.answers, arguments.rectified, say)
             try:
@@ -127,12 +128,12 @@ def run(arguments: argparse.Namespace) -> None:
     report(parts.facts["topics"], arguments)
 
 
-def origin(recording: Recording, arguments: argparse.Namespace) -> dict[str, Any]:
+def origin(recording: Recording, sha256: str, arguments: argparse.Namespace) -> dict[str, Any]:
     """What the answers follow from: who goes on must have the same."""
     asked = ("backend", "precision", "max_depth", "topics", "answers", "rectified")
     return {
         "recording": [recording.path.resolve().name, recording.count, *recording.span],
-        "weights": weights.read(arguments.weights).sha256,
+        "weights": sha256,
         **{name: getattr(arguments, name) for name in asked},
     }
 

@@ -7,15 +7,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .. import camera_info
+from ..answering import answer_to
+from ..camera_info import View, doubts_of
 from ..encodings import MessageError, check_header, to_rgb
 from ..engine import Engine, Perception, Range
-from ..infer.engine import answer_to
 from ..outputs import cloud_fields, cloud_shape, write_cloud
+from ..recorded_cameras import Camera
 from ..recordings import CAMERA_INFO, IMAGE, POINT_CLOUD, Message, Topic, Types
-from ..ros import camera_info
-from ..ros.camera_info import View
-from ..ros.doubts import doubts_of
-from .cameras import Camera
 
 # Topics below /sosd, and which of the engine's answers each needs.
 OUTPUTS = {

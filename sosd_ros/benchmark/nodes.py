@@ -24,7 +24,7 @@ from std_msgs.msg import Header
 
 from ..camera import USUAL_SIZE
 from ..ros import messages
-from ..ros.camera_info import info_of
+from ..ros.messages import info_of
 from ..testbed.camera import Camera
 from ..testbed.frames import sample_camera
 from ..testbed.process import NodeError, middleware, perception_node, running

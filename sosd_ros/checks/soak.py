@@ -37,8 +37,8 @@ from .. import commands
 from ..camera import USUAL_SIZE
 from ..progress import progress_bar
 from ..ros import messages
-from ..ros.camera_info import info_of
 from ..ros.generations import SubscriptionEventCallbacks
+from ..ros.messages import info_of
 from ..testbed.camera import Camera
 from ..testbed.frames import assumed_intrinsics
 from ..testbed.process import NodeError, middleware, own_memory, perception_node, reliable_inputs

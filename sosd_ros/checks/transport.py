@@ -29,8 +29,8 @@ from sensor_msgs.msg import Image, PointCloud2
 
 from .. import commands
 from ..ros.malloc import keep_freed_memory
-from ..ros.stamps import nanoseconds
 from ..share import share
+from ..stamps import nanoseconds
 from ..testbed.process import profile_variable
 from ..testbed.times import Times, rate_of
 

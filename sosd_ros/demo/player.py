@@ -11,8 +11,8 @@ from sensor_msgs.msg import Image
 from ..contact_sheet import Answer, tile
 from ..progress import progress_bar
 from ..ros import messages
-from ..ros.camera_info import info_of
-from ..ros.stamps import nanoseconds
+from ..ros.messages import info_of
+from ..stamps import nanoseconds
 from ..testbed.camera import FRAME_ID, Camera
 from ..testbed.frames import Source, SourceError
 

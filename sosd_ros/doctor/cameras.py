@@ -16,11 +16,11 @@ from rclpy.qos import DurabilityPolicy
 from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
+from .. import camera_info
+from ..camera_info import doubts_of
 from ..encodings import MessageError, to_rgb
-from ..ros import camera_info
-from ..ros.doubts import doubts_of
-from ..ros.stamps import nanoseconds
 from ..ros.topics import INPUT_QOS, LATCHED_QOS
+from ..stamps import nanoseconds
 from .finding import Finding
 
 KINDS = {

@@ -17,14 +17,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .. import atomic, commands
+from .. import atomic, commands, weights
 from ..ahead import ahead
+from ..answering import add_engine_options, answer_to, open_engine, say
 from ..engine import Engine, EngineError, Range
 from ..progress import progress_bar
 from . import lines
 from .cameras import Given, camera_of, given
 from .drawing import Drawing
-from .engine import add_engine_options, answer_to, open_engine, say
 from .files import KINDS, VIDEO, Answered, VideoFile, write
 from .sources import Picture, Source, open_source
 
@@ -91,7 +91,7 @@ def run(arguments: argparse.Namespace) -> None:
     if video and video.exists() and not arguments.again and not asked:
         say(f"{video} is there already; --again makes it anew")
         return
-    engine, limits = open_engine(arguments)
+    engine, limits = open_engine(weights.read(arguments.weights), arguments)
     with closing(engine):
         check_kinds(asked, engine)
         arguments.out.mkdir(parents=True, exist_ok=True)

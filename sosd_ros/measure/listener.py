@@ -19,11 +19,12 @@ from rclpy.parameter import parameter_value_to_python
 from sensor_msgs.msg import Image
 from std_msgs.msg import String
 
+from .. import camera_info
 from ..labels import UNLABELLED
-from ..ros import camera_info, messages
+from ..ros import messages
 from ..ros.generations import steady_clock
-from ..ros.stamps import nanoseconds
 from ..ros.topics import INPUT_QOS, KINDS, LATCHED_QOS
+from ..stamps import nanoseconds
 from .reading import Measurable
 
 TOPICS = ("depth", "camera_info", "semantic", "confidence", "depth_uncertainty")

@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..camera_info import View
+from ..poses import Pose
 from ..scale import (
     Evidence,
     Scale,
@@ -20,9 +22,8 @@ from ..scale import (
     evidence_of_points,
     visible,
 )
-from .camera_info import View
 from .sensors import Reading
-from .transforms import NoTransformError, Pose
+from .transforms import NoTransformError
 
 SECOND = 1_000_000_000
 APART = SECOND // 10  # nanoseconds between a measurement and the image that it is compared with

@@ -21,11 +21,11 @@ from std_msgs.msg import Header
 
 from .. import encodings
 from ..camera import Intrinsics
+from ..camera_info import View
 from ..engine import DevicePerception, Engine, Range
 from ..engine.point_cloud import cloud
 from ..lens import Lens
 from . import messages
-from .camera_info import View
 from .parameters import Settings
 
 _BACKEND = "cuda"

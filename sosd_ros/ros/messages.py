@@ -9,9 +9,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from sensor_msgs.msg import Image, PointCloud2, PointField
+from sensor_msgs.msg import CameraInfo, Image, PointCloud2, PointField
 from std_msgs.msg import Header
 
+from ..camera import Intrinsics
 from ..encodings import in_memory
 from ..outputs import check_array, cloud_fields, cloud_shape, millimetres, write_cloud
 
@@ -29,6 +30,21 @@ def plane(message: Image) -> np.ndarray:
 
 
 # Arrays to messages. A message shares the header passed in.
+
+
+def info_of(camera: Intrinsics) -> CameraInfo:
+    """What ``intrinsics_of`` reads ``camera`` from: of a rectified image, without a header."""
+    k = np.array([[camera.fx, 0, camera.cx], [0, camera.fy, camera.cy], [0, 0, 1]], np.float64)
+    moved = k @ [[0 - camera.centre[0]], [0 - camera.centre[1]], [0]]  # no -0.0
+    return CameraInfo(
+        width=camera.width,
+        height=camera.height,
+        distortion_model="plumb_bob",
+        d=[0.0] * 5,
+        k=k.ravel(),
+        r=np.eye(3).ravel(),
+        p=np.hstack([k, moved]).ravel(),
+    )
 
 
 def depth_message(header: Header, depth: np.ndarray) -> Image:

@@ -29,19 +29,19 @@ from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import String
 
-from .. import steady, weights
+from .. import camera_info, steady, weights
 from ..device import BrokenDeviceError
 from ..encodings import MessageError, check_header
 from ..engine import Engine, EngineError, Request, answers_to, load
 from ..share import DEFAULT_WEIGHTS, sample_frames, share
-from . import camera_info, diagnostics, messages, parameters
+from ..stamps import nanoseconds
+from . import diagnostics, messages, parameters
 from .autostart import Autostart
 from .bond import ManagerBond
 from .device_buffers import SUBSCRIBED, DeviceBuffers, missing
 from .malloc import keep_freed_memory
 from .pipeline import Frame, Pipeline
 from .scaling import Scaling, ground_of
-from .stamps import nanoseconds
 from .statistics import Statistics
 from .topics import LATCHED_QOS, OVERRIDES, CameraTopics
 from .worker import BatchWorker

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from rcl_interfaces.msg import ParameterDescriptor
 
+from ..camera_info import CALIBRATED, RECTIFIED
 from ..encodings import MAX_PIXELS
 from ..engine import AUTO, BACKENDS, PRECISIONS
-from .camera_info import CALIBRATED, RECTIFIED
 from .diagnostics import Thresholds
 from .topics import OUTPUTS
 

@@ -14,23 +14,22 @@ import numpy as np
 import torch
 from sensor_msgs.msg import CompressedImage, Image, PointCloud2
 
-from .. import encodings
+from .. import camera_info, encodings
+from ..camera_info import View, doubts_of
 from ..colours import depth_colours, overlay
 from ..encodings import MessageError
 from ..engine import DevicePerception, Engine, Perception, Range
 from ..labels import UNLABELLED
 from ..lens import Maps
 from ..outputs import blank
+from ..stamps import nanoseconds
 from ..steady import Steady
-from . import camera_info, messages
+from . import messages
 from .bit_depth import BitDepth
-from .camera_info import View
 from .camera_scale import Answer
 from .device_buffers import DeviceBuffers
-from .doubts import doubts_of
 from .parameters import Settings
 from .scaling import Scaling
-from .stamps import nanoseconds
 from .statistics import Statistics
 from .topics import OUTPUTS, CameraTopics
 

@@ -11,11 +11,11 @@ from rclpy.node import Node
 from sensor_msgs.msg import LaserScan, PointCloud2, Range
 
 from ..encodings import MessageError
+from ..stamps import nanoseconds
 from .camera_scale import GROUND, Answer, CameraScale, Ground, Report
 from .diagnostics import ScaleHealth
 from .parameters import ScaleSettings, Settings
 from .sensors import read
-from .stamps import nanoseconds
 from .topics import INPUT_QOS, OVERRIDES
 from .transforms import Transforms
 from .worker import BatchWorker

@@ -6,26 +6,16 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
-from sensor_msgs.msg import LaserScan, PointCloud2, PointField, Range
+from sensor_msgs.msg import LaserScan, PointCloud2, Range
 
+from ..clouds import points_of
 from ..encodings import MessageError, check_header
 from ..scale.evidence import evenly
-from .stamps import nanoseconds
+from ..stamps import nanoseconds
 
 MOST_POINTS = 32768  # read of one message; the rest repeats what they say
 LONGEST_SCAN = 10.0  # seconds
 WIDEST_SCAN = 4 * math.pi  # radians; some sensors overlap, and degrees are far more
-
-_KINDS = {
-    PointField.INT8: "i1",
-    PointField.UINT8: "u1",
-    PointField.INT16: "i2",
-    PointField.UINT16: "u2",
-    PointField.INT32: "i4",
-    PointField.UINT32: "u4",
-    PointField.FLOAT32: "f4",
-    PointField.FLOAT64: "f8",
-}
 
 
 class Reading(NamedTuple):
@@ -107,59 +97,7 @@ def _check_limits(low: str, least: float, high: str, most: float) -> None:
 
 
 def _of_cloud(message: PointCloud2) -> tuple[np.ndarray, int]:
-    """The fields x, y and z of points, whatever their order, type and padding."""
-    height, width, step = message.height, message.width, message.point_step
-    if not height * width:
-        return np.zeros((0, 3), np.float32), 0
-    layout = _layout(message)
-    row = message.row_step if height > 1 else width * step
-    size = (height - 1) * row + width * step
-    if width * step > row or size > len(message.data):
-        raise MessageError(
-            "cloud",
-            f"has {len(message.data)} bytes and a row_step of {row} for {height} rows of {width} "
-            f"points of {step} bytes, which need {size}",
-        )
-    cloud: np.ndarray = np.ndarray((height, width), layout, message.data, strides=(row, step))
-    rows, columns = np.divmod(evenly(height * width, MOST_POINTS), width)
-    with np.errstate(over="ignore"):  # of float64 beyond float32, which is infinite
-        points = [cloud[axis][rows, columns].astype(np.float32) for axis in "xyz"]
-    return np.stack(points, axis=1), 0
-
-
-def _layout(message: PointCloud2) -> np.dtype:
-    """Of one point, of which only x, y and z count."""
-    fields, order = {field.name: field for field in message.fields}, "<>"[message.is_bigendian]
-    formats, offsets = [], []
-    for axis in "xyz":
-        if axis not in fields:
-            raise MessageError(
-                "cloud", f"has the fields {', '.join(fields)[:200]}, expected x, y and z"
-            )
-        field = fields[axis]
-        if field.datatype not in _KINDS or field.count > 1:  # some drivers leave the count at 0
-            raise MessageError(
-                "cloud",
-                f"has a field {axis} of {field.count} numbers of the datatype {field.datatype}, "
-                "expected one number of INT8 to FLOAT64 (1 to 8)",
-            )
-        formats.append(order + _KINDS[field.datatype])
-        offsets.append(field.offset)
-        end = field.offset + np.dtype(formats[-1]).itemsize
-        if end > message.point_step:
-            raise MessageError(
-                "cloud",
-                f"has a field {axis} that ends at byte {end} of a point of "
-                f"{message.point_step} bytes (point_step)",
-            )
-    return np.dtype(
-        {
-            "names": ["x", "y", "z"],
-            "formats": formats,
-            "offsets": offsets,
-            "itemsize": message.point_step,
-        }
-    )
+    return points_of(message, MOST_POINTS), 0
 
 
 _READERS: dict[type, Any] = {Range: _of_range, LaserScan: _of_scan, PointCloud2: _of_cloud}

@@ -21,8 +21,9 @@ from rclpy.qos import (
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 
+from ..camera_info import CameraInfoBuffer
 from ..lens import Rectification
-from .camera_info_buffer import CameraInfoBuffer
+from ..stamps import AgeLimit, StampOrder
 from .diagnostics import Inputs, InputTopic
 from .generations import (
     PublisherEventCallbacks,
@@ -30,7 +31,6 @@ from .generations import (
     UnsupportedEventTypeError,
     steady_clock,
 )
-from .stamps import AgeLimit, StampOrder
 
 OUTPUT_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
 NAMES_KNOWN = 0.5  # seconds: the middleware learns a peer's topics before its name

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from rclpy.node import Node
 from rclpy.time import Time
+
+from ..poses import SAME, Pose, rotation
 
 try:
     import tf2_ros
@@ -18,25 +20,6 @@ MISSING = "the package tf2_ros is not installed (apt: tf2-ros-py): install it"
 
 class NoTransformError(Exception):
     """A frame's place is not known (yet); in words that name both frames."""
-
-
-class Pose(NamedTuple):
-    """Where a frame lies in another.
-
-    Attributes:
-        rotation: (3, 3) float64, from its axes to those of the other.
-        origin: (3,) float64, its origin in the other, in metres.
-    """
-
-    rotation: np.ndarray
-    origin: np.ndarray
-
-    def of(self, points: np.ndarray) -> np.ndarray:
-        """Points (N, 3) of the frame in the other, float64."""
-        return points @ self.rotation.T + self.origin
-
-
-SAME = Pose(np.eye(3), np.zeros(3))
 
 
 class Transforms:
@@ -85,22 +68,9 @@ class Transforms:
             ) from error
         turn, place = found.transform.rotation, found.transform.translation
         pose = Pose(
-            _matrix(np.array([turn.w, turn.x, turn.y, turn.z])),
+            rotation(np.array([turn.w, turn.x, turn.y, turn.z])),
             np.array([place.x, place.y, place.z]),
         )
         if not (np.isfinite(pose.rotation).all() and np.isfinite(pose.origin).all()):
             raise NoTransformError(f"tf from {frame} to {within} has numbers that are not finite")
         return pose
-
-
-def _matrix(quaternion: np.ndarray) -> np.ndarray:
-    """The rotation (3, 3) of a quaternion w, x, y, z; NaN if that is 0."""
-    with np.errstate(invalid="ignore"):
-        w, x, y, z = quaternion / np.linalg.norm(quaternion)
-    return np.array(
-        [
-            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
-            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
-            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
-        ]
-    )

@@ -20,8 +20,8 @@ from rclpy.executors import SingleThreadedExecutor
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
-from ..ros.stamps import nanoseconds
 from ..ros.topics import KINDS
+from ..stamps import nanoseconds
 from .process import NodeError, check_running
 
 FRAME_ID = "camera_optical_frame"

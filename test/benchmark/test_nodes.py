@@ -13,8 +13,8 @@ from robot import EAGER, RELIABLE, TIMEOUT, pixels
 
 from sosd_ros import weights
 from sosd_ros.benchmark import nodes
-from sosd_ros.ros.stamps import nanoseconds
 from sosd_ros.share import DEFAULT_WEIGHTS, share
+from sosd_ros.stamps import nanoseconds
 from sosd_ros.testbed.camera import FRAME_ID
 
 ANSWERS = {"depth", "semantic", "confidence", "points"}

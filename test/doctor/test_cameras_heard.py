@@ -17,7 +17,7 @@ from std_msgs.msg import String
 
 from sosd_ros.camera import Intrinsics
 from sosd_ros.doctor import cameras
-from sosd_ros.ros.camera_info import info_of
+from sosd_ros.ros.messages import info_of
 
 SECONDS = 2.0  # and more on a machine that is busy
 SIZE = 64, 48

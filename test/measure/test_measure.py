@@ -14,13 +14,13 @@ from rclpy.context import Context
 from robot import TIMEOUT, Camera, camera_info, node_for_a_file, picture, pixels, rgb
 from std_msgs.msg import Header
 
+from sosd_ros.camera_info import intrinsics_of
 from sosd_ros.labels import NYU40
 from sosd_ros.lens import Lens
 from sosd_ros.measure import __main__ as command
 from sosd_ros.measure import listener
 from sosd_ros.measure.reading import Measured, Reading
 from sosd_ros.ros import messages
-from sosd_ros.ros.camera_info import intrinsics_of
 
 pytestmark = pytest.mark.usefixtures("middleware")
 NUMBER = r"([\d.]+)"

@@ -11,8 +11,8 @@ from sosd_ros import encodings
 from sosd_ros.ros import parameters
 from sosd_ros.ros.bit_depth import LONGEST_GAP, MINUTE, BitDepth
 from sosd_ros.ros.pipeline import Frame, Pipeline
-from sosd_ros.ros.stamps import AgeLimit
 from sosd_ros.ros.statistics import Statistics
+from sosd_ros.stamps import AgeLimit
 
 PIXELS = np.array([[[10, 20, 30], [7, 200, 255]], [[0, 1, 2], [3, 4, 5]]])  # of 8 bits
 

@@ -14,9 +14,11 @@ from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import CameraInfo, RegionOfInterest
 from std_msgs.msg import Header
 
+from sosd_ros import camera_info
 from sosd_ros.camera import Intrinsics
+from sosd_ros.camera_info import doubts
 from sosd_ros.encodings import MessageError
-from sosd_ros.ros import camera_info, doubts, messages
+from sosd_ros.ros import messages
 
 HEADER = Header(stamp=Time(sec=12, nanosec=345), frame_id="camera_optical_frame")
 NAN, INF = float("nan"), float("inf")
@@ -73,7 +75,7 @@ def test_the_rectified_images_matrix_comes_first():
 def test_a_camera_is_read_from_the_camera_info_that_is_made_of_it(centre):
     """Also one beside its frame's origin; by K as well, as nothing is distorted."""
     camera = Intrinsics(400.5, 410.25, 310.0, 230.0, 640, 480, centre)
-    info = camera_info.info_of(camera)
+    info = messages.info_of(camera)
     read = camera_info.intrinsics_of(info)
     assert dataclasses.replace(read, centre=centre) == camera
     assert read.centre == pytest.approx(centre)

@@ -7,8 +7,8 @@ import pytest
 from builtin_interfaces.msg import Time
 from sensor_msgs.msg import CameraInfo
 
-from sosd_ros.ros import camera_info_buffer
-from sosd_ros.ros.camera_info_buffer import CameraInfoBuffer
+from sosd_ros.camera_info import CameraInfoBuffer
+from sosd_ros.camera_info import buffer as camera_info_buffer
 
 
 def info(seconds, width):

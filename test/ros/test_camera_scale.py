@@ -7,12 +7,13 @@ import pytest
 import room
 from sensor_msgs.msg import CameraInfo
 
+from sosd_ros.camera_info import View
 from sosd_ros.lens import Lens
+from sosd_ros.poses import SAME, Pose
 from sosd_ros.ros import camera_scale
-from sosd_ros.ros.camera_info import View
 from sosd_ros.ros.camera_scale import BY_HEIGHT, PATIENCE, SECOND, Answer, CameraScale, Ground
 from sosd_ros.ros.sensors import Reading
-from sosd_ros.ros.transforms import SAME, NoTransformError, Pose
+from sosd_ros.ros.transforms import NoTransformError
 from sosd_ros.scale import Scale
 
 WRONG_BY = 1.25

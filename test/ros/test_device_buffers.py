@@ -20,15 +20,15 @@ from sensor_msgs.msg import Image, PointCloud2
 from std_msgs.msg import Header
 
 import sosd_ros.engine.engine
+from sosd_ros.camera_info import CameraInfoBuffer
 from sosd_ros.engine import Request, load
 from sosd_ros.engine.on_gpu import GpuProgram, Lane
 from sosd_ros.ros import device_buffers, parameters
-from sosd_ros.ros.camera_info_buffer import CameraInfoBuffer
 from sosd_ros.ros.device_buffers import SUBSCRIBED, DeviceBuffers, missing
 from sosd_ros.ros.pipeline import Frame, Pipeline
-from sosd_ros.ros.stamps import AgeLimit
 from sosd_ros.ros.statistics import Statistics
 from sosd_ros.ros.topics import OUTPUTS, CameraTopics
+from sosd_ros.stamps import AgeLimit
 
 CPU = torch.device("cpu")
 STAYING = {"depth", "camera_info", "depth_uncertainty", "semantic", "confidence", "points"}

@@ -7,7 +7,7 @@ import pytest
 from aligned import check_cloud
 from robot import FOR_PEOPLE, LENSES, OUTPUTS, camera_info, picture, pixels, raw_info, rgb
 
-from sosd_ros.ros.camera_info import for_image
+from sosd_ros.camera_info import for_image
 from sosd_ros.ros.parameters import BY_NAME
 
 SIZE = (96, 64)

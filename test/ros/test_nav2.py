@@ -18,7 +18,7 @@ from sensor_msgs.msg import Image, PointCloud2
 from std_msgs.msg import String
 
 from sosd_ros import weights
-from sosd_ros.ros.camera_info import for_image
+from sosd_ros.camera_info import for_image
 from sosd_ros.ros.parameters import BY_NAME
 from sosd_ros.ros.topics import OUTPUTS
 from sosd_ros.share import DEFAULT_WEIGHTS, share

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sosd_ros.ros.stamps import AgeLimit, StampOrder
+from sosd_ros.stamps import AgeLimit, StampOrder
 
 SECOND = 1_000_000_000
 

@@ -23,7 +23,7 @@ from robot import (
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header, String
 
-from sosd_ros.ros.camera_info import MAX_COEFFICIENTS
+from sosd_ros.camera_info import MAX_COEFFICIENTS
 
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 

@@ -179,7 +179,7 @@ def open_run(
     )
     _check_size(config, network.backbone.multiple)
     if start is not None and started is not None:
-        trained.copy_into(network, started, start)
+        trained.copy_into(network, started, start, data.labels.names)
     elif fresh and config.network.depth_form == "log" and "depth" in network.tasks:
         network.begin_at(median_depth(training))
     trainer = Trainer(config, network, normalisation(config.network.backbone), device)

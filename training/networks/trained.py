@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from pydantic import ValidationError
 
 from sosd_ros import weights
@@ -17,6 +19,8 @@ from ..data.sets import data_set
 from . import checkpoint, units
 from .imagenet import Normalisation, normalisation
 from .predictor import Predictor
+
+CLASSIFIER = "semantic_head.semantic."  # what has a row for each class
 
 
 @dataclass(frozen=True)
@@ -65,8 +69,14 @@ def load(path: Path) -> Model:
     raise ValueError(f"{path} is neither a .safetensors weights file nor a .pt checkpoint")
 
 
-def copy_into(network: SOSDNet, model: Model, path: Path) -> None:
+def copy_into(
+    network: SOSDNet, model: Model, path: Path, names: Sequence[str] | None = None
+) -> None:
     """Give a network the parameters of a model, which was loaded from ``path``.
+
+    Args:
+        names: of the network's classes. Those that the model knows keep what it knows of them, the
+            others stay as they are; if empty, both must have as many.
 
     Raises:
         ValueError: if the model's network is of another kind.
@@ -80,7 +90,7 @@ def copy_into(network: SOSDNet, model: Model, path: Path) -> None:
                 "network of the same kind"
             )
     try:
-        network.load_state_dict(model.network.state_dict())
+        network.load_state_dict(_with_classes(network, model, names))
     except RuntimeError as error:
         manifest = model.manifest
         raise ValueError(
@@ -89,6 +99,24 @@ def copy_into(network: SOSDNet, model: Model, path: Path) -> None:
             f"{manifest.spread}, which does not fit this network "
             f"({_reason(error)}); train one of the same kind"
         ) from error
+
+
+def _with_classes(
+    network: SOSDNet, model: Model, names: Sequence[str] | None
+) -> dict[str, torch.Tensor]:
+    """The model's parameters, with a row of the classifier for each class of the network."""
+    parameters = dict(model.network.state_dict())
+    known = model.manifest.labels.names
+    if names is None or tuple(names) == known:
+        return parameters
+    kept = [(names.index(name), known.index(name)) for name in names if name in known]
+    for key, fresh in network.state_dict().items():
+        if key.startswith(CLASSIFIER):
+            rows = fresh.clone()
+            for mine, theirs in kept:
+                rows[mine] = parameters[key][theirs]
+            parameters[key] = rows
+    return parameters
 
 
 def training_manifest(config: Config) -> Manifest:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..lens import RADIAL
-from .camera_info import (
+from .view import (
     DIFFERENT,
     View,
     by,

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from .stamps import nanoseconds
+from ..stamps import nanoseconds
 
 if TYPE_CHECKING:
     from builtin_interfaces.msg import Time

@@ -7,13 +7,14 @@ import sys
 
 import numpy as np
 
-from .. import commands, weights
-from ..build import add_backend_option
-from ..engine import AUTO, PRECISIONS, Engine, Perception, Range, Request, load
-from ..engine.answers import USUAL_RANGE
-from ..lens import Maps
-from ..outputs import blank
-from ..share import sample_frames
+from . import commands
+from .build import add_backend_option
+from .engine import AUTO, PRECISIONS, Engine, Perception, Range, Request, load
+from .engine.answers import USUAL_RANGE
+from .lens import Maps
+from .outputs import blank
+from .share import sample_frames
+from .weights import Weights
 
 
 def add_engine_options(parser: argparse.ArgumentParser) -> None:
@@ -33,18 +34,18 @@ def add_engine_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def open_engine(arguments: argparse.Namespace) -> tuple[Engine, Range]:
-    """What those options ask for.
+def open_engine(file: Weights, arguments: argparse.Namespace) -> tuple[Engine, Range]:
+    """The network of a file, run as those options ask for.
 
     Raises:
-        ValueError, EngineError: as ``weights.read`` and ``load`` do.
+        ValueError: if ``--max-depth`` is less than any depth.
+        EngineError: as ``load`` does.
     """
     if arguments.max_depth <= USUAL_RANGE.least:
         raise ValueError(
             f"--max-depth is {arguments.max_depth:g} m, expected more than {USUAL_RANGE.least:g} m"
         )
     request = Request(arguments.backend, arguments.precision)
-    file = weights.read(arguments.weights)
     engine = load(file, sample_frames(), arguments.device, request, say)
     return engine, USUAL_RANGE._replace(most=arguments.max_depth)
 

@@ -202,23 +202,6 @@ def _of_image(info: CameraInfo, projection: np.ndarray) -> Intrinsics:
         raise MessageError("intrinsics", str(error)) from error
 
 
-def info_of(camera: Intrinsics) -> CameraInfo:
-    """What ``intrinsics_of`` reads ``camera`` from: of a rectified image, without a header."""
-    from sensor_msgs.msg import CameraInfo
-
-    k = np.array([[camera.fx, 0, camera.cx], [0, camera.fy, camera.cy], [0, 0, 1]], np.float64)
-    moved = k @ [[0 - camera.centre[0]], [0 - camera.centre[1]], [0]]  # no -0.0
-    return CameraInfo(
-        width=camera.width,
-        height=camera.height,
-        distortion_model="plumb_bob",
-        d=[0.0] * 5,
-        k=k.ravel(),
-        r=np.eye(3).ravel(),
-        p=np.hstack([k, moved]).ravel(),
-    )
-
-
 # Matrices
 
 

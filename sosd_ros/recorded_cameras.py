@@ -9,9 +9,10 @@ from functools import lru_cache
 from operator import methodcaller
 from typing import Any
 
-from ..encodings import MessageError, to_rgb
-from ..lens import Rectification
-from ..recordings import (
+from .camera_info import CameraInfoBuffer
+from .encodings import MessageError, to_rgb
+from .lens import Rectification
+from .recordings import (
     CAMERA_INFO,
     COMPRESSED_IMAGE,
     IMAGE,
@@ -20,7 +21,6 @@ from ..recordings import (
     Topic,
     Types,
 )
-from ..ros.camera_info_buffer import CameraInfoBuffer
 
 NODE = "/sosd/"  # what the topics of answers lie below, as the node's
 _COMPRESSED = "/compressed"
@@ -81,7 +81,7 @@ def cameras_of(recording: Recording, chosen: Sequence[str]) -> tuple[list[Camera
     infos = [topic for topic in recording.topics if topic.kind == CAMERA_INFO]
     cameras = []
     for topic in found:
-        info = _info_of(topic.name, infos)
+        info = info_topic_of(topic.name, infos)
         if info is None:
             said.append(
                 f"{topic.name} has no CameraInfo on {_place(topic.name)}camera_info, so it gets "
@@ -111,7 +111,7 @@ def _place(topic: str) -> str:
     return topic.removesuffix(_COMPRESSED).rpartition("/")[0] + "/"
 
 
-def _info_of(topic: str, infos: Sequence[Topic]) -> Topic | None:
+def info_topic_of(topic: str, infos: Sequence[Topic]) -> Topic | None:
     """The CameraInfo beside the images, or the only one that there is."""
     beside = [info for info in infos if info.name == f"{_place(topic)}camera_info"]
     return next(iter(beside or (infos if len(infos) == 1 else [])), None)
