@@ -72,6 +72,7 @@ CORE = (
     "recorded_cameras",
     "recordings",
     "scale",
+    "egomotion",
     "steady",
 )
 SHARED = ("ahead", "atomic", "commands", "progress", "share")  # what commands have in common
@@ -98,7 +99,8 @@ MAY_IMPORT = {
     "reasons": (),
     "installed": (),
     "scale": (),
-    "steady": ("kernels", "labels"),
+    "egomotion": (),
+    "steady": ("egomotion", "kernels", "labels"),
     "encodings": (),
     "stamps": (),
     "poses": (),
