@@ -100,6 +100,10 @@ setup(
         "bags": [ROSBAGS, OPENCV],
         # Runtimes that engines for a CPU may be built for; `python -m sosd_ros.build` uses them.
         "engines": ["onnxruntime>=1.17", "onnxscript>=0.5", "openvino>=2024.0"],
+        # Labels in COCO's form, for `python -m training.prepare labels`.
+        "labels": ["pycocotools>=2.0.6"],
+        # Models of others that label pictures for a training, by `python -m training.teach`.
+        "teachers": ["transformers>=4.45"],
         # Networks that `python -m sosd_ros.benchmark --rivals` is timed beside.
         "rivals": ["segmentation-models-pytorch>=0.5", "transformers>=4.45"],
         "docs": ["mkdocs-material~=9.8.0"],
@@ -111,11 +115,13 @@ setup(
             "onnxruntime>=1.17",
             "onnxscript>=0.5",
             "openvino>=2024.0",
+            "pycocotools>=2.0.6",
             "pytest~=9.2.0",
             "pytest-xdist~=3.8.0",
             ROSBAGS,
             "ruff~=0.17.0",
             "torchmetrics~=1.9.0",
+            "transformers>=4.45",
             "types-PyYAML~=6.0.12",
             "uv~=0.13.0",  # resolves for the Python and the NumPy of a robot
         ],

@@ -19,7 +19,7 @@ WINGS = {
         "kernels": ["sosd_ros/kernels"],
         "network": ["sosd_ros/network"],
         "scale": ["sosd_ros/scale"],
-        "steady": ["sosd_ros/steady"],
+        "steady": ["sosd_ros/steady", "sosd_ros/egomotion"],
         "weights": ["sosd_ros/weights"],
         "outputs": ["sosd_ros/outputs"],
         "recordings": ["sosd_ros/recordings", "sosd_ros/recorded_cameras"],

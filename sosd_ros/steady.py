@@ -3,7 +3,8 @@
 Neighbouring images differ by noise, compression and light, and the network's answers with them.
 What was answered for a surface a moment ago is as good a guess as what is answered now, if it is
 known where the surface has moved. So each answer is drawn towards the last one, which moves along
-with the optical flow between the images: depth by a weighted mean, labels by hysteresis.
+with the optical flow between the images: depth by a weighted mean, labels by hysteresis. What was
+before is brought nearer by what the camera has moved ahead, so that depth does not lag behind it.
 
 What was before counts for nothing where it is not the same surface: where the images differ after
 the motion, where depth differs too much, and where it was outside the image. After a cut and after
@@ -19,16 +20,21 @@ import cv2
 import numpy as np
 
 from . import kernels
+from .egomotion import depth_change
 
-WEIGHT = 0.6  # of what was before, where it surely is the same surface
-TOLERANCE = 0.2  # share of the depth; what was farther off than that counts for nothing
-DIFFERENCE = 16.0  # of 255; what looks more different after it has moved counts for nothing
+WEIGHT = 0.75  # of the depth before, where it surely is the same surface
+VOTE = 0.6  # the same of labels
+TOLERANCE = 1.0  # share of the nearer depth; what was farther off than that counts for nothing
+EDGE = 1.08  # the farthest of a pixel and its eight neighbours over the nearest
+DIFFERENCE = 24.0  # of 255; what looks more different after it has moved counts for nothing
 SAME = 0.5  # share of the image that must look the same; else it is a cut
 GAP = 1.0  # seconds after which what was before counts for nothing
 
 _WIDTH = 160  # pixels of the images between which the flow is computed
 _LEAST = 16  # pixels of their sides, which OpenCV needs
 _BESIDE = np.ones((3, 3), np.uint8)
+_PATCH = (7, 7)  # pixels of a small image, which look the same together
+_AROUND = (9, 9)  # the same, over which a gain is the mean
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,11 +45,10 @@ class _Look:
     size: tuple[int, ...]
     seconds: float
 
-    @property
-    def centres(self) -> list[np.ndarray]:
-        """The rows and columns of the image in the middle of each pixel of ``grey``."""
-        sides = zip(self.size, self.grey.shape, strict=True)
-        return [(2 * np.arange(small) + 1) * full // (2 * small) for full, small in sides]
+    def middle(self, answer: np.ndarray) -> np.ndarray:
+        """What was answered (H, W) in the middle of each pixel of ``grey``."""
+        height, width = self.grey.shape
+        return cv2.resize(answer, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
 
 
 class Steady:
@@ -84,7 +89,7 @@ class Steady:
         motion_since = cache(partial(self._motion, look))  # mostly the same for both
         if depth is not None:
             depth = kernels.plain(depth)
-            grid = depth[np.ix_(*look.centres)]
+            grid = look.middle(depth)
             if self._depth and (motion := motion_since(self._depth[0])):
                 gain = motion.gain(self._depth[1], grid)
                 depth, grid = _multiplied(depth, gain, limits), grid * gain
@@ -123,10 +128,12 @@ class _Motion:
         difference = cv2.subtract(look.grey, self._moved(before.grey), dtype=cv2.CV_32F)
         # Lamps may flicker and exposure change: a difference that all pixels share is none.
         off = (difference - np.median(difference[::4, ::4])) / DIFFERENCE
-        likeness = np.maximum(1 - off * off, 0)
-        self.is_sure = bool(np.count_nonzero(likeness) >= SAME * likeness.size)
-        # Beside what is not the same, the flow may be of either surface.
-        self._weight = np.float32(WEIGHT) * cv2.erode(likeness, _BESIDE)
+        middle = columns[-1] / 2, rows[-1] / 2
+        inside = [abs(at - half) <= half for at, half in zip(self._places, middle, strict=True)]
+        # One pixel may look alike by chance, and many do not.
+        likeness = np.maximum(1 - cv2.blur(off * off, _PATCH), 0)
+        self._trust = likeness * (inside[0] & inside[1])
+        self.is_sure = bool(np.count_nonzero(self._trust) >= SAME * off.size)
 
     def _moved(self, past: np.ndarray) -> np.ndarray:
         """What was there; in floating point, NaN where a place was outside the image."""
@@ -134,22 +141,34 @@ class _Motion:
         return cv2.remap(past, *self._places, cv2.INTER_LINEAR, None, border, np.nan)
 
     def gain(self, past: np.ndarray, depth: np.ndarray) -> np.ndarray:
-        """What depth is multiplied by: (h, w) float32, as past and depth are."""
-        with np.errstate(invalid="ignore", divide="ignore"):
-            change = self._moved(past) / depth - 1
-        off = change / np.float32(TOLERANCE)
-        gain = 1 + self._weight * np.maximum(1 - off * off, 0) * change
-        return np.where(np.isfinite(gain), gain, np.float32(1))
+        """What depth is multiplied by: (h, w) float32, as past and depth are.
+
+        It varies slowly and is not asked for at edges, so that they stay sharp and where they are.
+        Where depth is another surface's, labels are not trusted from now on either.
+        """
+        seen = np.where(np.isfinite(depth), depth, np.float32(np.inf))
+        grown = np.float32(depth_change(self._flow, seen, self._trust))
+        change = np.empty_like(seen)
+        kernels.compare_depth(
+            self._moved(past), grown, seen, np.float32(TOLERANCE), self._trust, change
+        )
+        inner = cv2.dilate(seen, _BESIDE) < np.float32(EDGE) * cv2.erode(seen, _BESIDE)
+        gain = self._weight(WEIGHT) * change * inner
+        share = cv2.blur(inner.astype(np.float32), _AROUND)
+        return 1 + cv2.blur(gain, _AROUND) / np.maximum(share, np.float32(0.2))
+
+    def _weight(self, most: float) -> np.ndarray:
+        """Of the past: (h, w) float32. Beside what is not the same, flow may be of either."""
+        return np.float32(most) * cv2.erode(self._trust, _BESIDE)
 
     def labels(self, *past_and_now: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Labels and confidence, of those of the past and those of now."""
-        (height, width), (rows, columns) = self._look.size, self._look.grey.shape
-        scale = np.array([width / columns, height / rows], np.float32)
-        shift = np.ascontiguousarray(np.moveaxis(np.rint(self._flow * scale), -1, 0), np.int32)
-        blocks = _blocks(height, width, rows, columns)
-        out = np.empty((height, width), np.uint8), np.empty((height, width), np.uint8)
-        arguments = (*blocks, shift, self._weight, *past_and_now, *out)
-        kernels.in_bands(height, (kernels.steady_labels, *arguments))
+        size, small = self._look.size, self._look.grey.shape
+        scale = np.array([size[1] / small[1], size[0] / small[0]], np.float32)
+        shift = np.rint(self._flow * scale).astype(np.int32)
+        out = np.empty(size, np.uint8), np.empty(size, np.uint8)
+        arguments = (*_cells(size, small), shift, self._weight(VOTE), *past_and_now, *out)
+        kernels.in_bands(size[0], (kernels.steady_labels, *arguments))
         return out
 
 
@@ -157,6 +176,8 @@ def _small_grey(image: np.ndarray) -> np.ndarray:
     """The image (H, W, 3) RGB as (h, w) uint8, at most ``_WIDTH`` wide."""
     shrink = min(_WIDTH / image.shape[1], 1)
     height, width = (max(_LEAST, round(side * shrink)) for side in image.shape[:2])
+    if image.shape[1] >= 2 * width:  # fewer pixels to make grey; OpenCV is quick at halves
+        image = cv2.resize(image, (2 * width, 2 * height), interpolation=cv2.INTER_AREA)
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     return cv2.resize(grey, (width, height), interpolation=cv2.INTER_AREA)
 
@@ -171,9 +192,7 @@ def _multiplied(depth: np.ndarray, gain: np.ndarray, limits: tuple[float, float]
 
 
 @lru_cache(maxsize=16)
-def _blocks(height: int, width: int, rows: int, columns: int) -> tuple[np.ndarray, np.ndarray]:
-    """Which of ``rows`` each row of an image lies in, and where columns begin and end; int32."""
-    return (
-        (np.arange(height) * rows // height).astype(np.int32),
-        (np.arange(columns + 1) * width // columns).astype(np.int32),
-    )
+def _cells(size: tuple[int, ...], small: tuple[int, ...]) -> list[np.ndarray]:
+    """Which row and column of a small image those of a large one lie in; int32."""
+    pairs = zip(size, small, strict=True)
+    return [(np.arange(full) * few // full).astype(np.int32) for full, few in pairs]

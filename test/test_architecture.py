@@ -72,6 +72,7 @@ CORE = (
     "recorded_cameras",
     "recordings",
     "scale",
+    "egomotion",
     "steady",
 )
 SHARED = ("ahead", "atomic", "commands", "progress", "share")  # what commands have in common
@@ -97,7 +98,8 @@ MAY_IMPORT = {
     "reasons": (),
     "installed": (),
     "scale": (),
-    "steady": ("kernels", "labels"),
+    "egomotion": (),
+    "steady": ("egomotion", "kernels", "labels"),
     "encodings": (),
     "stamps": (),
     "poses": (),
@@ -165,12 +167,12 @@ COMMANDS = (
     "calibrate",
     "evaluate",
     "export",
-    "label",
     "prepare",
     "quantise",
     "record",
     "report",
     "results",
+    "teach",
     "train",
 )
 LAYERS = {

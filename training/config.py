@@ -78,7 +78,7 @@ class Source(_Section):
         if value == ():
             raise ValueError(
                 "images without any truth teach only by a teacher's answers; write these with "
-                "`python -m training.label`, and let data.photographs name them"
+                "`python -m training.teach`, and let data.photographs name them"
             )
         if info.data.get("name") == "camvid" and "depth" in (value or ()):
             raise ValueError("camvid has no depth; leave it out")
@@ -134,7 +134,7 @@ class Data(_Section):
         sources: what is learned from in its place, if not all of it teaches both tasks.
         draw: what a mini-batch is drawn from: the sources that teach a task of its step, or all,
             so that batch norms see the same mixture in all steps.
-        photographs: a folder that ``training.label`` wrote.
+        photographs: a folder that ``training.teach`` wrote.
         photographs_share: of each mini-batch, that comes from there.
     """
 
@@ -189,7 +189,11 @@ class Network(_Section):
 
     Attributes:
         variant: which tasks it has, and whether units tie them together.
-        backbone: one of timm's, by its name.
+        backbone: one of timm's, by its name; with a tag, such as ``resnet50.a1_in1k``, for certain
+            weights.
+        pretrained: start the backbone from timm's weights, which timm downloads; or from this
+            ``.safetensors`` file of them.
+        output_stride: of the backbone's deepest features: 32, or less by dilated convolutions.
         rates: dilation of the context module's branches.
         drop_path: chance of leaving out a block of the backbone in training.
         dropout: of the features before the last convolutions, in training.
@@ -199,7 +203,6 @@ class Network(_Section):
         spread: beyond the paper: whether it says how uncertain depth is.
         init: what the layers behind the backbone start from, see ``networks.initial``.
         units: the paper's, or others to compare with, see ``networks.units``.
-        imagenet: start the backbone from ImageNet weights.
         start: a weights file or checkpoint of a network of this kind, to start all of it from.
         frozen_stride: the backbone is held as it starts up to its features at this stride.
         area_shift: what the batch norms of the semantic-to-depth unit's two areas add at the start.
@@ -208,6 +211,8 @@ class Network(_Section):
 
     variant: Variant = "esosd"
     backbone: str = "xception65"
+    pretrained: bool | Path = True
+    output_stride: Literal[8, 16, 32] = 32
     rates: tuple[PositiveInt, ...] = (3, 6, 9)
     drop_path: float = Field(0.0, ge=0, lt=1)
     dropout: float = Field(0.0, ge=0, lt=1)
@@ -217,10 +222,25 @@ class Network(_Section):
     spread: bool = False
     init: Literal["variance01", "sigma01", "default"] = "variance01"
     units: Literal["paper", "detached", "logarithmic", "told"] = "paper"
-    imagenet: bool = True
     start: Path | None = None
     frozen_stride: Literal[2, 4] | None = None
     area_shift: NonNegativeFloat = 0.0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _older_name(cls, values: Any) -> Any:
+        """``pretrained`` was ``imagenet``, as configurations and checkpoints still have it."""
+        if not isinstance(values, dict) or "imagenet" not in values:
+            return values
+        others = {name: value for name, value in values.items() if name != "imagenet"}
+        return {"pretrained": values["imagenet"]} | others
+
+    @field_validator("pretrained")
+    @classmethod
+    def _is_no_pickle(cls, value: bool | Path) -> bool | Path:
+        if isinstance(value, Path) and value.suffix != ".safetensors":
+            raise ValueError("expected true, false or the path of a .safetensors file")
+        return value
 
     @field_validator("backbone")
     @classmethod
@@ -230,7 +250,10 @@ class Network(_Section):
 
     @model_validator(mode="after")
     def _can_be_built(self) -> Network:
-        check_form(self.variant, self.taps, self.padding, self.depth_form, self.spread)
+        check_form(
+            *(self.variant, self.taps, self.padding, self.depth_form, self.spread),
+            self.output_stride,
+        )
         return self
 
     # A validator sees the fields before its own. So where two settings exclude each other, the
@@ -238,10 +261,10 @@ class Network(_Section):
     @field_validator("frozen_stride")
     @classmethod
     def _holds_what_was_learned(cls, value: int | None, info: ValidationInfo) -> int | None:
-        if value and not info.data.get("imagenet", True) and info.data.get("start") is None:
+        if value and not info.data.get("pretrained", True) and info.data.get("start") is None:
             raise ValueError(
-                "with network.imagenet=false and no network.start, the layers to be held would be "
-                "random for ever; leave frozen_stride out, or start from weights"
+                "with network.pretrained=false and no network.start, the layers to be held would "
+                "be random for ever; leave frozen_stride out, or start from weights"
             )
         return value
 
@@ -265,7 +288,7 @@ class Optimiser(_Section):
         poly_power: of the polynomial rule.
         warm_up: share of the training in which the learning rate rises to what it is.
         head_factor: learning rate of what is behind the backbone, relative to the backbone's.
-        weight_decay: decoupled from the gradient (AdamW), of the weights of convolutions alone.
+        weight_decay: decoupled from the gradient (AdamW), not of biases and norms.
         clip: the greatest norm of the gradient over all parameters; none if empty.
     """
 

@@ -2,7 +2,8 @@
 
 Or ``cityscapes``, or ``camvid``.
 
-``photographs`` cleans pictures of rooms that nobody has labelled, for ``training.label``.
+``labels`` brings what people have drawn to the frames of ``training.record``, and ``photographs``
+cleans pictures of rooms that nobody has labelled, for ``training.teach``.
 
 Given again after a stop, a command goes on where it was.
 """
@@ -14,9 +15,11 @@ from pathlib import Path
 
 from sosd_ros import commands
 
-from .data import preparation, unlabelled_photographs
+from .data import annotations as drawn
+from .data import own_classes, preparation, unlabelled_photographs
 from .data.cityscapes import SPLITS, Cityscapes
 from .data.errors import DataError
+from .data.files import write_png
 from .data.nyuv2_official import OfficialNYUv2, check_classes13, read_splits
 
 
@@ -67,6 +70,34 @@ def prepare_photographs(arguments: argparse.Namespace) -> None:
     print(f"{out}: {kept} photographs; what became of each file is in {out / 'sources.csv'}")
 
 
+def prepare_labels(arguments: argparse.Namespace) -> None:
+    """Class ids beside the frames of a data set of one's own."""
+    out: Path = arguments.out
+    classes = own_classes.read_classes(arguments.classes)
+    own_classes.check_same(out, classes)
+    frames = {path.stem: path for path in sorted((out / "rgb").glob("*.jpg"))}
+    if not frames:
+        raise DataError(f"{out} has no frames in rgb/; let --out name what training.record wrote")
+    written, strange = set(), []
+    for labelled in drawn.read(arguments.labels, classes):
+        frame = drawn.frame_of(labelled.file, frames)
+        if frame is None:
+            strange.append(labelled.file)
+            continue
+        drawn.check_size(labelled, frames[frame])
+        write_png(out / "label" / f"{frame}.png", labelled.labels)
+        written.add(frame)
+    if not written:
+        raise DataError(
+            f"{arguments.labels} has labels of {', '.join(strange[:3]) or 'no image'}, and none of "
+            f"them is a frame of {out}; label images from its folder rgb, and keep their names"
+        )
+    own_classes.write(out, classes)
+    print(f"{out}: {len(written)} of {len(frames)} frames have labels")
+    if strange:
+        print(f"left out, as they are no frames of it: {', '.join(strange)}")
+
+
 def command_line() -> argparse.ArgumentParser:
     parser = commands.parser(
         "training.prepare",
@@ -85,6 +116,20 @@ def command_line() -> argparse.ArgumentParser:
     nyu.add_argument("--out", type=Path, required=True, help="folder to write")
     nyu.set_defaults(prepare=prepare_nyuv2)
 
+    labels = data_sets.add_parser("labels", help="what people have drawn on frames of your own")
+    labels.add_argument(
+        "labels",
+        type=Path,
+        help="the JSON of COCO or Label Studio, the XML of CVAT, or a folder of PNGs",
+    )
+    labels.add_argument(
+        "--classes", type=Path, required=True, help="YAML file of their names, colours and groups"
+    )
+    labels.add_argument(
+        "--out", type=Path, required=True, help="folder of training.record, with the frames"
+    )
+    labels.set_defaults(prepare=prepare_labels)
+
     city = data_sets.add_parser("cityscapes", help="Cityscapes at a size that is quick to read")
     city.add_argument("--root", type=Path, required=True, help="the official data set, unpacked")
     city.add_argument("--out", type=Path, required=True, help="folder to write")
@@ -99,7 +144,7 @@ def command_line() -> argparse.ArgumentParser:
     camvid.set_defaults(prepare=prepare_camvid)
 
     photos = data_sets.add_parser(
-        "photographs", help="pictures of rooms without labels, for python -m training.label"
+        "photographs", help="pictures of rooms without labels, for python -m training.teach"
     )
     photos.add_argument(
         "folders",

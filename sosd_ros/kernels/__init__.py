@@ -9,11 +9,12 @@ from .interpolation import neighbours
 from .metric_depth import metres
 from .point_cloud import cloud
 from .resizing import prepare, resampling
-from .steadying import multiply, steady_labels
+from .steadying import compare_depth, multiply, steady_labels
 
 __all__ = [
     "classify",
     "cloud",
+    "compare_depth",
     "in_bands",
     "metres",
     "multiply",

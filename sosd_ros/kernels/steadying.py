@@ -8,7 +8,7 @@ from .compiled import compiled
 from .interpolation import widen
 
 _UNLABELLED = 255
-_CONTRARY = np.float32(0.5)  # what the confidence in another class takes away, as a share of it
+_CONTRARY = np.float32(0.3)  # what the confidence in another class takes away, as a share of it
 
 
 @compiled
@@ -49,11 +49,40 @@ def multiply(
 
 
 @compiled
+def compare_depth(
+    past: np.ndarray,
+    grown: float,
+    depth: np.ndarray,
+    tolerance: float,
+    trust: np.ndarray,
+    change: np.ndarray,
+) -> None:
+    """How the depth of the past compares with that of now; of a small image, on one core.
+
+    Args:
+        past: (h, w) float32 metres, where the surfaces of now were; NaN outside the image.
+        grown: metres, by which the past is farther away now.
+        depth: (h, w) float32 metres.
+        tolerance: share of the nearer of both, off by which they are not of one surface.
+        trust: (h, w) float32, 0 to 1, reduced where they are off.
+        change: (h, w) float32, written: past over depth, less 1; 0 where either is no number.
+    """
+    for y in range(depth.shape[0]):
+        for x in range(depth.shape[1]):
+            then, now = past[y, x] + grown, depth[y, x]
+            off = (then - now) / (tolerance * min(then, now))
+            square = off * off
+            known = square < np.inf
+            trust[y, x] *= max(np.float32(1) - square * square, np.float32(0)) if known else 1
+            change[y, x] = then / now - np.float32(1) if known else np.float32(0)
+
+
+@compiled
 def steady_labels(
     first: int,
     last: int,
     rows: np.ndarray,
-    edges: np.ndarray,
+    columns: np.ndarray,
     shift: np.ndarray,
     weight: np.ndarray,
     past: np.ndarray,
@@ -70,32 +99,37 @@ def steady_labels(
     turns do not flicker, and one that is gone is gone after about three images.
 
     Args:
-        rows: (H,) int32, which row of the motion each row has.
-        edges: (w + 1,) int32, the columns at which each column of the motion begins, and the width.
-        shift: (2, h, w) int32, by how many columns and rows of the image pixels were elsewhere.
-        weight: (h, w) float32, of the past, 0 to 1.
+        rows, columns: (H,) and (W,) int32, which row and column of the motion pixels have.
+        shift: (h, w, 2) int32, by how many columns and rows of the image pixels were elsewhere.
+        weight: (h, w) float32, of the past, 0 to 1; 0 where it was outside the image.
         past, past_confidence: (H, W) uint8, class ids of the image before and the confidence in
             them; 255 is unlabelled, and counts for nothing.
         labels, confidence: (H, W) uint8, of this image; 255 stays.
         out, certainty: (H, W) uint8, written: labels, and the confidence in them.
     """
     height, width = labels.shape
-    before, had = np.empty(width, np.uint8), np.empty(width, np.float32)
-    share = np.empty(width, np.float32)
-    for y in range(first, last):
-        block_row = rows[y]
-        for block in range(edges.size - 1):
-            begin, end = edges[block], edges[block + 1]
-            aside, row = shift[0, block_row, block], y + shift[1, block_row, block]
-            if 0 <= row < height and begin + aside >= 0 and end + aside <= width:
-                weight_here = weight[block_row, block]
-                for x in range(begin, end):
-                    before[x] = past[row, x + aside]
-                    had[x] = weight_here * np.float32(past_confidence[row, x + aside])
-                    share[x] = weight_here
-            else:
-                before[begin:end] = _UNLABELLED
-        _decide(before, had, share, labels[y], confidence[y], out[y], certainty[y])
+    past, past_confidence, end = past.ravel(), past_confidence.ravel(), height * width - 1
+    before, had = np.empty(width, np.uint8), np.empty(width, np.uint8)
+    share, step = np.empty(width, np.float32), np.empty(width, np.int32)
+    top = first
+    while top < last:
+        row, below = rows[top], top + 1
+        while below < last and rows[below] == row:
+            below += 1
+        least, most = -top * width, end - (below - 1) * width  # beyond, the weight is 0
+        for x in range(width):
+            column = columns[x]
+            share[x] = weight[row, column]
+            step[x] = min(
+                max(x + shift[row, column, 0] + width * shift[row, column, 1], least), most
+            )
+        for y in range(top, below):
+            start = y * width
+            for x in range(width):
+                place = np.uintp(start + step[x])  # unsigned: none counts from the end
+                before[x], had[x] = past[place], past_confidence[place]
+            _decide(before, had, share, labels[y], confidence[y], out[y], certainty[y])
+        top = below
 
 
 @compiled
@@ -108,11 +142,11 @@ def _decide(
     out: np.ndarray,
     certainty: np.ndarray,
 ) -> None:
-    """One row: labels before, and the confidence left of them, against those of now."""
+    """One row: labels before and the confidence in them, against those of now."""
     for x in range(labels.size):
         now, was, sure = labels[x], before[x], np.float32(confidence[x])
         news = (np.float32(1) - share[x]) * sure
-        rest = had[x] + (news if now == was else -_CONTRARY * news)
+        rest = share[x] * np.float32(had[x]) + (news if now == was else -_CONTRARY * news)
         is_kept = (rest > 0) & (now != _UNLABELLED) & (was != _UNLABELLED)
         out[x] = was if is_kept else now
         certainty[x] = np.uint8((rest if is_kept else sure) + np.float32(0.5))

@@ -336,8 +336,8 @@ PARAMETERS = (
         "steady",
         False,
         "Whether depth and labels are drawn towards those of the image before, moved along with "
-        "what the camera sees, so that they flicker less. Where depth changes, it follows a good "
-        "image later, labels two.",
+        "what the camera sees, so that they flicker less. What changes otherwise is followed about "
+        "two images later.",
         change=Change.RUNNING,
     ),
     Parameter(

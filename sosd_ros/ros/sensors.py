@@ -15,6 +15,7 @@ from ..stamps import nanoseconds
 
 MOST_POINTS = 32768  # read of one message; the rest repeats what they say
 LONGEST_SCAN = 10.0  # seconds
+WIDEST_CONE = 0.25  # radians; a wall aslant by 45 degrees is an eighth nearer at its side
 WIDEST_SCAN = 4 * math.pi  # radians; some sensors overlap, and degrees are far more
 
 
@@ -47,7 +48,10 @@ def read(message: Range | LaserScan | PointCloud2) -> Reading:
 
 
 def _of_range(message: Range) -> tuple[np.ndarray, int]:
-    """A point on the axis of the cone, which is +x (REP 117: infinities are no distance)."""
+    """A point on the axis of the cone, which is +x (REP 117: infinities are no distance).
+
+    What it hears first may be anywhere in the cone. So the cone must be narrow.
+    """
     least, most = message.min_range, message.max_range
     if least == most:
         raise MessageError(
@@ -56,6 +60,13 @@ def _of_range(message: Range) -> tuple[np.ndarray, int]:
             "something is nearer than that (REP 117), which is no distance",
         )
     _check_limits("min_range", least, "max_range", most)
+    if not message.field_of_view <= WIDEST_CONE:
+        raise MessageError(
+            "range",
+            f"has a field_of_view of {message.field_of_view:.3g} rad, expected at most "
+            f"{WIDEST_CONE:g}: nobody knows where in a wider cone the measured thing is; use a "
+            "sensor with a narrow cone, a scan or points",
+        )
     is_measured = least <= message.range <= most
     return np.array([[message.range, 0, 0]] * is_measured, np.float32).reshape(-1, 3), 0
 

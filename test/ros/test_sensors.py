@@ -32,6 +32,17 @@ class TestRange:
         with pytest.raises(MessageError, match=r"max_range, 0.8 m: .*REP 117"):
             read(range_message(min_range=0.8, max_range=0.8, range=distance))
 
+    @pytest.mark.parametrize("width", [0.0, 0.25])
+    def test_a_narrow_cone_is_as_good_as_its_axis(self, width):
+        """Some drivers do not say how wide it is."""
+        assert len(read(range_message(field_of_view=width)).points) == 1
+
+    @pytest.mark.parametrize(("width", "said"), [(0.26, "0.26"), (1.05, "1.05"), (NAN, "nan")])
+    def test_a_wide_cone_is_refused(self, width, said):
+        """A sonar hears the nearest thing in it, which need not lie on the axis."""
+        with pytest.raises(MessageError, match=rf"field_of_view of {said} rad, expected at most"):
+            read(range_message(field_of_view=width))
+
 
 class TestLaserScan:
     def test_is_a_point_for_each_ray(self):

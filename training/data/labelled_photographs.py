@@ -1,4 +1,4 @@
-"""Photographs that teachers have labelled: ``python -m training.label`` writes them.
+"""Photographs that teachers have labelled: ``python -m training.teach`` writes them.
 
 Of every pixel there are the three likeliest classes, and a depth which is right up to one factor
 an image, since nobody knows the photograph's camera: it is what the depth would be if the training
@@ -106,7 +106,7 @@ def certain(sample: Sample) -> SoftSample:
 
 
 class Photographs:
-    """A folder that ``training.label`` wrote.
+    """A folder that ``training.teach`` wrote.
 
     Args:
         root: the folder.
@@ -124,7 +124,7 @@ class Photographs:
         except (OSError, ValueError, KeyError) as error:
             raise DataError(
                 f"{listing} and {meta} cannot be read; let data.photographs name a folder that "
-                "`python -m training.label` wrote to its end"
+                "`python -m training.teach` wrote to its end"
             ) from error
         check_names(listing, self.names)
         if tuple(classes) != tuple(data.labels.names):

@@ -183,11 +183,12 @@ def open_run(
     network = create_network(
         config.network,
         len(data.labels.names),
-        imagenet=config.network.imagenet and fresh,
+        pretrained=fresh,
         seed=config.seed,
     )
+    _check_size(config, network.backbone.multiple)
     if start is not None and started is not None:
-        trained.copy_into(network, started, start)
+        trained.copy_into(network, started, start, data.labels.names)
     elif fresh and config.network.depth_form == "log" and "depth" in network.tasks:
         network.begin_at(median_depth(training))
     trainer = Trainer(config, network, normalisation(config.network.backbone), device)
@@ -195,6 +196,14 @@ def open_run(
     if state is not None:
         run.load_state_dict(state)
     return run
+
+
+def _check_size(config: Config, multiple: int) -> None:
+    if any(side % multiple for side in config.data.size):
+        raise ValueError(
+            f"data.size is {[*config.data.size]}, but backbone {config.network.backbone} takes "
+            f"multiples of {multiple}; change data.size"
+        )
 
 
 def best_metric(config: Config, data: DataSet) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from pydantic import ValidationError
 
 from sosd_ros import weights
@@ -17,6 +19,8 @@ from ..data.sets import data_set
 from . import checkpoint, units
 from .imagenet import Normalisation, normalisation
 from .predictor import Predictor
+
+CLASSIFIER = "semantic_head.semantic."  # what has a row for each class
 
 
 @dataclass(frozen=True)
@@ -65,14 +69,20 @@ def load(path: Path) -> Model:
     raise ValueError(f"{path} is neither a .safetensors weights file nor a .pt checkpoint")
 
 
-def copy_into(network: SOSDNet, model: Model, path: Path) -> None:
+def copy_into(
+    network: SOSDNet, model: Model, path: Path, names: Sequence[str] | None = None
+) -> None:
     """Give a network the parameters of a model, which was loaded from ``path``.
+
+    Args:
+        names: of the network's classes. Those that the model knows keep what it knows of them, the
+            others stay as they are; if empty, both must have as many.
 
     Raises:
         ValueError: if the model's network is of another kind.
     """
     # No tensor tells these; what learned metres would answer their exponential.
-    for name in ("depth_form", "padding"):
+    for name in ("depth_form", "padding", "output_stride"):
         if getattr(network, name) != getattr(model.network, name):
             raise ValueError(
                 f"network.start is {path}, with {name} {getattr(model.network, name)!r}, but "
@@ -80,7 +90,7 @@ def copy_into(network: SOSDNet, model: Model, path: Path) -> None:
                 "network of the same kind"
             )
     try:
-        network.load_state_dict(model.network.state_dict())
+        network.load_state_dict(_with_classes(network, model, names))
     except RuntimeError as error:
         manifest = model.manifest
         raise ValueError(
@@ -91,16 +101,36 @@ def copy_into(network: SOSDNet, model: Model, path: Path) -> None:
         ) from error
 
 
+def _with_classes(
+    network: SOSDNet, model: Model, names: Sequence[str] | None
+) -> dict[str, torch.Tensor]:
+    """The model's parameters, with a row of the classifier for each class of the network."""
+    parameters = dict(model.network.state_dict())
+    known = model.manifest.labels.names
+    if names is None or tuple(names) == known:
+        return parameters
+    kept = [(names.index(name), known.index(name)) for name in names if name in known]
+    for key, fresh in network.state_dict().items():
+        if key.startswith(CLASSIFIER):
+            rows = fresh.clone()
+            for mine, theirs in kept:
+                rows[mine] = parameters[key][theirs]
+            parameters[key] = rows
+    return parameters
+
+
 def training_manifest(config: Config) -> Manifest:
     """The manifest of a network trained as ``config`` says, without metrics."""
     data = data_set(config.data)
     mean, std = normalisation(config.network.backbone)
     training = config.model_dump(mode="json")
-    # Where they lie on this machine is nobody else's business.
+    # Where files lie on this machine is nobody else's business.
     if config.data.photographs is not None:
         training["data"]["photographs"] = config.data.photographs.name
     for source, stated in zip(config.data.sources, training["data"]["sources"], strict=True):
         stated["root"] = source.root and source.root.name
+    if isinstance(config.network.pretrained, Path):
+        training["network"]["pretrained"] = config.network.pretrained.name
     return Manifest(
         **config.network.model_dump(include={*FORM}),
         labels=data.labels,

@@ -5,7 +5,7 @@ import torch
 from support import write_small_weights
 
 from sosd_ros import weights
-from sosd_ros.labels import LabelSet
+from sosd_ros.labels import NYU40, LabelSet
 from sosd_ros.network import SOSDNet
 from training.config import Config
 from training.data import cityscapes, nyuv2
@@ -13,7 +13,7 @@ from training.networks import checkpoint, trained
 
 SMALL_RUN = {
     "data": {"name": "nyuv2", "size": [32, 64]},
-    "network": {"backbone": "mobilenetv4_conv_small", "imagenet": False},
+    "network": {"backbone": "mobilenetv4_conv_small", "pretrained": False},
     "epochs": 3,
 }
 
@@ -166,11 +166,27 @@ def test_a_network_of_another_kind_is_no_start(tmp_path):
         trained.copy_into(network(1, classes=13), trained.load(path), path)
 
 
+def test_classes_that_are_known_keep_what_is_known_of_them(tmp_path):
+    """In whatever order; others start anew, and all else is as it was."""
+    path = write_checkpoint(tmp_path / "last.pt")
+    names = ("pallet", NYU40.names[3], NYU40.names[0])
+    started, fresh = network(1, classes=3), network(1, classes=3)
+    trained.copy_into(started, trained.load(path), path, names)
+    one, other = started.state_dict(), network(0).state_dict()
+    for key, parameter in one.items():
+        if key.startswith(trained.CLASSIFIER):
+            assert torch.equal(parameter[0], fresh.state_dict()[key][0])
+            assert torch.equal(parameter[1:], other[key][[3, 0]])
+        else:
+            assert torch.equal(parameter, other[key])
+
+
 def test_metres_do_not_start_what_answers_their_logarithm(tmp_path):
     """No tensor would tell: it would answer their exponential."""
     path = tmp_path / "w.safetensors"
     loaded = trained.load(write_small_weights(path))
-    for name, value in (("depth_form", "log"), ("padding", "replicate")):
+    changes = (("depth_form", "log"), ("padding", "replicate"), ("output_stride", 16))
+    for name, value in changes:
         other = SOSDNet("esosd", "mobilenetv4_conv_small", 40, **{name: value})
-        with pytest.raises(ValueError, match=rf"with {name} '\w+', but network\.{name} is"):
+        with pytest.raises(ValueError, match=rf"with {name} '?\w+'?, but network\.{name} is"):
             trained.copy_into(other, loaded, path)

@@ -4,6 +4,9 @@ import dataclasses
 import json
 import math
 import shutil
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -12,9 +15,9 @@ import torch
 from support import run_here, write_small_weights
 from tiny_training import assert_same_batch, trainer, write_config
 
-from sosd_ros.labels import NYU13
+from sosd_ros.labels import NYU13, UNLABELLED
 from sosd_ros.network import Output
-from training import label, train
+from training import teach, train
 from training.config import Loss, load
 from training.data import labelled_photographs, nyuv2
 from training.data.errors import DataError
@@ -59,7 +62,7 @@ def run_label(small_weights, photographs, tmp_path, monkeypatch):
 
     def run(*teachers, out="labelled", scales="1"):
         options = ("--photographs", photographs, "--out", tmp_path / out, "--scales", scales)
-        run_here(label, *(teachers or [small_weights]), *options, "--device", "cpu")
+        run_here(teach, *(teachers or [small_weights]), *options, "--device", "cpu")
         return tmp_path / out
 
     return run
@@ -395,3 +398,95 @@ def test_a_configuration_names_the_folder(nyuv2_root, labelled_root, tmp_path):
     (missing / "meta.json").unlink()
     with pytest.raises(DataError, match=r"missing/train.txt and .*missing/meta.json cannot be"):
         run("other", "--set", f"data.photographs={missing}")
+
+
+def test_models_of_others_vote_as_well(run_label, small_weights, tmp_path, monkeypatch):
+    """Their depth is tied to what our teachers answer, and their classes are ours."""
+    (tmp_path / "classes.yaml").write_text("their wall: wall\n")
+    known = Depth("inverse", lambda y, x: 1 + 0.01 * y), Segmenter(0.9)
+    monkeypatch.setattr(teach, "open_depth", lambda *arguments: known[0])
+    monkeypatch.setattr(teach, "open_labels", lambda *arguments: known[1])
+    options = ("--depth-model", "d", "--labels-model", "l", "--classes", tmp_path / "classes.yaml")
+    alone = Photographs(run_label(small_weights), DATA)[0][1]
+    both = Photographs(run_label(small_weights, *options, out="both"), DATA)[0][1]
+    wall = DATA.labels.names.index("wall")
+    assert (both.classes[..., 0] == wall).mean() > 0.99 > (alone.classes[..., 0] == wall).mean()
+    # Ours answers about 2 m everywhere, to which no slope fits but a flat one.
+    assert both.depth.mean() == pytest.approx(alone.depth.mean(), rel=0.05)
+    assert both.spread.mean() < 0.2
+
+
+def test_relative_depth_follows_what_a_sensor_has_seen(run_label, photographs, monkeypatch):
+    """Without any teacher of ours: labels are nobody's, and depth is the sensor's."""
+    rows = np.arange(90)[:, None] / 90
+    metres = 1 / (0.2 + 0.6 * rows) + np.zeros((1, 120))
+    seen = np.where(np.random.default_rng(0).uniform(size=metres.shape) < 0.1, metres, 0)
+    for number in range(3):
+        (photographs / "depth").mkdir(exist_ok=True)
+        written = np.rint(1000 * seen).astype(np.uint16)
+        assert cv2.imwrite(str(photographs / f"depth/photo{number}.png"), written)
+    model = Depth("inverse", lambda y, x: 5 * (0.2 + 0.6 * (y + 0.5) / SIZE[0]) - 2)
+    monkeypatch.setattr(teach, "open_depth", lambda *arguments: model)
+    root = run_label("--depth-model", "d", out="sensor")
+    answer = Photographs(root, DATA)[0][1]
+    expected = cv2.resize(metres, SIZE[::-1], interpolation=cv2.INTER_LINEAR)
+    np.testing.assert_allclose(answer.depth[4:-4], expected[4:-4], rtol=0.03)
+    assert (answer.classes[..., 0] == UNLABELLED).all()
+
+
+def test_without_a_sensor_the_shipped_weights_are_the_yardstick(run_label, monkeypatch):
+    """A model of the right shape takes their scale, and is no further away than they are."""
+    model = Depth("inverse", lambda y, x: 1.0 + 0.001 * y)
+    monkeypatch.setattr(teach, "open_depth", lambda *arguments: model)
+    answer = Photographs(run_label("--depth-model", "d", out="far"), DATA)[0][1]
+    known = answer.depth[answer.depth > 0]
+    assert known.size == 0 or 0.3 < np.median(known) < 20
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--labels-model", "m"), "--labels-model and --classes need each other"),
+        (("--classes", "c.yaml"), "--labels-model and --classes need each other"),
+        (("--temperature", "2"), "there is no teacher; name weights, --depth-model or"),
+    ],
+)
+def test_teachers_that_do_not_suffice_are_refused(run_label, arguments, words):
+    with pytest.raises(ValueError, match=words):
+        run_label(*arguments)
+
+
+def test_a_temperature_softens_and_keeps_the_order(run_label, tmp_path, monkeypatch):
+    """By the square root: 4 to 1 becomes 2 to 1."""
+    (tmp_path / "classes.yaml").write_text("their wall: wall\n")
+    monkeypatch.setattr(teach, "open_labels", lambda *arguments: Segmenter(0.8))
+    options = ("--labels-model", "l", "--classes", tmp_path / "classes.yaml", "--temperature", "2")
+    answer = Photographs(run_label(*options), DATA)[0][1]
+    assert (answer.classes[..., 0] == DATA.labels.names.index("wall")).all()
+    np.testing.assert_allclose(answer.scores[..., :2].mean((0, 1)), [2 / 3, 1 / 3], atol=0.003)
+    assert np.isnan(np.where(answer.spread > 0.15, np.nan, answer.depth)).all()
+
+
+class Depth(NamedTuple):
+    """A model of others whose answer is a function of row and column."""
+
+    meaning: str
+    function: Callable
+    name: str = "d"
+    model: torch.nn.Module = SimpleNamespace(device="cpu")
+
+    def answer(self, image, size):
+        return self.function(*torch.meshgrid(*map(torch.arange, size), indexing="ij")).float()
+
+
+class Segmenter(NamedTuple):
+    """A model of others that sees walls everywhere, or else floors."""
+
+    probability: float
+    name: str = "l"
+
+    def answer(self, image, size):
+        scores = torch.zeros(40, *size)
+        scores[DATA.labels.names.index("wall")] = self.probability
+        scores[DATA.labels.names.index("floor")] = 1 - self.probability
+        return scores

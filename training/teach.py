@@ -1,5 +1,6 @@
-"""Let teachers label photographs: ``python -m training.label TEACHER --photographs DIR --out DIR``.
+"""Let teachers label pictures: ``python -m training.teach TEACHER --photographs DIR --out DIR``.
 
+Teachers are networks of ours, averaged over sizes and mirror images, and models of transformers.
 Given again after a stop, it goes on where it was.
 """
 
@@ -17,8 +18,9 @@ from sosd_ros.progress import progress_bar
 from . import options
 from .data import labelled_photographs
 from .data.errors import DataError
-from .data.files import begin, check_names, read_colour, write
+from .data.files import begin, check_names, read_colour, read_grey, write
 from .measuring.protocol import Protocol
+from .networks.borrowed import open_depth, open_labels
 from .networks.teachers import Teachers, open_teachers, shows_a_room
 
 
@@ -37,11 +39,13 @@ def run(arguments: argparse.Namespace) -> None:
             "training.prepare photographs` wrote"
         ) from error
     check_names(listing, names)
-    views = Protocol(flip=True, scales=arguments.scales).views()
-    teachers = open_teachers(arguments.teachers, views, device, bfloat16=arguments.bfloat16)
+    teachers = _teachers(arguments, device)
     settings = {
         "classes": teachers.labels.names,
         "teachers": teachers.sha256,
+        "depth_models": [f"{model.name}, {model.meaning}" for model in teachers.depths],
+        "label_models": [model.name for model in teachers.segmenters],
+        "temperature": arguments.temperature,
         "scales": arguments.scales,
         "bfloat16": teachers.bfloat16,
     }
@@ -51,7 +55,7 @@ def run(arguments: argparse.Namespace) -> None:
     kept = [
         name
         for name in progress_bar(names, "label", unit="img")
-        if _label(teachers, source / "rgb" / f"{name}.jpg", out, name)
+        if _label(teachers, source, out, name)
     ]
     write(train, "".join(f"{name}\n" for name in dict.fromkeys([*before, *kept])).encode())
     print(
@@ -60,11 +64,36 @@ def run(arguments: argparse.Namespace) -> None:
     )
 
 
-def _label(teachers: Teachers, photograph: Path, out: Path, name: str) -> bool:
+def _teachers(arguments: argparse.Namespace, device: str) -> Teachers:
+    if bool(arguments.labels_model) != bool(arguments.classes):
+        raise ValueError(
+            "--labels-model and --classes need each other: which class of the model is which of "
+            "ours"
+        )
+    if not (arguments.teachers or arguments.depth_model or arguments.labels_model):
+        raise ValueError("there is no teacher; name weights, --depth-model or --labels-model")
+    views = Protocol(flip=True, scales=arguments.scales).views()
+    teachers = open_teachers(arguments.teachers, views, device, bfloat16=arguments.bfloat16)
+    depths = [open_depth(name, device, arguments.depth_is) for name in arguments.depth_model]
+    segmenters = [
+        open_labels(name, classes, teachers.labels, device)
+        for name, classes in zip(arguments.labels_model, arguments.classes, strict=True)
+    ]
+    return teachers._replace(
+        depths=depths, segmenters=segmenters, temperature=arguments.temperature
+    )
+
+
+def _label(teachers: Teachers, source: Path, out: Path, name: str) -> bool:
     """Write the files of a photograph, unless they are there; False if it shows no room."""
     if labelled_photographs.files(out, name).image.is_file():  # it comes last
         return True
-    answer = teachers.answer(_read(photograph), labelled_photographs.SIZE)
+    photograph, depth = source / "rgb" / f"{name}.jpg", source / "depth" / f"{name}.png"
+    measured = None
+    if teachers.depths and depth.is_file():
+        millimetres = read_grey(depth, np.uint16)
+        measured = np.where(millimetres == 0, np.nan, millimetres / np.float32(1000))
+    answer = teachers.answer(_read(photograph), labelled_photographs.SIZE, measured)
     if not shows_a_room(answer, teachers.labels):
         return False
     labelled_photographs.write(out, name, photograph, answer)
@@ -84,16 +113,19 @@ def _read(photograph: Path) -> np.ndarray:
 
 def command_line() -> argparse.ArgumentParser:
     parser = commands.parser(
-        "training.label",
+        "training.teach",
         "Write what teachers say of photographs, for data.photographs of a training. "
         "Given again after a stop, it goes on.",
         "a.safetensors b.safetensors --photographs photographs --out labelled",
     )
     parser.add_argument(
-        "teachers", type=Path, nargs="+", help=".safetensors weights or .pt checkpoints"
+        "teachers", type=Path, nargs="*", help=".safetensors weights or .pt checkpoints"
     )
     parser.add_argument(
-        "--photographs", type=Path, required=True, help="folder of training.prepare photographs"
+        "--photographs",
+        type=Path,
+        required=True,
+        help="folder of training.prepare photographs or training.record",
     )
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
     parser.add_argument(
@@ -105,6 +137,40 @@ def command_line() -> argparse.ArgumentParser:
         default=(0.75, 1.0, 1.25),
         metavar="S,S,...",
         help="mean over sizes of the input, each with the mirror image (0.75,1,1.25)",
+    )
+    parser.add_argument(
+        "--depth-model",
+        action="append",
+        default=[],
+        metavar="MODEL",
+        help="a depth model of transformers, a folder or a name on its hub; may be repeated",
+    )
+    parser.add_argument(
+        "--depth-is",
+        choices=("metric", "inverse"),
+        help="what its depth means, where its configuration does not say: metres, or their inverse "
+        "up to a factor and an offset",
+    )
+    parser.add_argument(
+        "--labels-model",
+        action="append",
+        default=[],
+        metavar="MODEL",
+        help="a segmentation model of transformers; may be repeated, with --classes each",
+    )
+    parser.add_argument(
+        "--classes",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="YAML",
+        help="lines of the form 'their class: our class'",
+    )
+    parser.add_argument(
+        "--temperature",
+        type=commands.positive,
+        default=1.0,
+        help="of the probabilities: above 1 they become softer (%(default)g)",
     )
     parser.add_argument(
         "--bfloat16", action="store_true", help="teachers compute in it: quicker on new processors"
