@@ -22,7 +22,7 @@ from pydantic import (
     model_validator,
 )
 
-from sosd_ros.network import DepthForm, Padding, Variant, check_form, has_units, tasks_of
+from sosd_ros.network import TASKS, DepthForm, Padding, Variant, check_form, has_units, tasks_of
 from sosd_ros.network.backbone import check_name
 
 from . import strategies
@@ -42,12 +42,12 @@ class Source(_Section):
 
     Attributes:
         name: the data set, or the one whose layout the folder has.
-        root: its folder; where a data set of this name is expected if empty.
+        root: its folder; where a data set of this name is expected if not given.
         split: as ``data.split``.
         part: [k, n]: of its images only every n-th, from the k-th on, counted from 0.
-        tasks: what it teaches; all that the data set has the truth of if empty.
+        tasks: what it teaches, and so has the files of; both if not given, of camvid semantic.
         labels: which of its classes, by name or id, is which of those that are learned; the others
-            are unlabelled. If empty, both must have the same classes.
+            are unlabelled. If not given, both must have the same classes.
         camera: [fx, fy, width, height] in pixels, if it is not the data set's own.
         share: how often it is drawn from, relative to the others that a mini-batch draws from.
     """
@@ -92,10 +92,9 @@ class Source(_Section):
         return value
 
     @property
-    def taught(self) -> frozenset[str]:
+    def taught(self) -> tuple[str, ...]:
         """The tasks that it teaches."""
-        has = ("semantic",) if self.name == "camvid" else ("depth", "semantic")
-        return frozenset(self.tasks or has)
+        return self.tasks or (("semantic",) if self.name == "camvid" else TASKS)
 
 
 # Options of one data set.
@@ -331,7 +330,7 @@ class Config(_Section):
 
     Attributes:
         strategy: a module of ``training.strategies`` by its name, with that module's options.
-        epochs: how often all images are seen.
+        epochs: how often all images are seen; of sources, as many images as all have together.
         batch_size: images in a mini-batch, over all processes and all of its parts.
         accumulate: parts that a process computes one after the other, to save memory.
         precision: of the forward and the backward pass; parameters stay float32.
@@ -373,15 +372,14 @@ class Config(_Section):
         if data is None:
             return value
         sources = data.sources or (Source(name=data.name),)
-        taught = frozenset().union(*(source.taught for source in sources))
-        tasks = frozenset(tasks_of(value.variant))
-        if missing := tasks - taught:
+        tasks = {*tasks_of(value.variant)}
+        if missing := tasks.difference(*(source.taught for source in sources)):
             raise ValueError(
                 f"variant {value.variant!r} learns {' and '.join(sorted(missing))}, which no "
                 "source teaches; add one to data.sources, or choose another variant"
             )
         for number, source in enumerate(data.sources):
-            if not source.taught & tasks:
+            if tasks.isdisjoint(source.taught):
                 raise ValueError(
                     f"variant {value.variant!r} learns nothing from data.sources.{number}, which "
                     f"teaches {' and '.join(sorted(source.taught))}; leave it out"

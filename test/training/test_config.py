@@ -31,6 +31,8 @@ OURS = (
     "nyuv2_sharp_stage3",
     "nyuv2_ablation",
     "nyuv2_ablation_gpu",
+    "nyuv2_disjoint",
+    "nyuv2_depth_camvid_labels",
 )
 
 

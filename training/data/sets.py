@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from sosd_ros.camera import Intrinsics
+from sosd_ros.network import TASKS
 
 from .. import config
 from ..config import Data
@@ -48,17 +49,17 @@ def data_set(data: Data) -> DataSet:
     )
 
 
-def _named(name: str, data: Data) -> DataSet:
+def _named(name: str, data: Data, tasks: tuple[str, ...] = TASKS) -> DataSet:
     if name == "cityscapes":
         return cityscapes.data_set(data.size, data.disparity_divisor)
     if name == "camvid":
         return camvid.data_set()
-    return nyuv2.data_set(data.classes or 40, raw_depth=data.raw_depth)
+    return nyuv2.data_set(data.classes or 40, raw_depth=data.raw_depth, tasks=tasks)
 
 
 def _of(source: config.Source, data: Data) -> DataSet:
     """The data set of a source, with its camera."""
-    chosen = _named(source.name, data)
+    chosen = _named(source.name, data, source.taught)
     if source.camera is None:
         return chosen
     fx, fy, width, height = source.camera
@@ -107,7 +108,7 @@ def _opened(number: int, data: Data, learned: DataSet, root: Path) -> Source:
         ids = class_ids(source.labels, own.labels, learned.labels, f"{where}.labels")
     # What is measured on is known by its names: those of other folders must not be like them.
     names = samples.names if is_main else [f"{folder}: {name}" for name in samples.names]
-    return Source(samples, names, source.taught, source.share, factor, ids)
+    return Source(samples, names, frozenset(source.taught), source.share, factor, ids)
 
 
 def default_root(name: str) -> Path:
