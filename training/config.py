@@ -41,20 +41,22 @@ class Source(_Section):
     """One of several sets of images to learn from; a step draws from those that teach its task.
 
     Attributes:
-        name: the data set, or the one whose layout the folder has.
+        name: the data set, or the one whose layout the folder has; ``own``: a folder that
+            ``training.record`` wrote.
         root: its folder; where a data set of this name is expected if not given.
         split: as ``data.split``.
         part: [k, n]: of its images only every n-th, from the k-th on, counted from 0.
         tasks: what it teaches, and so has the files of; both if not given, of camvid semantic.
         labels: which of its classes, by name or id, is which of those that are learned; the others
             are unlabelled. If not given, both must have the same classes.
-        camera: [fx, fy, width, height] in pixels, if it is not the data set's own.
+        camera: [fx, fy, width, height] in pixels, if it is not the data set's own; of a folder of
+            your own what stands in it, which a training fills in when it begins.
         share: how often it is drawn from, relative to the others that a mini-batch draws from.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
 
-    name: Literal["nyuv2", "cityscapes", "camvid"] = "nyuv2"
+    name: Literal["nyuv2", "cityscapes", "camvid", "own"] = "nyuv2"
     root: Path | None = None
     split: Literal["train", "fit"] = "train"
     part: tuple[NonNegativeInt, PositiveInt] = (0, 1)
@@ -90,6 +92,12 @@ class Source(_Section):
         if value is not None and info.data.get("name") == "cityscapes":
             raise ValueError("the disparity of cityscapes is that of its own camera; leave it out")
         return value
+
+    @model_validator(mode="after")
+    def _is_somewhere(self) -> Source:
+        if self.name == "own" and self.root is None:
+            raise ValueError("a folder of your own needs its root")
+        return self
 
     @property
     def taught(self) -> tuple[str, ...]:

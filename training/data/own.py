@@ -9,22 +9,42 @@ lack its depth or its labels.
 from __future__ import annotations
 
 from collections.abc import Collection
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import yaml
 
 from sosd_ros.camera import Intrinsics
-from sosd_ros.labels import UNLABELLED
+from sosd_ros.labels import UNLABELLED, LabelSet
 from sosd_ros.reasons import first_line
+from sosd_ros.weights import DepthKind
 
+from . import nyuv2, own_classes
 from .errors import DataError
 from .files import check_names, check_present, read_colour, read_grey
-from .sample import Sample
+from .sample import DataSet, Sample
 
 CAMERA = "camera.yaml"
 SPLITS = ("train", "val")
 _TRUTH = {"depth": "depth", "semantic": "label"}  # folders, by task
+
+
+LICENCE = "Trained on recordings of its owner, whose terms are theirs."
+
+
+def data_set(tasks: tuple[str, ...]) -> DataSet:
+    """A folder that teaches these tasks. What its classes are stands in it, and nobody else's."""
+    return DataSet(
+        title="recordings of your own",
+        labels=LabelSet(("unknown",), ((0, 0, 0),)),
+        depth=DepthKind("metres"),
+        camera=nyuv2.CAMERA,  # until the configuration says which
+        scales=nyuv2.SCALES,
+        licence=LICENCE,
+        open=partial(Own, tasks=tasks),
+        tasks=tasks,
+    )
 
 
 class Own:
@@ -94,6 +114,17 @@ class Own:
             found, wanted = ("x".join(map(str, one)) for one in (pixels.shape, size))
             raise DataError(f"{path} is {found}, but its image is {wanted}; make it anew")
         return pixels
+
+
+def read_classes(root: Path) -> LabelSet:
+    """The classes of the folder's labels. Raises DataError if it does not say them."""
+    path = root / own_classes.FILE
+    if not path.is_file():
+        raise DataError(
+            f"{root} has no {own_classes.FILE}, and so no labels: bring some by `python -m "
+            "training.prepare labels`, or let it teach depth alone (tasks: [depth])"
+        )
+    return own_classes.read_classes(path)
 
 
 def read_camera(root: Path) -> Intrinsics:

@@ -1,12 +1,17 @@
 """A data set of one's own, whose images may lack one truth or the other."""
 
+import math
+
 import cv2
 import numpy as np
 import pytest
 import yaml
+from pydantic import ValidationError
 
+from training.config import Config, Data
 from training.data.errors import DataError
 from training.data.own import Own, read_camera
+from training.data.sets import data_set, open_training, with_cameras
 
 BOTH = ("depth", "semantic")
 
@@ -88,3 +93,56 @@ def test_its_camera_is_that_of_the_rectified_images(root):
         (root / "camera.yaml").write_text(broken)
         with pytest.raises(DataError, match=r"camera\.yaml holds no camera"):
             read_camera(root)
+
+
+# As a source of a training
+
+
+def a_source(root, **options):
+    return {"name": "own", "root": root, "tasks": ["depth"], **options}
+
+
+def write_camera(root, focal):
+    matrix = {"data": [focal, 0, 2.5, 0, 0, focal, 1.5, 0, 0, 0, 1, 0]}
+    content = {"image_width": 6, "image_height": 4, "projection_matrix": matrix}
+    (root / "camera.yaml").write_text(yaml.safe_dump(content))
+
+
+def settings(*sources, variant="depth"):
+    data = {"size": (64, 96), "sources": sources}
+    content = {"data": data, "network": {"variant": variant}, "strategy": {"name": "joint"}}
+    return Config.model_validate({**content, "epochs": 1})
+
+
+def test_a_training_knows_its_camera(root, nyuv2_root):
+    """And learns what its own camera would have to say; all else needs the folder no more."""
+    write_camera(root, 6.0)
+    config = with_cameras(settings(a_source(root)))
+    (source,) = config.data.sources
+    assert source.camera == (6.0, 6.0, 6, 4)
+    assert with_cameras(config) == config
+    samples = open_training(config.data, nyuv2_root)
+    learned = data_set(config.data)
+    expected = 1.5 * learned.focal((64, 96)) / (6.0 * math.sqrt(96 / 6 * 64 / 4))
+    assert samples[0].depth[0, 1] == pytest.approx(expected)
+    assert learned.licence == "Trained on recordings of its owner, whose terms are theirs."
+
+
+def test_its_classes_are_brought_to_those_that_are_learned(root, nyuv2_root):
+    write_camera(root, 6.0)
+    source = a_source(root, tasks=["semantic"], labels={"carpet": "floor mat"})
+    with pytest.raises(DataError, match=r"has no classes\.yaml, and so no labels: bring some by"):
+        open_training(
+            with_cameras(settings(a_source(root), source, variant="mtl")).data, nyuv2_root
+        )
+    (root / "classes.yaml").write_text("classes: {wall: {}, door: {}, carpet: {}}")
+    samples = open_training(
+        with_cameras(settings(a_source(root), source, variant="mtl")).data, nyuv2_root
+    )
+    labels = {int(label) for index in (2, 3) for label in np.unique(samples[index].labels)}
+    assert labels == {data_set(Data()).labels.names.index("floor mat"), 255}
+
+
+def test_a_folder_of_ones_own_is_named(root):
+    with pytest.raises(ValidationError, match="a folder of your own needs its root"):
+        settings({"name": "own"})
