@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from sosd_ros import weights  # noqa: E402
+from sosd_ros.answering import answer_to, say  # noqa: E402
 from sosd_ros.colours import depth_colours  # noqa: E402
 from sosd_ros.contact_sheet import (  # noqa: E402
     GAP,
@@ -30,7 +31,6 @@ from sosd_ros.contact_sheet import (  # noqa: E402
 )
 from sosd_ros.engine import Request, load  # noqa: E402
 from sosd_ros.engine.answers import USUAL_RANGE  # noqa: E402
-from sosd_ros.answering import answer_to, say  # noqa: E402
 from sosd_ros.labels import LabelSet  # noqa: E402
 from sosd_ros.share import DEFAULT_WEIGHTS, sample_frames, share  # noqa: E402
 from sosd_ros.testbed.frames import sample_camera  # noqa: E402
