@@ -77,15 +77,13 @@ def _cloud(answer: Answer, camera: Intrinsics, labels: LabelSet) -> dict[str, An
     steps = np.where(known, np.rint(depth * (_STEPS / farthest)), 0).astype("<u2")
     # Differences of neighbours are small numbers, which zlib shortens; they wrap around.
     differences = np.diff(steps.ravel(), prepend=steps.dtype.type(0))
-    x, y = camera.rays()
-    points = np.stack([x * depth, y * depth, depth], axis=-1)[known]
-    middle = np.median(points, axis=0) if known.any() else np.array([0.0, 0.0, farthest])
+    away = float(np.median(depth[known])) if known.any() else farthest
     return {
         "width": camera.width,
         "height": camera.height,
         "lens": [round(number, 3) for number in (camera.fx, camera.fy, camera.cx, camera.cy)],
         "metres": 65535 * farthest / _STEPS,  # what the greatest number of 16 bits stands for
-        "middle": [round(float(metres), 3) for metres in middle],
+        "middle": [0, 0, round(away, 3)],  # on the axis, so that the cloud lies in the middle
         "depth": base64.b64encode(zlib.compress(differences.tobytes(), 9)).decode(),
         "image": _picture(image, ".jpg"),
         "classes": _picture(labels.colours(ids), ".png"),
