@@ -82,7 +82,7 @@ def _cloud(answer: Answer, camera: Intrinsics, labels: LabelSet) -> dict[str, An
         "width": camera.width,
         "height": camera.height,
         "lens": [round(number, 3) for number in (camera.fx, camera.fy, camera.cx, camera.cy)],
-        "metres": 65535 * farthest / _STEPS,  # what the greatest number of 16 bits stands for
+        "metres": farthest / _STEPS,  # of one step
         "middle": [0, 0, round(away, 3)],  # on the axis, so that the cloud lies in the middle
         "depth": base64.b64encode(zlib.compress(differences.tobytes(), 9)).decode(),
         "image": _picture(image, ".jpg"),

@@ -53,6 +53,13 @@ def test_a_page_without_any_depth_can_be_written():
     assert "<canvas>" in page(shown, [(image, depth * np.nan, ids)], [CAMERA], image, LABELS)
 
 
+def in_the_middle(pixels, colour):
+    """Whether what has a colour lies around the middle, to an eighth of the picture."""
+    rows, columns = np.nonzero(np.abs(pixels.astype(int) - colour).max(axis=-1) < 24)
+    middle = np.array([rows.mean(), columns.mean()]) / pixels.shape[:2]
+    return bool((np.abs(middle - 0.5) < 0.125).all())
+
+
 needs_browser = pytest.mark.skipif(
     not pictures.has_browser(), reason="no Chromium, or no playwright: install the extra 'test'"
 )
@@ -73,6 +80,7 @@ def test_a_browser_draws_the_cloud_in_both_colours_and_turns_it(tmp_path):
             return lambda pixels: all(pictures.share(pixels, colour) > 0.02 for colour in colours)
 
         first = pictures.drawn(canvas, has(ORANGE))
+        assert in_the_middle(first, ORANGE)
         shown.get_by_role("button", name="Classes").click()
         pictures.drawn(canvas, has(MAGENTA, LIME))
         shown.get_by_role("button", name="Image", exact=True).click()
@@ -83,7 +91,7 @@ def test_a_browser_draws_the_cloud_in_both_colours_and_turns_it(tmp_path):
         shown.mouse.move(x + 150, y + 20)
         shown.mouse.up()
         turned = pictures.screenshot(canvas)
-        assert has(ORANGE)(turned)
+        assert has(ORANGE)(turned) and in_the_middle(turned, ORANGE)  # about its own middle
         assert np.mean(np.any(turned != first, axis=-1)) > 0.02
         canvas.dblclick()
         np.testing.assert_array_equal(pictures.screenshot(canvas), first)
