@@ -503,7 +503,7 @@ def _parse(path: Path, text: str) -> tuple[dict[str, Any], dict[str, int]]:
     lines: dict[str, int] = {}
     for key, line in _keys(root):
         if key in lines:
-            raise ConfigError(f"{path}, line {line}: {key} stands in line {lines[key]} already")
+            raise ConfigError(f"{path}, line {line}: {key} is already set in line {lines[key]}")
         lines[key] = line
     return yaml.safe_load(text), lines
 

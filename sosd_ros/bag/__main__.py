@@ -92,7 +92,7 @@ def command_line() -> argparse.ArgumentParser:
         help="whether images are rectified, as the node's parameter of that name (%(default)s)",
     )
     parser.add_argument(
-        "--json", action="store_true", help="print at last what came of each topic, as JSON"
+        "--json", action="store_true", help="at the end, print a summary of each topic, as JSON"
     )
     add_engine_options(parser)
     return parser

@@ -230,8 +230,8 @@ class Listener:
             return f"nothing comes on {topics}: see docs/middleware.md"
         if self.settings is None:
             return (
-                f"{self._peer} does not tell its parameters {' and '.join(PARAMETERS)}: "
-                "check that it is a perception node of this version"
+                f"{self._peer} does not answer requests for its parameters "
+                f"{' and '.join(PARAMETERS)}: check that it is a perception node of this version"
             )
         return (
             f"no image is answered on all of {', '.join(sorted(self._expected()))}: let their "

@@ -76,7 +76,7 @@ def test_a_wrong_override_is_named(config, override, sentence):
         ("epochs: 3\nepochz: 4\n", "line 2: epochz = 4: Extra inputs are not permitted"),
         ("data:\n  size: [0, 64]\n", "line 2: data.size.0 = 0: Input should be greater than 0"),
         ("strategy:\n  name: em\n  x: 1\n", "line 3: strategy.x = 1: Extra inputs"),
-        ("epochs: 3\nepochs: 4\n", "line 2: epochs stands in line 1 already"),
+        ("epochs: 3\nepochs: 4\n", "line 2: epochs is already set in line 1"),
         (
             "network:\n  variant: mtl\n  area_shift: 2\n",
             "line 3: network.area_shift = 2: a network of variant 'mtl' has no units",

@@ -243,7 +243,7 @@ def refuse_another_run(now: Config, state: dict[str, Any]) -> None:
     """
     if "progress" not in state:
         raise ValueError(
-            "the checkpoint is of an older version, which cannot be gone on with; export it, "
+            "the checkpoint is of an older version, which cannot be resumed; export it, "
             "or start again"
         )
     then = Config.model_validate(state["config"])
@@ -258,7 +258,7 @@ def refuse_another_run(now: Config, state: dict[str, Any]) -> None:
     ]
     if changed:
         raise ValueError(
-            f"this is another run than the one to go on with: {'; '.join(changed)}; use its "
+            f"these settings differ from those of the run to resume: {'; '.join(changed)}; use its "
             "settings, or choose another --out"
         )
 
