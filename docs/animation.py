@@ -17,8 +17,9 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from sosd_ros import weights  # noqa: E402
-from sosd_ros.answering import answer_to, say  # noqa: E402
+from sosd_ros.answering import answer_to  # noqa: E402
 from sosd_ros.colours import depth_colours  # noqa: E402
+from sosd_ros.commands import say  # noqa: E402
 from sosd_ros.contact_sheet import (  # noqa: E402
     GAP,
     PAPER,

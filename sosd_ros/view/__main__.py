@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import os
 import signal
-import sys
 import time
 import webbrowser
 from contextlib import suppress
@@ -53,7 +52,7 @@ def show(listener: Listener, address: str) -> None:
     listener.on_health = lambda values: scene.figures(values, time.time())
     try:
         while True:
-            answers = listener.messages(say)
+            answers = listener.messages(commands.say)
             if listener.labels is not None and listener.labels is not labels:
                 labels = listener.labels
                 scene.classes(labels)
@@ -62,10 +61,6 @@ def show(listener: Listener, address: str) -> None:
             time.sleep(max(0.0, due - time.monotonic()))
     finally:
         stream.disconnect()
-
-
-def say(sentence: str) -> None:
-    print(sentence, file=sys.stderr, flush=True)
 
 
 def run(arguments: argparse.Namespace) -> None:
