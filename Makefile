@@ -8,6 +8,7 @@ DEVICE ?= cuda
 MINUTES ?= 30
 OUT ?= .gpu/out
 DATA ?=
+VIEW ?=
 
 BIN := $(VENV)/bin
 
@@ -25,7 +26,8 @@ help:
 	@echo "make test        ruff, mypy and pytest, without the slow tests"
 	@echo "make test-all    the same with the slow tests"
 	@echo "make test-jazzy  pytest with the rclpy and Fast DDS of ROS 2 Jazzy, in $(VENV)-jazzy"
-	@echo "make demo        play sample frames to the node; SOURCE= a folder, a video or a camera"
+	@echo "make demo        play sample frames to the node; SOURCE= a folder, a video or a camera;"
+	@echo "                 VIEW=1 shows the answers live in a browser"
 	@echo "make gpu         test and measure all on a GPU; DEVICE= MINUTES= OUT= DATA=, see docs/gpu.md"
 	@echo "make gpu-carry   fetch and pack into .gpu what a machine without a network needs; DATA="
 	@echo "make docs        build the documentation as a site into .site"
@@ -59,8 +61,9 @@ test-jazzy:
 	$(PYTEST)
 
 # With what the demo builds an engine of, where there is no GPU; small beside torch.
-demo: $(VENV)/.installed-ros,engines
-	$(BIN)/python -m sosd_ros.demo $(if $(SOURCE),--source "$(SOURCE)")
+comma := ,
+demo: $(VENV)/.installed-ros,engines$(if $(VIEW),$(comma)view)
+	$(BIN)/python -m sosd_ros.demo $(if $(SOURCE),--source "$(SOURCE)") $(if $(VIEW),--view)
 
 # By the virtual environment, or where there is none by the Python that has torch.
 gpu:

@@ -11,6 +11,7 @@ SHARE = f"share/{NAME}"
 # is therefore no requirement of the package, but of the extras for machines without ROS.
 OPENCV = "opencv-python-headless>=4.5.4"
 ROSBAGS = "rosbags~=0.11.0"
+RERUN = "rerun-sdk~=0.41.0; python_version >= '3.11'"  # wants NumPy 2; changes with minor versions
 
 
 def installed(source, target, pattern="**/*"):
@@ -37,6 +38,7 @@ setup(
     python_requires=">=3.10",  # Humble's; Lyrical has 3.14
     packages=find_packages(include=["sosd_ros*", "training*"]),
     package_data={
+        "sosd_ros.demo": ["page.html"],
         "training.data": ["nyuv2_held_back.txt"],
         "training.recording": ["report.html.jinja"],
         "training.report": ["page.html.jinja", "style.css"],
@@ -98,6 +100,8 @@ setup(
         ],
         # Recordings, for `python -m sosd_ros.bag`. Its interface changes with minor versions.
         "bags": [ROSBAGS, OPENCV],
+        # The live view in a browser, `python -m sosd_ros.view`.
+        "view": [RERUN],
         # Runtimes that engines for a CPU may be built for; `python -m sosd_ros.build` uses them.
         "engines": ["onnxruntime>=1.17", "onnxscript>=0.5", "openvino>=2024.0"],
         # Labels in COCO's form, for `python -m training.prepare labels`.
@@ -115,9 +119,11 @@ setup(
             "onnxruntime>=1.17",
             "onnxscript>=0.5",
             "openvino>=2024.0",
+            "playwright~=1.65",  # drives Chromium where there is one
             "pycocotools>=2.0.6",
             "pytest~=9.2.0",
             "pytest-xdist~=3.8.0",
+            RERUN,
             ROSBAGS,
             "ruff~=0.17.0",
             "torchmetrics~=1.9.0",
@@ -135,6 +141,7 @@ setup(
             "sosd_demo = sosd_ros.demo.__main__:main",
             "sosd_infer = sosd_ros.infer.__main__:main",
             "sosd_measure = sosd_ros.measure.__main__:main",
+            "sosd_view = sosd_ros.view.__main__:main",
         ],
     },
 )

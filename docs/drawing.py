@@ -42,6 +42,7 @@ WINGS = {
         "infer": ["sosd_ros/infer", "sosd_ros/answering"],
         "bag": ["sosd_ros/bag"],
         "measure": ["sosd_ros/measure"],
+        "view": ["sosd_ros/view"],
         "doctor": ["sosd_ros/doctor"],
         "benchmark": ["sosd_ros/benchmark"],
         "checks": ["sosd_ros/checks"],

@@ -2,8 +2,9 @@
 
 ``config/perception.yaml`` and ``docs/parameters.md`` come from ``sosd_ros/ros/parameters.py``,
 ``docs/commands.md`` from the commands' own options, ``docs/configuration.md`` from
-``training/config.py``, ``docs/architecture.svg`` from the imports. A test holds the
-files to what this writes.
+``training/config.py``, ``docs/topics.md`` from the topics that the node has,
+``docs/architecture.svg`` from the imports, and the drawings in ``docs/pictures`` from
+``docs/figures.py``. A test holds the files to what this writes.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from docs.drawing import drawing  # noqa: E402
+from docs.figures import FIGURES, svg  # noqa: E402
 from docs.reference import commands_page, configuration_page  # noqa: E402
+from docs.topics import topics_page  # noqa: E402
 from sosd_ros.ros.parameters import PARAMETERS, Change, Parameter  # noqa: E402
 
 # When a parameter may be changed: a heading, and what it means.
@@ -42,9 +45,14 @@ def files() -> dict[Path, str]:
     return {
         ROOT / "config" / "perception.yaml": parameters_file(),
         ROOT / "docs" / "parameters.md": parameters_page(),
+        ROOT / "docs" / "topics.md": topics_page(),
         ROOT / "docs" / "architecture.svg": drawing() + "\n",
         ROOT / "docs" / "commands.md": commands_page(),
         ROOT / "docs" / "configuration.md": configuration_page(),
+        **{
+            ROOT / "docs" / "pictures" / f"{name}.svg": svg(figure) + "\n"
+            for name, figure in FIGURES.items()
+        },
     }
 
 

@@ -178,6 +178,6 @@ def _allowed(schema: dict[str, Any]) -> str:
     limits |= {"exclusiveMaximum": "below {}"}
     bounds = [words.format(f"{schema[key]:g}") for key, words in limits.items() if key in schema]
     kinds = {"integer": "whole number", "number": "number", "boolean": "`true`, `false`"}
-    kinds |= {"array": "list", "string": "text"}
+    kinds |= {"array": "list", "string": "text", "object": "mapping"}
     kind = kinds.get(schema.get("type", ""), "")
     return " ".join(filter(None, [kind, *bounds]))

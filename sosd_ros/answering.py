@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 
 import numpy as np
 
@@ -46,7 +45,7 @@ def open_engine(file: Weights, arguments: argparse.Namespace) -> tuple[Engine, R
             f"--max-depth is {arguments.max_depth:g} m, expected more than {USUAL_RANGE.least:g} m"
         )
     request = Request(arguments.backend, arguments.precision)
-    engine = load(file, sample_frames(), arguments.device, request, say)
+    engine = load(file, sample_frames(), arguments.device, request, commands.say)
     return engine, USUAL_RANGE._replace(most=arguments.max_depth)
 
 
@@ -72,8 +71,3 @@ def answer_to(
     answer = Perception(*(None if part is None else part[0] for part in parts))
     blank(answer, maps, x_over_z)
     return answer
-
-
-def say(sentence: str) -> None:
-    """To people, apart from what is answered."""
-    print(sentence, file=sys.stderr, flush=True)

@@ -40,6 +40,11 @@ def main(
         sys.exit(128 + signal.SIGINT)  # as a shell reports it
 
 
+def say(sentence: str) -> None:
+    """To people, apart from what a command answers."""
+    print(sentence, file=sys.stderr, flush=True)
+
+
 def parser(module: str, description: str | None, example: str) -> argparse.ArgumentParser:
     """One for ``python -m module``.
 

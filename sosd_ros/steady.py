@@ -39,7 +39,7 @@ _AROUND = (9, 9)  # the same, over which a gain is the mean
 
 @dataclass(frozen=True, eq=False)
 class _Look:
-    """What is remembered of an image: its (height, width), and it small. Each is itself alone."""
+    """What is remembered of an image: its (height, width), and it small. Compared by identity."""
 
     grey: np.ndarray
     size: tuple[int, ...]

@@ -65,8 +65,8 @@ class Manifest:
         variant: of the network, one of ``sosd_ros.network.VARIANTS``.
         backbone: name of the timm model.
         rates: dilations of the context module.
-        taps, padding, depth_form, spread: of the network, see ``sosd_ros.network.SOSDNet``; since
-            version 2.
+        taps, padding, depth_form, spread, output_stride: of the network, see
+            ``sosd_ros.network.SOSDNet``; since version 2.
         labels: the classes of the semantic answer.
         depth: what the depth answer means.
         focal_length: sqrt(fx fy) of the training camera, in pixels at ``input_size``.
@@ -94,6 +94,7 @@ class Manifest:
     padding: Padding = "zeros"
     depth_form: DepthForm = "linear"
     spread: bool = False
+    output_stride: int = 32
     temperature: float = 1.0
     spread_factor: float = 1.0
     metrics: dict[str, Any] = field(default_factory=dict)
@@ -101,7 +102,10 @@ class Manifest:
     licence: str = ""
 
     def __post_init__(self) -> None:
-        check_form(self.variant, self.taps, self.padding, self.depth_form, self.spread)
+        check_form(
+            *(self.variant, self.taps, self.padding, self.depth_form, self.spread),
+            self.output_stride,
+        )
         for name in ("temperature", "spread_factor"):
             _require_positive(name, getattr(self, name))
         _require_positive("focal_length", self.focal_length)

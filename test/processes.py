@@ -15,6 +15,7 @@ import multiprocessing
 import multiprocessing.util
 import os
 import runpy
+import socket
 import subprocess
 import sys
 import warnings
@@ -88,3 +89,16 @@ def _become(arguments, stdout, stderr, cwd, environment):
             runpy.run_path(arguments[0], run_name="__main__")
     finally:
         atexit._run_exitfuncs()
+
+
+def free_ports():
+    """A port that is free like the next one, as far as can be known."""
+    while True:
+        with socket.socket() as first, socket.socket() as second:
+            first.bind(("127.0.0.1", 0))
+            port = first.getsockname()[1]
+            try:
+                second.bind(("127.0.0.1", port + 1))
+            except OSError:
+                continue
+            return port

@@ -79,6 +79,7 @@ SHARED = ("ahead", "atomic", "commands", "progress", "share")  # what commands h
 TOOLS = (
     "answering",
     "demo",
+    "view",
     "infer",
     "bag",
     "measure",

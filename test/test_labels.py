@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from sosd_ros.labels import CITYSCAPES19, NYU13, NYU40, LabelSet, distinct_colours
+from sosd_ros.labels import CAMVID11, CITYSCAPES19, NYU13, NYU40, LabelSet, distinct_colours
 
 
 def test_nyu40_has_forty_distinct_classes():
@@ -50,8 +50,9 @@ def test_a_label_set_survives_a_dictionary():
             {"road", "sidewalk"},
             {"terrain", "sky", "traffic light", "traffic sign"},
         ),
+        (CAMVID11, {"road", "pavement"}, {"sky", "sign"}),
     ],
-    ids=["NYU40", "NYU13", "CITYSCAPES19"],
+    ids=["NYU40", "NYU13", "CITYSCAPES19", "CAMVID11"],
 )
 def test_a_robot_drives_on_floors_and_hits_all_but_what_hangs_above(labels, traversable, neither):
     """No class is in both groups."""

@@ -307,6 +307,7 @@ def test_a_missing_tensor_is_named(tmp_path):
         ({"padding": "reflect"}, "padding 'reflect' is unknown; choose one of zeros, replicate"),
         ({"depth_form": "bins"}, "depth_form 'bins' is unknown; choose one of linear, log"),
         ({"variant": "semantic", "spread": True}, "has no depth that could have a spread"),
+        ({"output_stride": 4}, "output_stride 4 is unknown; choose one of 8, 16, 32"),
         ({"temperature": 0.0}, "temperature is 0.0, expected a positive number"),
         ({"spread_factor": -1.0}, "spread_factor is -1.0, expected a positive number"),
     ],

@@ -26,7 +26,7 @@ NORMALISATION = Normalisation((0.5,) * 3, (0.5,) * 3)
 def config(**changes) -> Config:
     values = {
         "data": {"name": "nyuv2", "size": SIZE, "workers": 0},
-        "network": {"backbone": "mobilenetv4_conv_small", "imagenet": False, "variant": "sosd"},
+        "network": {"backbone": "mobilenetv4_conv_small", "pretrained": False, "variant": "sosd"},
         "strategy": "joint",
         "batch_size": 4,
     }

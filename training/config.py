@@ -22,7 +22,7 @@ from pydantic import (
     model_validator,
 )
 
-from sosd_ros.network import DepthForm, Padding, Variant, check_form, has_units, tasks_of
+from sosd_ros.network import TASKS, DepthForm, Padding, Variant, check_form, has_units, tasks_of
 from sosd_ros.network.backbone import check_name
 
 from . import strategies
@@ -41,20 +41,22 @@ class Source(_Section):
     """One of several sets of images to learn from; a step draws from those that teach its task.
 
     Attributes:
-        name: the data set, or the one whose layout the folder has.
-        root: its folder; where a data set of this name is expected if empty.
+        name: the data set, or the one whose layout the folder has; ``own``: a folder that
+            ``training.record`` wrote.
+        root: its folder; where a data set of this name is expected if not given.
         split: as ``data.split``.
         part: [k, n]: of its images only every n-th, from the k-th on, counted from 0.
-        tasks: what it teaches; all that the data set has the truth of if empty.
+        tasks: what it teaches, and so has the files of; both if not given, of camvid semantic.
         labels: which of its classes, by name or id, is which of those that are learned; the others
-            are unlabelled. If empty, both must have the same classes.
-        camera: [fx, fy, width, height] in pixels, if it is not the data set's own.
+            are unlabelled. If not given, both must have the same classes.
+        camera: [fx, fy, width, height] in pixels, if it is not the data set's own; of a folder of
+            your own what stands in it, which a training fills in when it begins.
         share: how often it is drawn from, relative to the others that a mini-batch draws from.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
 
-    name: Literal["nyuv2", "cityscapes", "camvid"] = "nyuv2"
+    name: Literal["nyuv2", "cityscapes", "camvid", "own"] = "nyuv2"
     root: Path | None = None
     split: Literal["train", "fit"] = "train"
     part: tuple[NonNegativeInt, PositiveInt] = (0, 1)
@@ -91,11 +93,16 @@ class Source(_Section):
             raise ValueError("the disparity of cityscapes is that of its own camera; leave it out")
         return value
 
+    @model_validator(mode="after")
+    def _is_somewhere(self) -> Source:
+        if self.name == "own" and self.root is None:
+            raise ValueError("a folder of your own needs its root")
+        return self
+
     @property
-    def taught(self) -> frozenset[str]:
+    def taught(self) -> tuple[str, ...]:
         """The tasks that it teaches."""
-        has = ("semantic",) if self.name == "camvid" else ("depth", "semantic")
-        return frozenset(self.tasks or has)
+        return self.tasks or (("semantic",) if self.name == "camvid" else TASKS)
 
 
 # Options of one data set.
@@ -190,7 +197,11 @@ class Network(_Section):
 
     Attributes:
         variant: which tasks it has, and whether units tie them together.
-        backbone: one of timm's, by its name.
+        backbone: one of timm's, by its name; with a tag, such as ``resnet50.a1_in1k``, for certain
+            weights.
+        pretrained: start the backbone from timm's weights, which timm downloads; or from this
+            ``.safetensors`` file of them.
+        output_stride: of the backbone's deepest features: 32, or less by dilated convolutions.
         rates: dilation of the context module's branches.
         drop_path: chance of leaving out a block of the backbone in training.
         dropout: of the features before the last convolutions, in training.
@@ -200,7 +211,6 @@ class Network(_Section):
         spread: beyond the paper: whether it says how uncertain depth is.
         init: what the layers behind the backbone start from, see ``networks.initial``.
         units: the paper's, or others to compare with, see ``networks.units``.
-        imagenet: start the backbone from ImageNet weights.
         start: a weights file or checkpoint of a network of this kind, to start all of it from.
         frozen_stride: the backbone is held as it starts up to its features at this stride.
         area_shift: what the batch norms of the semantic-to-depth unit's two areas add at the start.
@@ -209,6 +219,8 @@ class Network(_Section):
 
     variant: Variant = "esosd"
     backbone: str = "xception65"
+    pretrained: bool | Path = True
+    output_stride: Literal[8, 16, 32] = 32
     rates: tuple[PositiveInt, ...] = (3, 6, 9)
     drop_path: float = Field(0.0, ge=0, lt=1)
     dropout: float = Field(0.0, ge=0, lt=1)
@@ -218,10 +230,25 @@ class Network(_Section):
     spread: bool = False
     init: Literal["variance01", "sigma01", "default"] = "variance01"
     units: Literal["paper", "detached", "logarithmic", "told"] = "paper"
-    imagenet: bool = True
     start: Path | None = None
     frozen_stride: Literal[2, 4] | None = None
     area_shift: NonNegativeFloat = 0.0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _older_name(cls, values: Any) -> Any:
+        """``pretrained`` was ``imagenet``, as configurations and checkpoints still have it."""
+        if not isinstance(values, dict) or "imagenet" not in values:
+            return values
+        others = {name: value for name, value in values.items() if name != "imagenet"}
+        return {"pretrained": values["imagenet"]} | others
+
+    @field_validator("pretrained")
+    @classmethod
+    def _is_no_pickle(cls, value: bool | Path) -> bool | Path:
+        if isinstance(value, Path) and value.suffix != ".safetensors":
+            raise ValueError("expected true, false or the path of a .safetensors file")
+        return value
 
     @field_validator("backbone")
     @classmethod
@@ -231,7 +258,10 @@ class Network(_Section):
 
     @model_validator(mode="after")
     def _can_be_built(self) -> Network:
-        check_form(self.variant, self.taps, self.padding, self.depth_form, self.spread)
+        check_form(
+            *(self.variant, self.taps, self.padding, self.depth_form, self.spread),
+            self.output_stride,
+        )
         return self
 
     # A validator sees the fields before its own. So where two settings exclude each other, the
@@ -239,10 +269,10 @@ class Network(_Section):
     @field_validator("frozen_stride")
     @classmethod
     def _holds_what_was_learned(cls, value: int | None, info: ValidationInfo) -> int | None:
-        if value and not info.data.get("imagenet", True) and info.data.get("start") is None:
+        if value and not info.data.get("pretrained", True) and info.data.get("start") is None:
             raise ValueError(
-                "with network.imagenet=false and no network.start, the layers to be held would be "
-                "random for ever; leave frozen_stride out, or start from weights"
+                "with network.pretrained=false and no network.start, the layers to be held would "
+                "be random for ever; leave frozen_stride out, or start from weights"
             )
         return value
 
@@ -266,7 +296,7 @@ class Optimiser(_Section):
         poly_power: of the polynomial rule.
         warm_up: share of the training in which the learning rate rises to what it is.
         head_factor: learning rate of what is behind the backbone, relative to the backbone's.
-        weight_decay: decoupled from the gradient (AdamW), of the weights of convolutions alone.
+        weight_decay: decoupled from the gradient (AdamW), not of biases and norms.
         clip: the greatest norm of the gradient over all parameters; none if empty.
     """
 
@@ -308,7 +338,7 @@ class Config(_Section):
 
     Attributes:
         strategy: a module of ``training.strategies`` by its name, with that module's options.
-        epochs: how often all images are seen.
+        epochs: how often all images are seen; of sources, as many images as all have together.
         batch_size: images in a mini-batch, over all processes and all of its parts.
         accumulate: parts that a process computes one after the other, to save memory.
         precision: of the forward and the backward pass; parameters stay float32.
@@ -350,15 +380,14 @@ class Config(_Section):
         if data is None:
             return value
         sources = data.sources or (Source(name=data.name),)
-        taught = frozenset().union(*(source.taught for source in sources))
-        tasks = frozenset(tasks_of(value.variant))
-        if missing := tasks - taught:
+        tasks = {*tasks_of(value.variant)}
+        if missing := tasks.difference(*(source.taught for source in sources)):
             raise ValueError(
                 f"variant {value.variant!r} learns {' and '.join(sorted(missing))}, which no "
                 "source teaches; add one to data.sources, or choose another variant"
             )
         for number, source in enumerate(data.sources):
-            if not source.taught & tasks:
+            if tasks.isdisjoint(source.taught):
                 raise ValueError(
                     f"variant {value.variant!r} learns nothing from data.sources.{number}, which "
                     f"teaches {' and '.join(sorted(source.taught))}; leave it out"
@@ -474,7 +503,7 @@ def _parse(path: Path, text: str) -> tuple[dict[str, Any], dict[str, int]]:
     lines: dict[str, int] = {}
     for key, line in _keys(root):
         if key in lines:
-            raise ConfigError(f"{path}, line {line}: {key} stands in line {lines[key]} already")
+            raise ConfigError(f"{path}, line {line}: {key} is already set in line {lines[key]}")
         lines[key] = line
     return yaml.safe_load(text), lines
 

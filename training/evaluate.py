@@ -54,7 +54,8 @@ def command_line() -> argparse.ArgumentParser:
     parser.add_argument(
         "--depth-cue",
         action="store_true",
-        help="print how often the semantic-to-depth cue is cut off, and how much of it is news",
+        help="print how often the semantic-to-depth cue is cut off, and how much of it the depth "
+        "feature does not already contain",
     )
     parser.add_argument(
         "--against",

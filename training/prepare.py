@@ -150,7 +150,7 @@ def command_line() -> argparse.ArgumentParser:
         "folders",
         type=Path,
         nargs="*",
-        help="of pictures, the best first: of what is alike one stays",
+        help="of pictures, the best first: of similar pictures only the first is kept",
     )
     photos.add_argument("--out", type=Path, required=True, help="folder to write")
     for option, meaning in (

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -49,13 +48,15 @@ def run(arguments: argparse.Namespace) -> None:
     with closing(Recording(arguments.recording)) as recording:
         topics, said = find(recording, arguments.images, arguments.depth, arguments.lidar)
         for sentence in said:
-            say(sentence)
+            commands.say(sentence)
         camera = camera_of(recording, topics, arguments.rectified)
         begin(out / "made_of.json", _origin(recording, topics, arguments))
-        found = survey(recording, topics, arguments.same_view, say)
+        found = survey(recording, topics, arguments.same_view, commands.say)
         chosen = _with_depth(found, topics, arguments)
         names = {view.number: str(view.stamp) for view in found.views}
-        write_frames(recording, Writer(topics, camera, found, hides), chosen, names, out, say)
+        write_frames(
+            recording, Writer(topics, camera, found, hides), chosen, names, out, commands.say
+        )
     views = [v for v in found.views if (out / "rgb" / f"{v.stamp}.jpg").is_file()]
     if not views:
         raise DataError(f"{arguments.recording} has no frame to learn from, for the reasons above")
@@ -188,10 +189,6 @@ def _calibration(camera: Camera) -> str:
         },
         sort_keys=False,
     )
-
-
-def say(sentence: str) -> None:
-    print(sentence, file=sys.stderr, flush=True)
 
 
 def command_line() -> argparse.ArgumentParser:

@@ -19,7 +19,7 @@ from typing import Any
 
 from .. import commands, weights
 from ..ahead import ahead
-from ..answering import add_engine_options, open_engine, say
+from ..answering import add_engine_options, open_engine
 from ..camera_info import RECTIFIED, check_info
 from ..encodings import MessageError
 from ..engine import Engine, EngineError
@@ -92,7 +92,7 @@ def command_line() -> argparse.ArgumentParser:
         help="whether images are rectified, as the node's parameter of that name (%(default)s)",
     )
     parser.add_argument(
-        "--json", action="store_true", help="print at last what came of each topic, as JSON"
+        "--json", action="store_true", help="at the end, print a summary of each topic, as JSON"
     )
     add_engine_options(parser)
     return parser
@@ -106,16 +106,18 @@ def run(arguments: argparse.Namespace) -> None:
         file = weights.read(arguments.weights)
         made_of = origin(recording, file.sha256, arguments)
         if is_whole(arguments.out, made_of):
-            say(f"{arguments.out} is there already, made of this recording; nothing to do")
+            commands.say(f"{arguments.out} is there already, made of this recording; nothing to do")
             return
         cameras, said = cameras_of(recording, arguments.topics)
         refuse_taken(recording, cameras, arguments)
         parts = Parts(arguments.out, recording.storage, made_of)
         for sentence in said:
-            say(sentence)
+            commands.say(sentence)
         engine, limits = open_engine(file, arguments)
         with closing(engine):
-            answerer = Answerer(engine, limits, arguments.answers, arguments.rectified, say)
+            answerer = Answerer(
+                engine, limits, arguments.answers, arguments.rectified, commands.say
+            )
             try:
                 answer_all(recording, cameras, answerer, parts, engine)
                 parts.finish()
@@ -199,7 +201,7 @@ def known(messages: Iterable[Message], cameras: list[Camera]) -> Iterator[Messag
                 info = types.decode(message.topic.kind, message.data)
                 check_info(info)
             except (MessageError, RecordingError) as error:
-                say(f"{message.topic.name} at {seconds(message.time)}: {error}")
+                commands.say(f"{message.topic.name} at {seconds(message.time)}: {error}")
             else:
                 buffer.add(info)
         held.append(message)

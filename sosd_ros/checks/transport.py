@@ -28,6 +28,7 @@ from rclpy.utilities import get_rmw_implementation_identifier
 from sensor_msgs.msg import Image, PointCloud2
 
 from .. import commands
+from ..doctor.middleware import PROFILES
 from ..ros.malloc import keep_freed_memory
 from ..share import share
 from ..stamps import nanoseconds
@@ -81,12 +82,11 @@ def profile(middleware: str) -> tuple[str, str]:
     Raises:
         ValueError: if there is no profile for it.
     """
-    if middleware.startswith("rmw_fastrtps"):
-        return profile_variable(), str(share("config", "fastdds.xml"))
-    if middleware == "rmw_cyclonedds_cpp":
-        return "CYCLONEDDS_URI", f"file://{share('config', 'cyclonedds.xml')}"
-    if middleware == "rmw_zenoh_cpp":
-        return "ZENOH_SESSION_CONFIG_URI", str(share("config", "zenoh.json5"))
+    kind = "rmw_fastrtps_cpp" if middleware.startswith("rmw_fastrtps") else middleware
+    if kind in PROFILES:
+        variable, name = PROFILES[kind]
+        scheme = "file://" if kind == "rmw_cyclonedds_cpp" else ""
+        return variable or profile_variable(), f"{scheme}{share('config', name)}"
     raise ValueError(
         f"there is no profile for {middleware}, expected rmw_fastrtps_cpp, rmw_cyclonedds_cpp or "
         "rmw_zenoh_cpp; set RMW_IMPLEMENTATION to one of them"

@@ -4,26 +4,31 @@ from __future__ import annotations
 
 import argparse
 import itertools
-from contextlib import closing
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 
 import cv2
+from rclpy.context import Context
 
-from .. import commands, weights
+from .. import commands, view, weights
 from ..build import add_backend_option
 from ..contact_sheet import contact_sheet
 from ..engine import AUTO
 from ..labels import LabelSet
 from ..testbed.camera import Camera
-from ..testbed.frames import open_source
-from ..testbed.process import NodeError, middleware, perception_node
+from ..testbed.frames import Source, open_source
+from ..testbed.process import NodeError, middleware, perception_node, running
 from ..testbed.times import Times, rate_of
 from .engine import build_once, has_bfloat16
+from .page import Shown, page
 from .player import Player
 from .verdict import cpu_time, reasons, verdict
 
 _CONNECT_TIMEOUT = 20.0  # seconds
 _SHEET_PICTURES = 12
+_LIVE_VIEW = (sys.executable, "-m", "sosd_ros.view")
 
 
 class DemoError(RuntimeError):
@@ -51,7 +56,17 @@ def command_line() -> argparse.ArgumentParser:
     parser.add_argument(
         "--frames", type=commands.count, default=360, help="frames to play at most (%(default)s)"
     )
-    parser.add_argument("--out", type=Path, default=Path("demo.png"), help="the contact sheet")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("demo.png"),
+        help="the contact sheet, beside which there will be a page, as HTML (%(default)s)",
+    )
+    parser.add_argument(
+        "--view",
+        action="store_true",
+        help="also serve the live view to a browser, and play again and again until Ctrl-C",
+    )
     return parser
 
 
@@ -94,8 +109,9 @@ def _summary(camera: Camera, rate: float, no_engine: str, others: float) -> str:
 
 
 def run(arguments: argparse.Namespace) -> None:
+    if arguments.view:
+        view.check_installed()
     path = arguments.weights
-    labels = weights.read(path).manifest.labels
     source = open_source(arguments.source, arguments.rate)
     if not source.is_calibrated:
         print("no calibration for this source: assuming a field of view of 60 degrees")
@@ -108,36 +124,73 @@ def run(arguments: argparse.Namespace) -> None:
     print("starting the node ...", flush=True)
     with (
         middleware() as context,
+        running(_LIVE_VIEW) if arguments.view else nullcontext() as live,
         # What it says of engines is for those who choose one; the rest is said here.
         perception_node(parameters, log_level="warn") as node,
         closing(Camera("sosd_demo", context, node)) as camera,
     ):
-        player = Player(camera, source)
+        player = Player(camera)
         camera.wait_until_active()
         if not camera.spin_until(player.is_connected, _CONNECT_TIMEOUT):
             raise DemoError(f"the node's topics were not found within {_CONNECT_TIMEOUT:g} s")
         print(f"playing {source.name} at {arguments.rate:g} Hz", flush=True)
         before = cpu_time(node.pid)
-        player.play(arguments.rate, count)
+        player.play(source, arguments.rate, count)
         others = cpu_time(node.pid).others_since(before)
 
-    print(f"\n{report(camera)}\n")
-    problems = check(player)
-    if problems:
-        raise DemoError("; ".join(problems[:5]))
-    print(_summary(camera, arguments.rate, no_engine, others))
-    print("each with depth, labels and points, and with its exact stamp and frame")
-    _write_sheet(player, labels, arguments.out)
+        print(f"\n{report(camera)}\n")
+        problems = check(player)
+        if problems:
+            raise DemoError("; ".join(problems[:5]))
+        summary = _summary(camera, arguments.rate, no_engine, others)
+        print(summary)
+        print("each with depth, labels and points, and with its exact stamp and frame")
+        labels = weights.read(path).manifest.labels
+        _write_pictures(player, source, labels, arguments.out, summary)
+        if live is not None:
+            print("playing on for the live view; Ctrl-C ends it", flush=True)
+            with _until_interrupted(context):
+                while live.poll() is None:
+                    camera.forget()
+                    again = open_source(arguments.source, arguments.rate)
+                    player.play(again, arguments.rate, count)
 
 
-def _write_sheet(player: Player, labels: LabelSet, path: Path) -> None:
+@contextmanager
+def _until_interrupted(context: Context) -> Iterator[None]:
+    """What Ctrl-C ends in order, whatever it ends first: this process, the node or the view."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        pass
+    except Exception:
+        if context.ok():  # no signal has shut it down
+            raise
+
+
+def _write_pictures(
+    player: Player, source: Source, labels: LabelSet, path: Path, verdict: str
+) -> None:
+    """The contact sheet, and beside it a page with the clouds as well."""
     numbers = sorted(player.answers)
     every = -(-len(numbers) // _SHEET_PICTURES)
     chosen = [player.answers[number] for number in numbers[::every][:_SHEET_PICTURES]]
-    sheet = cv2.cvtColor(contact_sheet(chosen, labels), cv2.COLOR_RGB2BGR)
-    if not cv2.imwrite(str(path), sheet):
+    sheet = contact_sheet(chosen, labels)
+    if not cv2.imwrite(str(path), cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR)):
         raise DemoError(f"the contact sheet {path} could not be written; choose another --out")
     print(f"contact sheet: {path.resolve()}")
+    camera = player.camera
+    first = next(iter(camera.sent.values()))
+    shown = Shown(
+        f"{source.name}, answered by sosd_ros",
+        verdict,
+        report(camera),
+        [(camera.sent[s] - first, when - camera.sent[s]) for s, when in camera.answered.items()],
+    )
+    cameras = [source.intrinsics(*reversed(depth.shape)) for _, depth, _ in chosen]
+    beside = path.with_suffix(".html")
+    beside.write_text(page(shown, chosen, cameras, sheet, labels))
+    print(f"the same with clouds to turn: {beside.resolve().as_uri()}")
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from sensor_msgs.msg import Image
 
+from ..camera import Intrinsics
 from ..contact_sheet import Answer, tile
 from ..progress import progress_bar
 from ..ros import messages
@@ -21,7 +22,7 @@ OUTPUTS = ("depth", "camera_info", "semantic", "points")
 
 
 class Player:
-    """Plays the frames of a source, and puts answers and pictures together.
+    """Plays the frames of sources, and puts answers and pictures together.
 
     Attributes:
         camera: that plays them.
@@ -30,9 +31,8 @@ class Player:
             the size of a tile of the contact sheet.
     """
 
-    def __init__(self, camera: Camera, source: Source) -> None:
+    def __init__(self, camera: Camera) -> None:
         self.camera = camera
-        self._source = source
         for topic in OUTPUTS:
             camera.subscribe(topic)
         camera.listen_diagnostics()
@@ -46,7 +46,7 @@ class Player:
         """Whether the perception node hears both inputs, and we hear all outputs and its health."""
         return self.camera.is_connected() and self.camera.values("node").get("state") == "active"
 
-    def play(self, rate: float, frames: int) -> None:
+    def play(self, source: Source, rate: float, frames: int) -> None:
         """Play so many frames at most, at a rate in Hz, and wait for the last one's answers.
 
         Raises:
@@ -56,19 +56,19 @@ class Player:
         camera = self.camera
         with progress_bar(total=frames, desc="playing", unit="frame") as bar:
             due = itertools.islice(camera.ticks(rate), frames)
-            for _, (number, image) in zip(due, self._source.frames, strict=False):
-                self._play(number, image)
+            for _, (number, image) in zip(due, source.frames, strict=False):
+                height, width = image.shape[:2]
+                self._play(number, image, source.intrinsics(width, height))
                 bar.update()
                 bar.set_postfix(answered=len(camera.arrived["depth"]), refresh=False)
         if not camera.sent:
             raise SourceError("the source gave no frame")
         camera.spin_until(camera.last_is_answered, ANSWER_TIMEOUT)
 
-    def _play(self, number: int, image: np.ndarray) -> None:
+    def _play(self, number: int, image: np.ndarray, intrinsics: Intrinsics) -> None:
         message = messages.rgb_message(self.camera.header(), image)
         self._pictures[nanoseconds(message.header.stamp)] = (number, image)
-        height, width = image.shape[:2]
-        self.camera.send(message, info_of(self._source.intrinsics(width, height)))
+        self.camera.send(message, info_of(intrinsics))
 
     def _take(self, topic: str, message: Any) -> None:
         stamp, frame_id = nanoseconds(message.header.stamp), message.header.frame_id

@@ -64,7 +64,9 @@ class Order:
                 f"--out is {self.out}, expected a name that ends in {', '.join(others)} or {last}"
             )
         if self.dynamic_size and self.out.suffix == ".plan":
-            raise ValueError("--dynamic-size is not there for a .plan; make one for each size")
+            raise ValueError(
+                "--dynamic-size is not available for .plan files; make one for each size"
+            )
         if self.size and any(length < 32 or length % 32 for length in self.size):
             raise ValueError(f"--size is {self.size[0]}x{self.size[1]}, expected multiples of 32")
         needs = FORMATS[self.out.suffix].needs

@@ -19,7 +19,7 @@ import numpy as np
 
 from .. import atomic, commands, weights
 from ..ahead import ahead
-from ..answering import add_engine_options, answer_to, open_engine, say
+from ..answering import add_engine_options, answer_to, open_engine
 from ..engine import Engine, EngineError, Range
 from ..progress import progress_bar
 from . import lines
@@ -89,7 +89,7 @@ def run(arguments: argparse.Namespace) -> None:
     video = arguments.out / f"{source.key}_sheet.mp4" if VIDEO in asked else None
     asked = [kind for kind in asked if kind != VIDEO]
     if video and video.exists() and not arguments.again and not asked:
-        say(f"{video} is there already; --again makes it anew")
+        commands.say(f"{video} is there already; --again makes it anew")
         return
     engine, limits = open_engine(weights.read(arguments.weights), arguments)
     with closing(engine):
@@ -104,7 +104,7 @@ def run(arguments: argparse.Namespace) -> None:
             steps = answered_steps(source, engine, limits, arguments, asked if keep else [])
             written = tell(steps, source, asked, film, arguments)
         if film:
-            say(f"video: {video}")
+            commands.say(f"video: {video}")
     if written["broken"]:
         raise ValueError(
             f"{written['broken']} of {sum(written.values())} images could not be answered, for the "
@@ -203,7 +203,7 @@ def tell(
                 elif not source.rate:
                     bar.write(lines.summary(name, step.answered, files))
     if count["kept"]:
-        say(f"{count['kept']} were there already and are kept; --again makes them anew")
+        commands.say(f"{count['kept']} were there already and are kept; --again makes them anew")
     return count
 
 

@@ -13,16 +13,11 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import partial
 
-import rclpy
-from rclpy.context import Context
-from rclpy.signals import SignalHandlerOptions
-
 from .. import commands
-from ..testbed.process import carry_large_messages
-from .listener import Listener
+from .listener import Listener, listening
 from .reading import Measured, Reading, factor, measured, read
 
 FRAMES = 10  # of each measured distance
@@ -176,22 +171,6 @@ def _of(spread: float, count: int) -> str:
 def say(sentence: str) -> None:
     """To people, apart from what is measured."""
     print(f"{RENEW if sys.stderr.isatty() else ''}{sentence}", file=sys.stderr, flush=True)
-
-
-@contextmanager
-def listening(peer: str, camera: str) -> Iterator[Listener]:
-    """A listener in a context of its own; signals stay with Python."""
-    carry_large_messages()
-    context = Context()
-    rclpy.init(context=context, signal_handler_options=SignalHandlerOptions.NO)
-    try:
-        listener = Listener(context, peer, camera)
-        try:
-            yield listener
-        finally:
-            listener.close()
-    finally:
-        rclpy.shutdown(context=context)
 
 
 def run(arguments: argparse.Namespace) -> None:

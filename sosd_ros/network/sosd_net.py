@@ -28,9 +28,10 @@ TASKS = ("depth", "semantic")
 DepthForm = Literal["linear", "log"]
 DEPTH_FORMS: tuple[DepthForm, ...] = get_args(DepthForm)
 # The arguments of ``SOSDNet`` that say which network it is, apart from its classes.
-FORM = ("variant", "backbone", "rates", "taps", "padding", "depth_form", "spread")
+FORM = ("variant", "backbone", "output_stride", "rates", "taps", "padding", "depth_form", "spread")
 LAPLACE_DEVIATION = math.sqrt(2)  # the standard deviation for a spread of 1
 _TAPS = (4, 8, 16, 32)
+OUTPUT_STRIDES = (8, 16, 32)
 _FIRST_SPREAD = 0.2
 _MOST_LOG = math.log(1000.0)  # metres
 _FEATURE_CHANNELS = {"depth": DEPTH_CHANNELS, "semantic": SEMANTIC_CHANNELS}
@@ -82,9 +83,9 @@ class SOSDNet(nn.Module):
         variant: ``semantic`` and ``depth`` are single paths, ``mtl`` is both without a unit
             between them, ``sosd`` and ``esosd`` (the same network, trained the EM way) have both
             units.
-        backbone: name of a timm model with features at all of ``taps``.
+        backbone: name of a timm model that fits, see :class:`~.backbone.Backbone`.
         classes: number of semantic classes.
-        pretrained: let timm download ImageNet weights for the backbone.
+        pretrained: let timm download weights for the backbone, or take them from this file.
         rates: dilations of the context module.
         drop_path: of the backbone, for its training.
         taps: strides of the backbone's features that are used: 8 and 32, and also 16, which the
@@ -93,6 +94,7 @@ class SOSDNet(nn.Module):
         depth_form: of ``DEPTH_FORMS``: whether the last convolution answers depth or its logarithm.
         spread: whether it also answers how unsure the depth is.
         dropout: chance of zeroing a number of the features that the heads see, in training.
+        output_stride: of the backbone's deepest features, of ``OUTPUT_STRIDES``.
 
     Raises:
         ValueError: on an unknown variant or an unusable backbone.
@@ -103,7 +105,7 @@ class SOSDNet(nn.Module):
         variant: Variant = "esosd",
         backbone: str = "xception65",
         classes: int = 40,
-        pretrained: bool = False,
+        pretrained: bool | str = False,
         rates: Sequence[int] = (3, 6, 9),
         drop_path: float = 0.0,
         taps: Sequence[int] = PAPER_TAPS,
@@ -111,12 +113,14 @@ class SOSDNet(nn.Module):
         depth_form: DepthForm = "linear",
         spread: bool = False,
         dropout: float = 0.0,
+        output_stride: int = OUTPUT_STRIDE,
     ) -> None:
         super().__init__()
-        check_form(variant, taps, padding, depth_form, spread)
+        check_form(variant, taps, padding, depth_form, spread, output_stride)
         self.variant, self.taps = variant, tuple(taps)
         self.padding, self.depth_form, self.spread = padding, depth_form, spread
-        self.backbone = Backbone(backbone, pretrained, taps, drop_path)
+        self.output_stride = output_stride
+        self.backbone = Backbone(backbone, pretrained, taps, drop_path, output_stride)
         channels = self.backbone.channels
         self.context = Context(channels[OUTPUT_STRIDE], rates)
         self.common = CommonRepresentation(self.context.out_channels, channels.get(16, 0))
@@ -272,7 +276,12 @@ class SOSDNet(nn.Module):
 
 
 def check_form(
-    variant: str, taps: Sequence[int], padding: str, depth_form: str, spread: bool
+    variant: str,
+    taps: Sequence[int],
+    padding: str,
+    depth_form: str,
+    spread: bool,
+    output_stride: int,
 ) -> None:
     """Refuse what no network can be built of.
 
@@ -283,9 +292,11 @@ def check_form(
         ("variant", variant, VARIANTS),
         ("padding", padding, PADDINGS),
         ("depth_form", depth_form, DEPTH_FORMS),
+        ("output_stride", output_stride, OUTPUT_STRIDES),
     ):
         if value not in known:
-            raise ValueError(f"{name} {value!r} is unknown; choose one of {', '.join(known)}")
+            choices = ", ".join(map(str, known))
+            raise ValueError(f"{name} {value!r} is unknown; choose one of {choices}")
     if not (set(PAPER_TAPS) <= set(taps) <= set(_TAPS) and list(taps) == sorted(set(taps))):
         raise ValueError(
             f"taps are {[*taps]}, expected strides of {[*_TAPS]} in that order, with 8 and 32"

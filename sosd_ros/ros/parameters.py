@@ -110,6 +110,38 @@ def _topics_by_rate() -> dict[str, list[str]]:
     return topics
 
 
+@dataclass(frozen=True)
+class ScaleSettings:
+    """How scale is estimated: the parameters ``scale_from``, and then those of ``scale``."""
+
+    range: bool = False
+    scan: bool = False
+    points: bool = False
+    ground_frame: str = ""
+    camera_height: float = 0.0
+    camera_pitch: float = 0.0
+    apply: bool = False
+    shift: bool = False
+    window: float = 10.0
+
+    @property
+    def sensors(self) -> list[str]:
+        """Names of the sensors that are listened to."""
+        return [name for name in ("range", "scan", "points") if getattr(self, name)]
+
+    @property
+    def by_height(self) -> str:
+        """The parameter by which the camera's height is known; empty if it is not."""
+        if self.ground_frame:
+            return "scale_from.ground_frame"
+        return "scale_from.camera_height" if self.camera_height else ""
+
+    @property
+    def is_estimated(self) -> bool:
+        """Whether there is anything to estimate it from."""
+        return bool(self.sensors or self.by_height)
+
+
 PARAMETERS = (
     Parameter(
         "weights",
@@ -243,7 +275,7 @@ PARAMETERS = (
     *(
         Parameter(
             f"scale_from.{name}",
-            False,
+            getattr(ScaleSettings, name),
             f"Whether depth is compared with {of}, on the topic scale/{name} ({kind}), to estimate "
             "its scale for each camera. Its frame has to be the image's, or known to tf.",
         )
@@ -255,42 +287,42 @@ PARAMETERS = (
     ),
     Parameter(
         "scale_from.ground_frame",
-        "",
+        ScaleSettings.ground_frame,
         "A frame of tf that lies on the ground with z up, such as base_footprint: scale is "
         "estimated from the camera's height above it, where the image shows the classes floor or "
         "road. Empty: it is not.",
     ),
     Parameter(
         "scale_from.camera_height",
-        0.0,
+        ScaleSettings.camera_height,
         "The same without tf: metres of all cameras above level ground, with "
         "scale_from.camera_pitch. 0: none.",
         range=(0.0, 100.0),
     ),
     Parameter(
         "scale_from.camera_pitch",
-        0.0,
+        ScaleSettings.camera_pitch,
         "Radians by which the cameras of scale_from.camera_height look down; they do not lean. "
         "A degree that is wrong moves ground at a distance of ten heights by a sixth.",
         range=(-1.5, 1.5),
     ),
     Parameter(
         "scale.apply",
-        False,
+        ScaleSettings.apply,
         "Whether the estimated scale takes the place of depth_scale, once there is one. false: "
         "diagnostics tell it, and depth stays as it is.",
         change=Change.RUNNING,
     ),
     Parameter(
         "scale.shift",
-        False,
+        ScaleSettings.shift,
         "Whether a shift in metres is estimated and applied beside the factor. Needs near and far "
         "things at once.",
         change=Change.RUNNING,
     ),
     Parameter(
         "scale.window",
-        10.0,
+        ScaleSettings.window,
         "Seconds of images from which the scale is estimated.",
         range=(1.0, 60.0),
         change=Change.RUNNING,
@@ -436,38 +468,6 @@ PARAMETERS = (
 
 
 BY_NAME = {parameter.name: parameter for parameter in PARAMETERS}
-
-
-@dataclass(frozen=True)
-class ScaleSettings:
-    """How scale is estimated: the parameters ``scale_from``, and then those of ``scale``."""
-
-    range: bool = False
-    scan: bool = False
-    points: bool = False
-    ground_frame: str = ""
-    camera_height: float = 0.0
-    camera_pitch: float = 0.0
-    apply: bool = False
-    shift: bool = False
-    window: float = 10.0
-
-    @property
-    def sensors(self) -> list[str]:
-        """Names of the sensors that are listened to."""
-        return [name for name in ("range", "scan", "points") if getattr(self, name)]
-
-    @property
-    def by_height(self) -> str:
-        """The parameter by which the camera's height is known; empty if it is not."""
-        if self.ground_frame:
-            return "scale_from.ground_frame"
-        return "scale_from.camera_height" if self.camera_height else ""
-
-    @property
-    def is_estimated(self) -> bool:
-        """Whether there is anything to estimate it from."""
-        return bool(self.sensors or self.by_height)
 
 
 @dataclass(frozen=True)

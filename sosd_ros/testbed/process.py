@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import rclpy
 from rclpy.context import Context
@@ -64,9 +65,13 @@ def reliable_inputs(*cameras: str, depth: int) -> dict[str, object]:
 
 
 @contextmanager
-def running(command: Sequence[str]) -> Iterator[subprocess.Popen]:
-    """A process that is told to end, and then made to, when the block ends."""
-    process = subprocess.Popen(command)
+def running(command: Sequence[str], **options: Any) -> Iterator[subprocess.Popen]:
+    """A process that is told to end, and then made to, when the block ends.
+
+    Args:
+        options: of ``subprocess.Popen``.
+    """
+    process = subprocess.Popen(command, **options)
     try:
         yield process
     finally:

@@ -134,7 +134,7 @@ def test_kernels_are_read_off_a_trace():
 
 
 TINY = (
-    *("network.backbone=mobilenetv4_conv_small", "network.imagenet=false", "data.size=[32, 64]"),
+    *("network.backbone=mobilenetv4_conv_small", "network.pretrained=false", "data.size=[32, 64]"),
     *("network.frozen_stride=null", "data.workers=0", "batch_size=2", "epochs=1", "seed=0"),
 )
 

@@ -40,6 +40,9 @@ def test_the_demo_checks_its_answers_and_draws_them(frames, tmp_path, small_weig
     assert " answered by torch " in done.stdout
     assert f"contact sheet: {sheet}" in done.stdout
     assert np.ptp(cv2.imread(str(sheet))) > 100
+    page = sheet.with_suffix(".html")
+    assert f"the same with clouds to turn: {page.as_uri()}" in done.stdout
+    assert page.read_text().count('"depth": ') == 2
 
 
 def test_a_node_that_cannot_be_configured_ends_the_demo(frames, small_weights):

@@ -1,13 +1,16 @@
 """Pages that are written from the code are as the code is."""
 
 import argparse
+import re
 
 import pytest
+from processes import ROOT
 
 pytest.importorskip("pydantic", reason="no pydantic: install the extra 'train'")
 pytest.importorskip("rclpy", reason="no ROS 2: install the extra 'ros', or source a ROS 2")
 
 from docs import generate, reference
+from sosd_ros.ros.topics import OUTPUTS
 
 
 def test_files_are_what_the_code_says():
@@ -30,3 +33,14 @@ def test_every_option_is_explained():
         for action in parser._actions:
             is_option = not isinstance(action, argparse._SubParsersAction)
             assert action.help or not is_option, f"{parser.prog} {action.dest}"
+
+
+def test_readme_names_every_output_with_its_type():
+    """Its table, row by row; several topics may share one."""
+    section = (ROOT / "README.md").read_text().split("### Topics")[1].split("###")[0]
+    told = {}
+    for topics, kind in re.findall(r"^\| (`/sosd/.*?) \| `(.*?)` \|", section, re.MULTILINE):
+        told |= dict.fromkeys(re.findall(r"`/sosd/(.*?)`", topics), kind)
+    made = {output.topic: output.kind for output in OUTPUTS.values()}
+    assert told.pop("label_info/json") == "std_msgs/String"
+    assert told == {topic: f"sensor_msgs/{kind.__name__}" for topic, kind in made.items()}

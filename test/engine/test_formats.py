@@ -172,7 +172,7 @@ def test_depth_beyond_any_usual_range_is_compared_as_well(recorder, file, frame,
         (Order("network.pt2", (60, 96)), "--size is 60x96, expected multiples of 32"),
         (Order("network.pt2", (0, 96)), "--size is 0x96"),
         (Order("network.plan", SIZE), "tensorrt is not installed; README says how, under"),
-        (Order("network.plan", SIZE, True), r"--dynamic-size is not there for a \.plan"),
+        (Order("network.plan", SIZE, True), r"--dynamic-size is not available for \.plan"),
     ],
 )
 def test_what_cannot_work_is_refused_in_a_sentence(order, sentence, file, frame, tmp_path):

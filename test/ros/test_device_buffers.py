@@ -297,6 +297,7 @@ def test_a_camera_off_the_axis_has_its_points_beside_it(engine, cuda):
         ("rgb8", STAYING, {"confidence_threshold": 0.1}),
         ("rgb8", STAYING, {"rectified": "rectify"}),
         ("rgb8", STAYING, {"scale_from.points": True}),
+        ("rgb8", STAYING, {"steady": True}),
     ],
 )
 def test_other_frames_go_through_arrays(engine, cuda, encoding, outputs, changes):

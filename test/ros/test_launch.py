@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import signal
 import sys
 import threading
+import time
 
+import cv2
+import numpy as np
 import pytest
 import yaml
 from lifecycle_msgs.msg import State, Transition
-from robot import ROOT
+from robot import ROOT, TIMEOUT
+
+from sosd_ros.testbed.camera import FRAME_ID
 
 pytest.importorskip("launch_ros", reason="no launch_ros: it comes with a ROS 2, not from PyPI")
 
@@ -247,3 +253,69 @@ def test_the_page_about_nav2_has_a_launch_file_that_works(camera, small_weights,
     assert run({}, check, source=source) == 0
     assert "__node:=lifecycle_manager_perception" in told.read_text()
     assert f"--params-file {params_file}" in told.read_text()
+
+
+# The demo's launch file
+
+
+def demo_file():
+    """Read anew each time: a description can be launched once."""
+    return PythonLaunchDescriptionSource(str(ROOT / "launch" / "demo.launch.py"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options"),
+    [
+        ({}, []),
+        ({"view": "true", "device": "cpu"}, ["--device", "cpu", "--view"]),
+        ({"source": "walk.mp4", "view": "false"}, ["--source", "walk.mp4"]),
+    ],
+)
+def test_the_demo_is_launched_with_a_transform_to_its_camera(arguments, options, tmp_path):
+    """Both are programs of their names, which keep what they are started with."""
+    told = {name: tmp_path / name for name in ("demo", "transform")}
+    keep = "import json, pathlib, sys\npathlib.Path({0!r}).write_text(json.dumps(sys.argv[1:]))\n"
+    wait = "import signal\nsignal.signal(signal.SIGINT, lambda *_: sys.exit())\nsignal.pause()"
+    install(tmp_path, "sosd_ros", "sosd_demo", keep.format(str(told["demo"])) + wait)
+    install(
+        tmp_path,
+        "tf2_ros",
+        "static_transform_publisher",
+        keep.format(str(told["transform"])) + wait,
+    )
+
+    def is_told():
+        return all(path.exists() and path.read_text() for path in told.values())
+
+    def check():
+        deadline = time.monotonic() + TIMEOUT
+        while not is_told() and time.monotonic() < deadline:
+            time.sleep(0.05)
+
+    assert run(arguments, check, source=demo_file()) == 0
+    assert json.loads(told["demo"].read_text()) == options
+    words = json.loads(told["transform"].read_text())
+    given = dict(zip(words[::2], words[1::2], strict=False))
+    assert (given["--frame-id"], given["--child-frame-id"]) == ("base_link", FRAME_ID)
+    # Optical axes as REP 103 has them: the camera's z is forward, its y is down.
+    turn = rotation(*(float(given.get(f"--{name}", 0)) for name in ("roll", "pitch", "yaw")))
+    np.testing.assert_allclose(turn, [[0, 0, 1], [-1, 0, 0], [0, -1, 0]], atol=1e-4)
+
+
+def rotation(roll, pitch, yaw):
+    """About the fixed axes x, y and z, one after the other."""
+    x, y, z = (
+        cv2.Rodrigues(np.array(axis))[0] for axis in ((roll, 0, 0), (0, pitch, 0), (0, 0, yaw))
+    )
+    return z @ y @ x
+
+
+def test_the_launch_ends_with_the_demo(tmp_path):
+    """A transform alone is no use."""
+    install(tmp_path, "sosd_ros", "sosd_demo", "")
+    wait = "import signal, sys\nsignal.signal(signal.SIGINT, lambda *_: sys.exit())\nsignal.pause()"
+    install(tmp_path, "tf2_ros", "static_transform_publisher", wait)
+    ended = threading.Event()
+    handler = OnShutdown(on_shutdown=lambda event, context: ended.set())
+    assert run({}, lambda: ended.wait(TIMEOUT), [handler], source=demo_file()) == 0
+    assert ended.is_set()

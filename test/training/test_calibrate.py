@@ -60,7 +60,7 @@ def checkpoint(tmp_path_factory, nyuv2_root):
         "network": {
             "backbone": COMPACT,
             "variant": "sosd",
-            "imagenet": False,
+            "pretrained": False,
             "taps": [4, 8, 16, 32],
             "padding": "replicate",
             "depth_form": "log",

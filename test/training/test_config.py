@@ -1,6 +1,7 @@
 """Configurations: what is wrong is named with its place, and the shipped ones are the paper's."""
 
 import re
+from pathlib import Path
 
 import pytest
 import yaml
@@ -30,6 +31,8 @@ OURS = (
     "nyuv2_sharp_stage3",
     "nyuv2_ablation",
     "nyuv2_ablation_gpu",
+    "nyuv2_disjoint",
+    "nyuv2_depth_camvid_labels",
 )
 
 
@@ -73,14 +76,14 @@ def test_a_wrong_override_is_named(config, override, sentence):
         ("epochs: 3\nepochz: 4\n", "line 2: epochz = 4: Extra inputs are not permitted"),
         ("data:\n  size: [0, 64]\n", "line 2: data.size.0 = 0: Input should be greater than 0"),
         ("strategy:\n  name: em\n  x: 1\n", "line 3: strategy.x = 1: Extra inputs"),
-        ("epochs: 3\nepochs: 4\n", "line 2: epochs stands in line 1 already"),
+        ("epochs: 3\nepochs: 4\n", "line 2: epochs is already set in line 1"),
         (
             "network:\n  variant: mtl\n  area_shift: 2\n",
             "line 3: network.area_shift = 2: a network of variant 'mtl' has no units",
         ),
         (
-            "network:\n  frozen_stride: 4\n  imagenet: false\n",
-            "line 2: network.frozen_stride = 4: with network.imagenet=false and no network.start",
+            "network:\n  frozen_stride: 4\n  pretrained: false\n",
+            "line 2: network.frozen_stride = 4: with network.pretrained=false and no network.start",
         ),
         (
             "network:\n  backbone: xception66\n",
@@ -114,10 +117,26 @@ def test_a_wrong_line_is_named(tmp_path, text, sentence):
 
 def test_what_is_held_may_come_from_another_file(config):
     """Of three ways in which a backbone starts, only random numbers are not to be held."""
-    for start in (["network.imagenet=true"], ["network.imagenet=false", "network.start=last.pt"]):
+    for start in (
+        ["network.pretrained=true"],
+        ["network.pretrained=false", "network.start=last.pt"],
+    ):
         load(config, [*start, "network.frozen_stride=4"])
     with pytest.raises(ConfigError, match=r"--set network\.frozen_stride=2: network"):
-        load(config, ["network.imagenet=false", "network.frozen_stride=2"])
+        load(config, ["network.pretrained=false", "network.frozen_stride=2"])
+
+
+def test_older_files_say_imagenet(config, tmp_path):
+    """The newer name overrides it, also from the command line."""
+    base = tmp_path / "older.yaml"
+    base.write_text("network:\n  imagenet: false\n")
+    assert load(base).network.pretrained is False
+    assert load(base, ["network.pretrained=true"]).network.pretrained is True
+    assert load(base, ["network.pretrained=w.safetensors"]).network.pretrained == Path(
+        "w.safetensors"
+    )
+    with pytest.raises(ConfigError, match=r"network\.pretrained = 'w\.bin': expected true, false"):
+        load(config, ["network.pretrained=w.bin"])
 
 
 def test_every_problem_is_named_at_once(config):

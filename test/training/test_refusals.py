@@ -122,7 +122,9 @@ def test_going_on_with_other_settings_is_refused_before_data_is_read(refusal, co
     content = {"config": settings, "network": {}, "progress": {}}
     checkpoint.save(content, tmp_path / "last.pt")
     said = refusal("train", config, "--out", ".", "--resume")
-    assert "another run than the one to go on with: batch_size was 7 and is 16" in said
+    assert (
+        "these settings differ from those of the run to resume: batch_size was 7 and is 16" in said
+    )
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from sosd_ros.labels import CAMVID11, UNLABELLED
 from sosd_ros.weights import DepthKind
 
 from .errors import DataError
-from .files import check_names, check_present, read_labelled
+from .files import check_names, check_present, read_sample
 from .sample import DataSet, Sample
 
 LICENCE = (
@@ -82,11 +82,12 @@ class CamVid:
         return len(self.names)
 
     def __getitem__(self, index: int) -> Sample:
-        """Raises DataError as ``files.read_labelled`` does, or if a label is out of range."""
-        image, labels = read_labelled(*self._files[index])
+        """Raises DataError as ``files.read_sample`` does, or if a label is out of range."""
+        picture, ids = self._files[index]
+        image, _, labels = read_sample(picture, None, ids)
         if labels.max() > VOID:
             raise DataError(
-                f"{self._files[index][1]} has a label {labels.max()}, expected 0 to {VOID}; "
+                f"{ids} has a label {labels.max()}, expected 0 to {VOID}; "
                 "prepare the data set again"
             )
         unknown = np.full(labels.shape, np.nan, np.float32)

@@ -21,8 +21,8 @@ from .sample import Sample
 _ENDS = {".png": b"IEND\xaeB`\x82", ".jpg": b"\xff\xd9"}
 
 
-def read_sample(image: Path, depth: Path, labels: Path) -> Sample:
-    """The three files of a sample, with the values that stand in them.
+def read_sample(image: Path, depth: Path | None, labels: Path | None) -> Sample:
+    """The files of a sample, with the values that stand in them, and 0 where there is no file.
 
     Returns:
         image (H, W, 3) uint8 RGB, depth (H, W) uint16 with 0 for unknown, labels (H, W) uint8.
@@ -31,10 +31,17 @@ def read_sample(image: Path, depth: Path, labels: Path) -> Sample:
         DataError: naming the file that cannot be read, is damaged, or has another type or size
             than it should; or a depth map without any depth.
     """
-    sample = Sample(read_colour(image), read_grey(depth, np.uint16), read_grey(labels, np.uint8))
+    picture = read_colour(image)
+    sample = Sample(
+        picture, _read_truth(depth, np.uint16, picture), _read_truth(labels, np.uint8, picture)
+    )
     for path, pixels in ((depth, sample.depth), (labels, sample.labels)):
-        _check_size(path, pixels, image, sample.image)
-    if not sample.depth.any():
+        if pixels.shape != picture.shape[:2]:
+            raise DataError(
+                f"{path} is {_size(pixels)}, but {image} is {_size(picture)}; both must have "
+                "the same height and width: copy the data set again"
+            )
+    if depth is not None and not sample.depth.any():
         raise DataError(
             f"{depth} is 0 everywhere, which means no depth at any pixel; copy it again, or leave "
             "this sample out"
@@ -42,19 +49,8 @@ def read_sample(image: Path, depth: Path, labels: Path) -> Sample:
     return sample
 
 
-def read_labelled(image: Path, labels: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Image (H, W, 3) uint8 RGB and labels (H, W) uint8. Raises DataError as `read_sample` does."""
-    picture, ids = read_colour(image), read_grey(labels, np.uint8)
-    _check_size(labels, ids, image, picture)
-    return picture, ids
-
-
-def _check_size(path: Path, pixels: np.ndarray, image: Path, picture: np.ndarray) -> None:
-    if pixels.shape != picture.shape[:2]:
-        raise DataError(
-            f"{path} is {_size(pixels)}, but {image} is {_size(picture)}; both must have "
-            "the same height and width: copy the data set again"
-        )
+def _read_truth(path: Path | None, dtype: np.typing.DTypeLike, picture: np.ndarray) -> np.ndarray:
+    return np.zeros(picture.shape[:2], dtype) if path is None else read_grey(path, dtype)
 
 
 def write_png(path: Path, pixels: np.ndarray) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from functools import partial
 from itertools import chain
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from sosd_ros.camera import Intrinsics
 from sosd_ros.labels import NYU13, NYU40, UNLABELLED
+from sosd_ros.network import TASKS
 from sosd_ros.weights import DepthKind
 
 from . import held_back
@@ -34,8 +36,13 @@ GROUPS13 = (
 # fmt: on
 
 
-def data_set(classes: int = 40, *, raw_depth: bool = False) -> DataSet:
-    """NYU Depth v2 with 40 or 13 classes, and in-painted depth or the sensor's own."""
+def data_set(
+    classes: int = 40, *, raw_depth: bool = False, tasks: tuple[str, ...] = TASKS
+) -> DataSet:
+    """NYU Depth v2 with 40 or 13 classes, and in-painted depth or the sensor's own.
+
+    Or a folder of the same layout, without the files of a task that it does not teach.
+    """
     return DataSet(
         title="NYU Depth v2",
         labels={40: NYU40, 13: NYU13}[classes],
@@ -43,8 +50,17 @@ def data_set(classes: int = 40, *, raw_depth: bool = False) -> DataSet:
         camera=CAMERA,
         scales=SCALES,
         licence=LICENCE,
-        open=partial(NYUv2, classes=classes, raw_depth=raw_depth),
+        open=partial(NYUv2, classes=classes, raw_depth=raw_depth, tasks=tasks),
+        tasks=tasks,
     )
+
+
+class _Files(NamedTuple):
+    """Of one sample."""
+
+    image: Path
+    depth: Path | None
+    labels: Path | None
 
 
 class NYUv2:
@@ -60,6 +76,7 @@ class NYUv2:
             ``held_back``, the two parts of ``train`` that :mod:`held_back` makes.
         classes: 40, or 13 for their groups.
         raw_depth: the sensor's own depth, with its holes, in place of the in-painted.
+        tasks: of which truth is read; of the others it is unknown, and needs no files.
 
     Raises:
         DataError: if the list is empty, names a sample twice or one outside the folder, lacks
@@ -67,7 +84,13 @@ class NYUv2:
     """
 
     def __init__(
-        self, root: Path, split: str, classes: int = 40, *, raw_depth: bool = False
+        self,
+        root: Path,
+        split: str,
+        classes: int = 40,
+        *,
+        raw_depth: bool = False,
+        tasks: tuple[str, ...] = TASKS,
     ) -> None:
         in_parts = split in held_back.SPLITS
         listing = root / f"{'train' if in_parts else split}.txt"
@@ -82,13 +105,20 @@ class NYUv2:
         if in_parts:
             self.names = held_back.part(split, listing, self.names)
         depth = "depth_raw" if raw_depth else "depth"
-        if not (root / depth).is_dir():
+        if "depth" in tasks and not (root / depth).is_dir():
             raise DataError(
                 f"{root / depth} does not exist; write it with `python -m training.prepare nyuv2`"
                 + (", or set data.raw_depth=false for in-painted depth" if raw_depth else "")
             )
-        self._files = [_files(root, name, depth) for name in self.names]
-        check_present(listing, chain(*self._files), "copy the data set again")
+        self._files = [
+            _Files(
+                _image(root, name),
+                root / depth / f"{name}.png" if "depth" in tasks else None,
+                root / "label40" / f"{name}.png" if "semantic" in tasks else None,
+            )
+            for name in self.names
+        ]
+        check_present(listing, filter(None, chain(*self._files)), "copy the data set again")
         self._class_ids = np.full(256, UNLABELLED, np.uint8)
         self._class_ids[1:41] = np.arange(40) if classes == 40 else np.array(GROUPS13) - 1
 
@@ -100,15 +130,14 @@ class NYUv2:
         image, millimetres, labels = read_sample(*self._files[index])
         if labels.max() > 40:
             raise DataError(
-                f"{self._files[index][2]} has a label {labels.max()}, expected 0 to 40; put the "
-                "original file there"
+                f"{self._files[index].labels} has a label {labels.max()}, expected 0 to 40; put "
+                "the original file there"
             )
         metres = np.divide(millimetres, 1000, dtype=np.float32)
         metres[millimetres == 0] = np.nan
         return Sample(image, metres, self._class_ids[labels])
 
 
-def _files(root: Path, name: str, depth: str) -> tuple[Path, Path, Path]:
+def _image(root: Path, name: str) -> Path:
     lossless = root / "rgb" / f"{name}.png"
-    image = lossless if lossless.is_file() else lossless.with_suffix(".jpg")
-    return image, root / depth / f"{name}.png", root / "label40" / f"{name}.png"
+    return lossless if lossless.is_file() else lossless.with_suffix(".jpg")

@@ -15,7 +15,7 @@ from . import camvid, cityscapes, nyuv2
 from .camvid import CamVid
 from .cityscapes import Cityscapes
 from .errors import DataError
-from .files import check_names, read_labelled, read_sample, write, write_png
+from .files import check_names, read_sample, write, write_png
 from .nyuv2 import NYUv2
 from .nyuv2_official import OfficialNYUv2
 from .sample import Samples
@@ -87,8 +87,8 @@ def write_camvid(root: Path, out: Path) -> str:
     splits = {split: _camvid_names(root, split) for split in camvid.SPLITS}
     for split, names in splits.items():
         for name in progress_bar(names, f"write {split}", unit="frame"):
-            files = root / split / f"{name}.png", root / f"{split}annot" / f"{name}.png"
-            image, labels = read_labelled(*files)
+            labelled = root / f"{split}annot" / f"{name}.png"
+            image, _, labels = read_sample(root / split / f"{name}.png", None, labelled)
             write_png(out / "rgb" / f"{name}.png", image)
             write_png(out / "labels" / f"{name}.png", labels)
     for split, names in splits.items():

@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from sosd_ros.camera import Intrinsics
+from sosd_ros.network import TASKS
 
 from .. import config
 from ..config import Data
-from . import camvid, cityscapes, nyuv2
+from . import camvid, cityscapes, nyuv2, own
 from .errors import DataError
 from .sample import DataSet, Part, Samples
 from .sources import Source, Sources, class_ids
@@ -36,10 +37,10 @@ def data_set(data: Data) -> DataSet:
     """
     chosen = _named(data.name, data)
     sources = [(source, _of(source, data)) for source in data.sources]
-    depth = [own for source, own in sources if "depth" in source.taught]
+    depth = [itself for source, itself in sources if "depth" in source.taught]
     if "depth" not in chosen.tasks and depth:
         chosen = dataclasses.replace(chosen, depth=depth[0].depth, camera=depth[0].camera)
-    licences = dict.fromkeys(own.licence for _, own in sources) or [chosen.licence]
+    licences = dict.fromkeys(itself.licence for _, itself in sources) or [chosen.licence]
     return dataclasses.replace(
         chosen,
         licence=data.licence or " ".join(licences) + (_PHOTOGRAPHS if data.photographs else ""),
@@ -48,17 +49,39 @@ def data_set(data: Data) -> DataSet:
     )
 
 
-def _named(name: str, data: Data) -> DataSet:
+def with_cameras(settings: config.Config) -> config.Config:
+    """The same settings with the camera of each folder of one's own, as it says itself.
+
+    So what is written beside a training, and into its weights, needs the folder no more.
+
+    Raises:
+        DataError: if a folder says none.
+    """
+    sources = []
+    for source in settings.data.sources:
+        if source.name == "own" and source.camera is None:
+            assert source.root is not None
+            one = own.read_camera(source.root)
+            camera = one.fx, one.fy, one.width, one.height
+            source = source.model_copy(update={"camera": camera})
+        sources.append(source)
+    data = settings.data.model_copy(update={"sources": tuple(sources)})
+    return settings.model_copy(update={"data": data})
+
+
+def _named(name: str, data: Data, tasks: tuple[str, ...] = TASKS) -> DataSet:
     if name == "cityscapes":
         return cityscapes.data_set(data.size, data.disparity_divisor)
     if name == "camvid":
         return camvid.data_set()
-    return nyuv2.data_set(data.classes or 40, raw_depth=data.raw_depth)
+    if name == "own":
+        return own.data_set(tasks)
+    return nyuv2.data_set(data.classes or 40, raw_depth=data.raw_depth, tasks=tasks)
 
 
 def _of(source: config.Source, data: Data) -> DataSet:
     """The data set of a source, with its camera."""
-    chosen = _named(source.name, data)
+    chosen = _named(source.name, data, source.taught)
     if source.camera is None:
         return chosen
     fx, fy, width, height = source.camera
@@ -86,28 +109,29 @@ def open_training(data: Data, root: Path) -> Samples:
 
 def _opened(number: int, data: Data, learned: DataSet, root: Path) -> Source:
     where, source = f"data.sources.{number}", data.sources[number]
-    own = _of(source, data)
+    itself = _of(source, data)
     is_main = source.name == data.name and source.root in (None, root)
     folder = source.root or (root if is_main else default_root(source.name))
     first, step = source.part
-    whole = own.open(folder, source.split)
+    whole = itself.open(folder, source.split)
     samples = Part(whole, range(first, len(whole), step))
     if not len(samples):
         raise DataError(f"{where}.part {[first, step]} is empty: {folder} has {len(whole)} samples")
     factor = 1.0
     if "depth" in source.taught:
-        if own.depth != learned.depth:
+        if itself.depth != learned.depth:
             raise DataError(
-                f"{where} has depth as {own.depth}, but {learned.depth} is learned; let it teach "
-                "semantic alone, by its tasks"
+                f"{where} has depth as {itself.depth}, but {learned.depth} is learned; let it "
+                "teach semantic alone, by its tasks"
             )
-        factor = learned.focal(data.size) / own.focal(data.size)
+        factor = learned.focal(data.size) / itself.focal(data.size)
     ids = np.empty(0, np.uint8)
     if "semantic" in source.taught:
-        ids = class_ids(source.labels, own.labels, learned.labels, f"{where}.labels")
+        classes = own.read_classes(folder) if source.name == "own" else itself.labels
+        ids = class_ids(source.labels, classes, learned.labels, f"{where}.labels")
     # What is measured on is known by its names: those of other folders must not be like them.
     names = samples.names if is_main else [f"{folder}: {name}" for name in samples.names]
-    return Source(samples, names, source.taught, source.share, factor, ids)
+    return Source(samples, names, frozenset(source.taught), source.share, factor, ids)
 
 
 def default_root(name: str) -> Path:

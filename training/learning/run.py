@@ -183,9 +183,10 @@ def open_run(
     network = create_network(
         config.network,
         len(data.labels.names),
-        imagenet=config.network.imagenet and fresh,
+        pretrained=fresh,
         seed=config.seed,
     )
+    _check_size(config, network.backbone.multiple)
     if start is not None and started is not None:
         trained.copy_into(network, started, start, data.labels.names)
     elif fresh and config.network.depth_form == "log" and "depth" in network.tasks:
@@ -195,6 +196,14 @@ def open_run(
     if state is not None:
         run.load_state_dict(state)
     return run
+
+
+def _check_size(config: Config, multiple: int) -> None:
+    if any(side % multiple for side in config.data.size):
+        raise ValueError(
+            f"data.size is {[*config.data.size]}, but backbone {config.network.backbone} takes "
+            f"multiples of {multiple}; change data.size"
+        )
 
 
 def best_metric(config: Config, data: DataSet) -> str:
@@ -234,7 +243,7 @@ def refuse_another_run(now: Config, state: dict[str, Any]) -> None:
     """
     if "progress" not in state:
         raise ValueError(
-            "the checkpoint is of an older version, which cannot be gone on with; export it, "
+            "the checkpoint is of an older version, which cannot be resumed; export it, "
             "or start again"
         )
     then = Config.model_validate(state["config"])
@@ -249,7 +258,7 @@ def refuse_another_run(now: Config, state: dict[str, Any]) -> None:
     ]
     if changed:
         raise ValueError(
-            f"this is another run than the one to go on with: {'; '.join(changed)}; use its "
+            f"these settings differ from those of the run to resume: {'; '.join(changed)}; use its "
             "settings, or choose another --out"
         )
 

@@ -1,19 +1,23 @@
-"""ImageNet weights for a backbone, and the normalisation of images that they expect."""
+"""Weights for a backbone to start from, and the normalisation of images that they expect."""
 
 from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import timm
 import torch
 from huggingface_hub.utils.tqdm import disable_progress_bars
+from safetensors import SafetensorError
 from torch import nn
 
 from sosd_ros.network import FORM, SOSDNet
 from sosd_ros.network.objectness import SemanticToDepth
+from sosd_ros.reasons import in_short
 
 from ..config import Network
 from . import initial, units
@@ -39,50 +43,81 @@ _PACKAGED_NORMALISATION = Normalisation((127 / 255,) * 3, (128 / 255,) * 3)
 
 
 def normalisation(backbone: str) -> Normalisation:
-    """What the backbone's ImageNet weights were trained with."""
+    """What the backbone's weights were trained with."""
     if backbone in _PACKAGED:
         return _PACKAGED_NORMALISATION
     config = timm.get_pretrained_cfg(backbone)
     return Normalisation(config.mean, config.std) if config else _PACKAGED_NORMALISATION
 
 
-def create_network(settings: Network, classes: int, *, imagenet: bool, seed: int = 0) -> SOSDNet:
-    """A network to train; with ``imagenet``, its backbone starts from ImageNet weights.
+def create_network(settings: Network, classes: int, *, pretrained: bool, seed: int = 0) -> SOSDNet:
+    """A network to train, whose backbone starts from weights if both ``pretrained`` say so.
 
     What is behind the backbone starts as ``settings.init`` says, drawn with ``seed``. What is to be
     frozen is; the weights of another network may be loaded into it later.
 
-    Those of ``tf_efficientnet_lite0`` and ``lite2`` come from an installed package, all others are
-    downloaded by timm.
+    Those of ``tf_efficientnet_lite0`` and ``lite2`` come from an installed package, all others from
+    a file that is named, or are downloaded by timm.
 
     Raises:
-        ValueError: if the network cannot be built, the package is missing, or the download fails.
+        ValueError: if the network cannot be built, or there are no such weights.
     """
-    backbone = settings.backbone
-    packaged = packaged_weights(backbone) if imagenet and backbone in _PACKAGED else None
-    downloads = imagenet and packaged is None
-    if downloads and not sys.stderr.isatty():
-        disable_progress_bars()  # which would fill a log
-    try:
-        network = SOSDNet(
-            classes=classes,
-            pretrained=downloads,
-            **settings.model_dump(include={*FORM, "drop_path", "dropout"}),
-        )
-    except OSError as error:
-        raise ValueError(
-            f"the ImageNet weights of {backbone} could not be downloaded ({error}); check the "
-            "network, or start from nothing with --set network.imagenet=false"
-        ) from error
-    if packaged is not None:
+    source = settings.pretrained if pretrained else False
+    packaged = source is True and settings.backbone in _PACKAGED
+    network = _built(settings, classes, False if packaged else source)
+    if packaged:
+        weights = packaged_weights(settings.backbone)
         features = network.backbone.features
-        features.load_state_dict({name: packaged[name] for name in features.state_dict()})
+        features.load_state_dict({name: weights[name] for name in features.state_dict()})
     units.change(network, settings.units)
     initial.draw(network, settings.init, seed)
     if settings.frozen_stride is not None:
         network.backbone.freeze(settings.frozen_stride)
     if settings.area_shift:
         _shift_areas(network, settings.area_shift)
+    return network
+
+
+def _built(settings: Network, classes: int, source: bool | Path) -> SOSDNet:
+    """The network, its backbone with weights from a source."""
+    form = settings.model_dump(include={*FORM, "drop_path", "dropout"})
+    if isinstance(source, Path):
+        return _of_file(source, partial(SOSDNet, classes=classes, **form))
+    if source and not timm.is_model_pretrained(settings.backbone):
+        raise ValueError(
+            f"timm has no weights for {settings.backbone}; name a file of them by "
+            "network.pretrained, or start from nothing with --set network.pretrained=false"
+        )
+    if source and not sys.stderr.isatty():
+        disable_progress_bars()  # which would fill a log
+    try:
+        return SOSDNet(classes=classes, pretrained=source, **form)
+    except OSError as error:
+        raise ValueError(
+            f"the weights of {settings.backbone} could not be downloaded ({error}); check the "
+            "connection, name a file of them by network.pretrained, or start from nothing with "
+            "--set network.pretrained=false"
+        ) from error
+
+
+def _of_file(path: Path, build: Callable[..., SOSDNet]) -> SOSDNet:
+    if not path.is_file():
+        raise ValueError(f"network.pretrained is {path}, which does not exist")
+    try:
+        network, again = (build(pretrained=str(path)) for _ in range(2))
+    except (RuntimeError, KeyError, SafetensorError) as error:
+        raise ValueError(
+            f"network.pretrained is {path}, which does not fit the backbone ({in_short(error)}); "
+            "use the weights of this very model"
+        ) from error
+    # timm passes over what a file lacks. That is drawn at random, and differs.
+    other = again.backbone.state_dict()
+    for name, tensor in network.backbone.state_dict().items():
+        if not torch.equal(tensor, other[name]):
+            raise ValueError(
+                f"network.pretrained is {path}, which has no {name.removeprefix('features.')} for "
+                f"the backbone {network.backbone.name}; use the weights of this very model"
+            )
     return network
 
 

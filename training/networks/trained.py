@@ -82,7 +82,7 @@ def copy_into(
         ValueError: if the model's network is of another kind.
     """
     # No tensor tells these; what learned metres would answer their exponential.
-    for name in ("depth_form", "padding"):
+    for name in ("depth_form", "padding", "output_stride"):
         if getattr(network, name) != getattr(model.network, name):
             raise ValueError(
                 f"network.start is {path}, with {name} {getattr(model.network, name)!r}, but "
@@ -124,11 +124,13 @@ def training_manifest(config: Config) -> Manifest:
     data = data_set(config.data)
     mean, std = normalisation(config.network.backbone)
     training = config.model_dump(mode="json")
-    # Where they lie on this machine is nobody else's business.
+    # Where files lie on this machine is nobody else's business.
     if config.data.photographs is not None:
         training["data"]["photographs"] = config.data.photographs.name
     for source, stated in zip(config.data.sources, training["data"]["sources"], strict=True):
         stated["root"] = source.root and source.root.name
+    if isinstance(config.network.pretrained, Path):
+        training["network"]["pretrained"] = config.network.pretrained.name
     return Manifest(
         **config.network.model_dump(include={*FORM}),
         labels=data.labels,

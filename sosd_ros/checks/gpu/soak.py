@@ -100,7 +100,7 @@ def faults(stretch: dict[str, Any]) -> list[str]:
                 f"the device's grew from {early['device_mib']:.0f} to {late['device_mib']:.0f} MiB"
             )
     if not stretch["same_at_last"]:
-        found.append("the first frame was answered otherwise at last")
+        found.append("the first frame got a different answer when asked again at the end")
     return found
 
 

@@ -54,7 +54,7 @@ def test_a_training_on_one_part_is_measured_on_the_other(official_root, tmp_path
     monkeypatch.setattr(train, "fit", lambda run, *_: runs.append(run))
     config = Path(__file__).parents[3] / "config" / "training" / "nyuv2_mtl.yaml"
     settings = ("data.split=fit", "data.size=[32,64]", "data.workers=0", "batch_size=2")
-    network = ("network.backbone=mobilenetv4_conv_small", "network.imagenet=false")
+    network = ("network.backbone=mobilenetv4_conv_small", "network.pretrained=false")
     settings = [option for setting in (*settings, *network) for option in ("--set", setting)]
     arguments = ("--out", tmp_path / "run", "--data", official_root, "--device", "cpu")
     run_here(train, config, *arguments, *settings)

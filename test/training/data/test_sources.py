@@ -1,5 +1,7 @@
 """Sources: each teaches what it has, at the training's focal length, under the learned classes."""
 
+import shutil
+
 import numpy as np
 import pytest
 
@@ -31,6 +33,20 @@ def test_what_a_source_does_not_teach_is_unknown(nyuv2_root):
         else:
             np.testing.assert_array_equal(found.labels, whole.labels)
             assert np.isnan(found.depth).all()
+
+
+def test_a_source_needs_the_files_of_its_tasks_alone(nyuv2_root, tmp_path):
+    """No labels where nobody has labelled, no depth where no sensor was."""
+    for task, folder in (("depth", "label40"), ("semantic", "depth")):
+        root = shutil.copytree(nyuv2_root, tmp_path / task)
+        shutil.rmtree(root / folder)
+        samples, data = opened(nyuv2_root, {"root": root, "tasks": [task]})
+        whole = data.open(nyuv2_root, "train")[1]
+        known = {"depth": samples[1].depth, "semantic": samples[1].labels}
+        truth = {"depth": whole.depth, "semantic": whole.labels}
+        np.testing.assert_array_equal(known[task], truth[task])
+        with pytest.raises(DataError, match=rf"{root}.*{folder}"):
+            opened(nyuv2_root, {"root": root})
 
 
 def test_depth_comes_to_the_training_camera(nyuv2_root):

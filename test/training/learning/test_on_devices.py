@@ -47,7 +47,7 @@ class StopAfter(Signals):
 @pytest.mark.parametrize("device", DEVICES)
 def test_a_run_goes_on_with_the_draws_that_come_next(device, nyuv2_root, tmp_path):
     """Stopped after its first mini-batch, in the midst of stochastic depth and dropout."""
-    network = {"variant": "sosd", "backbone": "mobilenetv4_conv_small", "imagenet": False}
+    network = {"variant": "sosd", "backbone": "mobilenetv4_conv_small", "pretrained": False}
     settings = {
         **{"batch_size": 2, "epochs": 1, "network": network | {"drop_path": 0.3, "dropout": 0.3}},
         "device": device,

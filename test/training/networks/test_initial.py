@@ -15,7 +15,7 @@ COMPACT = "mobilenetv4_conv_small"
 def start(seed=0, **settings):
     """(name, values) of every convolution behind the backbone of a new network."""
     settings = {"variant": "sosd", "backbone": COMPACT} | settings
-    network = create_network(Network(**settings), 40, imagenet=False, seed=seed)
+    network = create_network(Network(**settings), 40, pretrained=False, seed=seed)
     return {n: p for n, p in network.named_parameters() if n[:8] != "backbone" and p.ndim == 4}
 
 

@@ -17,7 +17,7 @@ OTHER = {"depth": "semantic", "semantic": "depth"}
 
 def create(units, **settings):
     settings = {"variant": "sosd", "backbone": COMPACT, "units": units} | settings
-    return create_network(Network(**settings), 40, imagenet=False)
+    return create_network(Network(**settings), 40, pretrained=False)
 
 
 def images():
@@ -91,7 +91,7 @@ def test_a_robot_does_not_get_it(units, nyuv2_root, tmp_path):
     """It is measured as a checkpoint, and its export is refused with the reason."""
     settings = {
         "data": {"size": [32, 64], "workers": 0},
-        "network": {"backbone": COMPACT, "variant": "sosd", "imagenet": False},
+        "network": {"backbone": COMPACT, "variant": "sosd", "pretrained": False},
         "strategy": "joint",
         "epochs": 1,
         "batch_size": 2,

@@ -42,7 +42,7 @@ def images(real_nyuv2):
 def test_both_losses_fall_by_the_factor(name, variant, images, make_strategy, step):
     """Within a bounded number of steps, from ImageNet weights."""
     torch.manual_seed(0)
-    network = create_network(Network(variant=variant, backbone=BACKBONE), 40, imagenet=True)
+    network = create_network(Network(variant=variant, backbone=BACKBONE), 40, pretrained=True)
     strategy = make_strategy(network, name, learning_rate=1e-3)
     first, last = {}, {}
     for iteration in range(STEPS):
