@@ -18,7 +18,7 @@ from sosd_ros.progress import progress_bar
 from . import options
 from .data import labelled_photographs
 from .data.errors import DataError
-from .data.files import begin, check_names, read_colour, read_grey, write
+from .data.files import begin, metres, read_colour, read_grey, read_names, write
 from .measuring.protocol import Protocol
 from .networks.borrowed import open_depth, open_labels
 from .networks.teachers import Teachers, open_teachers, shows_a_room
@@ -31,14 +31,10 @@ def run(arguments: argparse.Namespace) -> None:
         raise ValueError(f"--out {out} is the folder of photographs itself; choose another one")
     device = str(checked_device(arguments.device))
     listing = source / f"{arguments.list}.txt"
-    try:
-        names = listing.read_text().split()
-    except OSError as error:
-        raise DataError(
-            f"{listing} cannot be read; let --photographs name a folder that `python -m "
-            "training.prepare photographs` wrote"
-        ) from error
-    check_names(listing, names)
+    names = read_names(
+        listing,
+        "let --photographs name a folder that `python -m training.prepare photographs` wrote",
+    )
     teachers = _teachers(arguments, device)
     settings = {
         "classes": teachers.labels.names,
@@ -91,8 +87,7 @@ def _label(teachers: Teachers, source: Path, out: Path, name: str) -> bool:
     photograph, depth = source / "rgb" / f"{name}.jpg", source / "depth" / f"{name}.png"
     measured = None
     if teachers.depths and depth.is_file():
-        millimetres = read_grey(depth, np.uint16)
-        measured = np.where(millimetres == 0, np.nan, millimetres / np.float32(1000))
+        measured = metres(read_grey(depth, np.uint16))
     answer = teachers.answer(_read(photograph), labelled_photographs.SIZE, measured)
     if not shows_a_room(answer, teachers.labels):
         return False

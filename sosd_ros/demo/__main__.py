@@ -12,7 +12,7 @@ from pathlib import Path
 import cv2
 from rclpy.context import Context
 
-from .. import commands, view, weights
+from .. import atomic, commands, view, weights
 from ..build import add_backend_option
 from ..contact_sheet import contact_sheet
 from ..engine import AUTO
@@ -189,7 +189,7 @@ def _write_pictures(
     )
     cameras = [source.intrinsics(*reversed(depth.shape)) for _, depth, _ in chosen]
     beside = path.with_suffix(".html")
-    beside.write_text(page(shown, chosen, cameras, sheet, labels))
+    atomic.write(beside, page(shown, chosen, cameras, sheet, labels))
     print(f"the same with clouds to turn: {beside.resolve().as_uri()}")
 
 

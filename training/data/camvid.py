@@ -17,7 +17,7 @@ from sosd_ros.labels import CAMVID11, UNLABELLED
 from sosd_ros.weights import DepthKind
 
 from .errors import DataError
-from .files import check_names, check_present, read_sample
+from .files import check_present, read_names, read_sample
 from .sample import DataSet, Sample
 
 LICENCE = (
@@ -65,14 +65,11 @@ class CamVid:
         if split not in SPLITS:
             raise DataError(f"CamVid has no split {split}; choose one of {', '.join(SPLITS)}")
         listing = root / f"{split}.txt"
-        try:
-            self.names = listing.read_text().split()
-        except (OSError, UnicodeDecodeError) as error:
-            raise DataError(
-                f"{listing} cannot be read; point --data (or SOSD_CAMVID) at a folder that "
-                "`python -m training.prepare camvid` wrote"
-            ) from error
-        check_names(listing, self.names)
+        self.names = read_names(
+            listing,
+            "point --data (or SOSD_CAMVID) at a folder that `python -m training.prepare camvid` "
+            "wrote",
+        )
         self._files = [
             (root / "rgb" / f"{name}.png", root / "labels" / f"{name}.png") for name in self.names
         ]

@@ -106,6 +106,30 @@ def begin(path: Path, settings: dict[str, Any]) -> None:
             )
 
 
+def read_names(listing: Path, advice: str) -> list[str]:
+    """The names of samples in a list, checked by :func:`check_names`.
+
+    Args:
+        advice: what to do if it cannot be read, for the message.
+
+    Raises:
+        DataError: if it cannot be read, or names no samples or wrong ones.
+    """
+    try:
+        names = listing.read_text().split()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{listing} cannot be read; {advice}") from error
+    check_names(listing, names)
+    return names
+
+
+def metres(millimetres: np.ndarray) -> np.ndarray:
+    """(H, W) float32 metres of uint16 millimetres, NaN where they are 0, which is unknown."""
+    depth = np.divide(millimetres, 1000, dtype=np.float32)
+    depth[millimetres == 0] = np.nan
+    return depth
+
+
 def check_names(where: Path, names: Sequence[str]) -> None:
     """Refuse names of samples that are missing, repeated, or lead out of the folder.
 

@@ -16,7 +16,7 @@ from sosd_ros.weights import DepthKind
 
 from . import held_back
 from .errors import DataError
-from .files import check_names, check_present, read_sample
+from .files import check_present, metres, read_names, read_sample
 from .sample import DataSet, Sample
 
 # The Kinect's RGB camera, from the data set's toolbox (Silberman et al., ECCV 2012).
@@ -94,14 +94,11 @@ class NYUv2:
     ) -> None:
         in_parts = split in held_back.SPLITS
         listing = root / f"{'train' if in_parts else split}.txt"
-        try:
-            self.names = listing.read_text().split()
-        except (OSError, UnicodeDecodeError) as error:
-            raise DataError(
-                f"{listing} cannot be read; point --data (or SOSD_NYUV2) at a folder that "
-                "`python -m training.prepare nyuv2` wrote"
-            ) from error
-        check_names(listing, self.names)
+        self.names = read_names(
+            listing,
+            "point --data (or SOSD_NYUV2) at a folder that `python -m training.prepare nyuv2` "
+            "wrote",
+        )
         if in_parts:
             self.names = held_back.part(split, listing, self.names)
         depth = "depth_raw" if raw_depth else "depth"
@@ -133,9 +130,7 @@ class NYUv2:
                 f"{self._files[index].labels} has a label {labels.max()}, expected 0 to 40; put "
                 "the original file there"
             )
-        metres = np.divide(millimetres, 1000, dtype=np.float32)
-        metres[millimetres == 0] = np.nan
-        return Sample(image, metres, self._class_ids[labels])
+        return Sample(image, metres(millimetres), self._class_ids[labels])
 
 
 def _image(root: Path, name: str) -> Path:

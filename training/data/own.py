@@ -22,7 +22,7 @@ from sosd_ros.weights import DepthKind
 
 from . import nyuv2, own_classes
 from .errors import DataError
-from .files import check_names, check_present, read_colour, read_grey
+from .files import check_present, metres, read_colour, read_grey, read_names
 from .sample import DataSet, Sample
 
 CAMERA = "camera.yaml"
@@ -66,13 +66,7 @@ class Own:
         if split not in SPLITS:
             raise DataError(f"{root} has no split {split}; choose one of {', '.join(SPLITS)}")
         listing = root / f"{split}.txt"
-        try:
-            names = listing.read_text().split()
-        except (OSError, UnicodeDecodeError) as error:
-            raise DataError(
-                f"{listing} cannot be read; name a folder that `python -m training.record` wrote"
-            ) from error
-        check_names(listing, names)
+        names = read_names(listing, "name a folder that `python -m training.record` wrote")
         self._root, self._classes = root, classes
         folders = [root / _TRUTH[task] for task in sorted(tasks)]
         self.names = [
@@ -93,8 +87,7 @@ class Own:
         size = image.shape[:2]
         depth, labels = np.full(size, np.nan, np.float32), np.full(size, UNLABELLED, np.uint8)
         if (path := self._root / "depth" / f"{name}.png").is_file():
-            millimetres = self._read(path, np.uint16, size)
-            depth = np.where(millimetres == 0, np.nan, millimetres / np.float32(1000))
+            depth = metres(self._read(path, np.uint16, size))
         if (path := self._root / "label" / f"{name}.png").is_file():
             labels = self._read(path, np.uint8, size)
             wrong = labels[(labels >= self._classes) & (labels != UNLABELLED)]

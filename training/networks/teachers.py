@@ -129,8 +129,7 @@ def _best(
         mean = mean * (known / mean.sum(0).clamp(min=1e-12))
     values, classes = mean.topk(BEST, 0)
     classes[0] = torch.where(known < 0.5, UNLABELLED, classes[0])
-    ordered = classes.permute(1, 2, 0).byte().cpu().numpy(), values.permute(1, 2, 0).cpu().numpy()
-    return ordered
+    return classes.permute(1, 2, 0).byte().cpu().numpy(), values.permute(1, 2, 0).cpu().numpy()
 
 
 def _mean(

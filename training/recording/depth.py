@@ -12,6 +12,8 @@ from sosd_ros.camera import Intrinsics
 from sosd_ros.encodings import MAX_PIXELS, MessageError, check_size, in_memory
 from sosd_ros.scale import visible
 
+from ..data.files import metres
+
 _BYTES = {"16UC1": 2, "mono16": 2, "32FC1": 4}
 _PACKED = "compressedDepth"
 _HEADER = struct.Struct("<iff")  # of compressed_depth_image_transport: format, A and B
@@ -37,7 +39,7 @@ def read_depth(message: Any) -> np.ndarray:
     """
     values = _of_image(message) if hasattr(message, "encoding") else _of_packed(message)
     if values.dtype == np.uint16:
-        return np.where(values == 0, np.nan, values * np.float32(0.001)).astype(np.float32)
+        return metres(values)
     return np.where(np.isfinite(values) & (values > 0), values, np.nan).astype(np.float32)
 
 

@@ -14,7 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from sosd_ros.colours import depth_colours
 from sosd_ros.progress import progress_bar
 
-from ..data.files import read_colour, read_grey, write
+from ..data.files import metres, read_colour, read_grey, write
 
 MOST_PICTURES = 24
 _EDGES = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 20.0, 65.6)  # metres, of the bars
@@ -88,9 +88,8 @@ def _picture(out: Path, name: str, farthest: float) -> str:
     image = read_colour(out / "rgb" / f"{name}.jpg")
     parts = [image]
     if farthest:
-        millimetres = read_grey(out / "depth" / f"{name}.png", np.uint16)
-        metres = np.where(millimetres == 0, np.nan, millimetres / np.float32(1000))
-        parts.append(depth_colours(metres, farthest))
+        depth = metres(read_grey(out / "depth" / f"{name}.png", np.uint16))
+        parts.append(depth_colours(depth, farthest))
     height = round(_PICTURE * image.shape[0] / image.shape[1])
     size = (_PICTURE, height)
     # Of sparse depth the mean would be black.
