@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from .share import DEFAULT_WEIGHTS, share
@@ -38,6 +39,22 @@ def main(
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(128 + signal.SIGINT)  # as a shell reports it
+
+
+def end_in_order() -> None:
+    """Have Ctrl-C and SIGTERM raise KeyboardInterrupt, once.
+
+    Who started a process may tell it to end after the terminal has; that should not interrupt
+    how it ends.
+    """
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        for each in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(each, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, interrupt)
 
 
 def say(sentence: str) -> None:

@@ -148,8 +148,8 @@ def run(arguments: argparse.Namespace) -> None:
         labels = weights.read(path).manifest.labels
         _write_pictures(player, source, labels, arguments.out, summary)
         if live is not None:
-            print("playing on for the live view; Ctrl-C ends it", flush=True)
             with _until_interrupted(context):
+                print("playing on for the live view; Ctrl-C ends it", flush=True)
                 while live.poll() is None:
                     camera.forget()
                     again = open_source(arguments.source, arguments.rate)

@@ -9,7 +9,6 @@ import argparse
 import math
 import re
 import shutil
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -192,7 +191,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends in order, as Ctrl-C does
+    commands.end_in_order()
     commands.main(command_line(), run)
 
 

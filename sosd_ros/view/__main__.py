@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import time
 import webbrowser
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
 
 from .. import commands
 from ..measure.listener import Listener, listening
 from . import check_installed
+
+if TYPE_CHECKING:
+    from .scene import Scene
 
 RATE = 10.0  # frames/s that are shown at most: a browser has to keep up with them
 
@@ -39,28 +43,35 @@ def command_line() -> argparse.ArgumentParser:
     return parser
 
 
-def show(listener: Listener, address: str) -> None:
-    """Log frames as they come, but for those beyond ``RATE``, which nobody keeps."""
+@contextmanager
+def scene_at(address: str) -> Iterator[Scene]:
+    """What is logged to rerun's server there, while the context lasts."""
     import rerun as rr  # may be missing
 
-    from .frames import frame_of
     from .scene import Scene
 
     stream = rr.RecordingStream("sosd_ros")
     stream.connect_grpc(address)
-    scene, labels, due = Scene(stream), None, time.monotonic()
-    listener.on_health = lambda values: scene.figures(values, time.time())
     try:
-        while True:
-            answers = listener.messages(commands.say)
-            if listener.labels is not None and listener.labels is not labels:
-                labels = listener.labels
-                scene.classes(labels)
-            scene.frame(frame_of(answers), time.time())
-            due = max(due + 1 / RATE, time.monotonic())
-            time.sleep(max(0.0, due - time.monotonic()))
+        yield Scene(stream)
     finally:
         stream.disconnect()
+
+
+def show(listener: Listener, scene: Scene) -> None:
+    """Log frames as they come, but for those beyond ``RATE``, which nobody keeps."""
+    from .frames import frame_of
+
+    labels, due = None, time.monotonic()
+    listener.on_health = lambda values: scene.figures(values, time.time())
+    while True:
+        answers = listener.messages(commands.say)
+        if listener.labels is not None and listener.labels is not labels:
+            labels = listener.labels
+            scene.classes(labels)
+        scene.frame(frame_of(answers), time.time())
+        due = max(due + 1 / RATE, time.monotonic())
+        time.sleep(max(0.0, due - time.monotonic()))
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -74,15 +85,16 @@ def run(arguments: argparse.Namespace) -> None:
         suppress(KeyboardInterrupt),
         serving(arguments.host, arguments.port) as server,
         heard as listener,
+        scene_at(server.data) as scene,
     ):
         print(f"live view: {server.page}", flush=True)
         if os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
             webbrowser.open(server.page)
-        show(listener, server.data)
+        show(listener, scene)
 
 
 def main() -> None:
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends in order, as Ctrl-C does
+    commands.end_in_order()
     commands.main(command_line(), run)
 
 

@@ -156,7 +156,7 @@ def test_random_numbers_go_on_where_they_were(start, tmp_path):
 def test_going_on_differently_is_refused(start, tmp_path, first, then, sentence):
     """Whatever the result depends on, with both values."""
     checkpoint.save(start(**first).state_dict(), tmp_path / "last.pt")
-    with pytest.raises(ValueError, match="another run") as error:
+    with pytest.raises(ValueError, match="differ from those of the run to resume") as error:
         start(**then)
     assert sentence in str(error.value)
 
