@@ -111,7 +111,7 @@ setup(
         "teachers": ["transformers>=4.45"],
         # Networks that `python -m sosd_ros.benchmark --rivals` is timed beside.
         "rivals": ["segmentation-models-pytorch>=0.5", "transformers>=4.45"],
-        # Many recordings on a Ray cluster: --ray of several commands. Its nodes need the same version.
+        # Many recordings on a Ray cluster, by --ray; all its machines need the same version.
         "ray": [RAY],
         "docs": ["mkdocs-material~=9.8.0"],
         # Minor versions are fixed: a new linter must not break an old commit.

@@ -75,7 +75,14 @@ CORE = (
     "egomotion",
     "steady",
 )
-SHARED = ("ahead", "atomic", "commands", "many", "progress", "share")  # what commands have in common
+SHARED = (
+    "ahead",
+    "atomic",
+    "commands",
+    "many",
+    "progress",
+    "share",
+)  # what commands have in common
 TOOLS = (
     "answering",
     "demo",
