@@ -52,7 +52,7 @@ def test_trained_weights_agree_at_every_precision(device, tmp_path):
     frames = sample_frames()
     expected = answers(stock.open(stock.eager, pytest.fail), frames)
     for candidate in stock.candidates():
-        if not candidate.backend.suffix and candidate != stock.eager:
+        if not candidate.backend.suffix:
             found = answers(stock.open(candidate, pytest.fail), frames)
             agreed = agreement_of(found, expected)
             assert agreed.suffices, f"{candidate}: {agreed}"
