@@ -12,6 +12,7 @@ import argparse
 import logging
 import os
 import pickle
+import socket
 import sys
 import tempfile
 import traceback
@@ -246,6 +247,9 @@ def _connected(arguments: argparse.Namespace) -> Any:
             "--ray needs the package ray, which is not installed; the extra 'ray' has it"
         ) from error
     try:
+        if ":" in arguments.ray:  # Ray itself would try for minutes
+            host, port = arguments.ray.rsplit(":", 1)
+            socket.create_connection((host, int(port)), timeout=10).close()
         ray.init(address=arguments.ray, logging_level=logging.WARNING)
     except Exception as error:  # of gRPC, of sockets, or of another version there
         raise ValueError(

@@ -1,14 +1,19 @@
 """The same work for many recordings: here, and on a Ray cluster that loses a machine."""
 
+import contextlib
 import hashlib
 import json
 import os
-import subprocess
+import signal
 import sys
+import tempfile
+import time
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
-from processes import ROOT
+from counted_work import Counted
+from processes import ForkedProcess, free_ports
 from support import EAGER_OPTIONS, run_here, run_module
 
 pytest.importorskip("rosbags", reason="no rosbags: install the extra 'bags'")
@@ -16,6 +21,7 @@ pytest.importorskip("rosbags", reason="no rosbags: install the extra 'bags'")
 import numpy as np
 import recorded
 
+from sosd_ros import many
 from sosd_ros.bag import __main__ as bag
 
 SECOND = 10**9
@@ -115,58 +121,148 @@ def test_ray_says_which_card_a_recording_gets(tmp_path, drives, small_weights):
 # With Ray itself.
 
 
-@pytest.fixture
-def cluster(monkeypatch):
-    """Two machines with a CPU each, as far as Ray can tell."""
+def test_a_cluster_that_is_not_there_is_named(tmp_path, answer, drives):
+    pytest.importorskip("ray", reason="no ray: install the extra 'ray'")
+    address = f"127.0.0.1:{free_ports()}"
+    with pytest.raises(
+        ValueError, match=f"--ray is {address}, but no cluster can be joined there: .*refused"
+    ):
+        answer(*drives, tmp_path / "out", "--ray", address)
+
+
+@pytest.fixture(scope="module")
+def head():
+    """A Ray cluster whose head has no CPU: what is done is done by machines that a test adds."""
     pytest.importorskip("ray", reason="no ray: install the extra 'ray'")
     from ray.cluster_utils import Cluster
 
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
-    made.add_node(num_cpus=1)
-    yield made
-    made.shutdown()
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder,
+    ):
+        patch.setenv("OMP_NUM_THREADS", "1")
+        patch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        handler = signal.getsignal(signal.SIGTERM)  # which Ray replaces by its own
+        options = {"num_cpus": 0, "include_dashboard": False, "temp_dir": folder}
+        made = Cluster(initialize_head=True, head_node_args=options)
+        yield made
+        lose(made, made.head_node)
+        made.shutdown()
+        signal.signal(signal.SIGTERM, handler)
 
 
-def until(condition, process):
-    """Wait for a condition, for as long as a process lives."""
-    while not condition():
-        assert process.poll() is None, process.communicate()
-        try:
-            process.wait(0.05)
-        except subprocess.TimeoutExpired:
-            continue
+@pytest.fixture
+def cluster(head):
+    """The same, without the machines of another test."""
+    yield head
+    for node in [*head.worker_nodes]:
+        lose(head, node)
+
+
+def lose(cluster, node):
+    """Kill all processes of a machine."""
+    (raylet,) = node.all_processes["raylet"]
+    workers = below(raylet.process.pid)
+    cluster.remove_node(node, allow_graceful=False)
+    end(workers)
+
+
+def end(processes):
+    """Kill processes by their ids, and wait until they are gone."""
+    for pid in processes:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    while any(state(pid) not in ("", "Z") for pid in processes):
+        time.sleep(0.05)
+
+
+def stat(pid):
+    """State and parent of a process as the kernel writes them; of none, empty."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return "", 0
+    letter, parent = text.rpartition(")")[2].split()[:2]
+    return letter, int(parent)
+
+
+def state(pid):
+    return stat(pid)[0]
+
+
+def below(pid):
+    """The processes that a process has started, and those that these have."""
+    everyone = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdecimal()]
+    children = [other for other in everyone if stat(other)[1] == pid]
+    return children + [other for child in children for other in below(child)]
+
+
+def hold(node, driver):
+    """Stop the process of a machine that works on a recording, while it does."""
+    (raylet,) = node.all_processes["raylet"]
+    while True:
+        assert driver.poll() is None, "the command has ended"
+        for pid in filter(is_at_work, below(raylet.process.pid)):
+            os.kill(pid, signal.SIGSTOP)
+            while state(pid) != "T":
+                time.sleep(0.01)
+            if is_at_work(pid):
+                return
+            os.kill(pid, signal.SIGCONT)
+        time.sleep(0.05)
+
+
+def is_at_work(pid):
+    """Ray gives a process the name of its task."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"ray::drive")
+    except OSError:
+        return False
 
 
 @pytest.mark.slow
 def test_a_machine_that_dies_is_made_up_for(tmp_path, answer, cluster, drives, small_weights):
-    """Killed while both answer: all is there, once, and equal to what one process answers."""
-    command = [sys.executable, "-m", "sosd_ros.bag", *drives, tmp_path / "out", "--json"]
-    options = ["--weights", small_weights, *EAGER_OPTIONS, "--ray", cluster.address]
-    process = subprocess.Popen(
-        [*map(str, [*command, *options])],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-    )
-    until(lambda: len([*(tmp_path / "out").glob(".unfinished-*/*")]) == 2, process)
-    (other,) = cluster.worker_nodes
-    cluster.remove_node(other, allow_graceful=False)
-    stdout, stderr = process.communicate()
-    assert process.returncode == 0, stderr
-    told = [Path(json.loads(line)["out"]).name for line in stdout.splitlines() if line[0] == "{"]
-    assert sorted(told) == [one.name for one in drives]
+    """Killed while it answers: all is there, once, and equal to what one process answers."""
+    lost = cluster.add_node(num_cpus=1)
+    options = ("--weights", small_weights, *EAGER_OPTIONS, "--ray", cluster.address, "--json")
+    program = ("-m", "sosd_ros.bag", *drives, tmp_path / "out", *options)
+    stdout, stderr = tmp_path / "stdout", tmp_path / "stderr"
+    process = ForkedProcess(program, stdout, stderr)
+    hold(lost, process)
+    cluster.add_node(num_cpus=1)
+    while not [*(tmp_path / "out").glob("drive*")]:  # until the other machine has made one
+        assert process.poll() is None, stderr.read_text()
+        time.sleep(0.05)
+    lose(cluster, lost)
+    assert process.wait() == 0, stderr.read_text()
+    told = [json.loads(line) for line in stdout.read_text().splitlines() if line[0] == "{"]
+    assert sorted(Path(one["out"]).name for one in told) == [one.name for one in drives]
     answer(*drives, tmp_path / "alone")
     assert contents(tmp_path / "out") == contents(tmp_path / "alone")
+
+
+@pytest.mark.slow
+def test_a_worker_keeps_what_it_has_loaded(tmp_path, cluster):
+    """All recordings that a process is given are done by one object."""
+    for _ in range(2):
+        cluster.add_node(num_cpus=1)
+    out, sources = tmp_path / "out", [tmp_path / f"drive{number}" for number in range(8)]
+    many.run(Counted, Namespace(ray=cluster.address, device="cpu", out=out), sources)
+    by_process = {}
+    for source in sources:
+        process, number = (out / source.name / "by").read_text().split()
+        by_process.setdefault(process, []).append(int(number))
+    assert len(by_process) <= 2
+    for numbers in by_process.values():
+        assert sorted(numbers) == [*range(len(numbers))]
 
 
 @pytest.mark.slow
 def test_on_a_cluster_too_failures_are_named_and_what_is_there_is_left(
     tmp_path, answer, cluster, drives, small_weights
 ):
+    cluster.add_node(num_cpus=1)
     answer(drives[0], tmp_path / "out" / "drive0")
     (tmp_path / "out" / "drive1").mkdir()
     (tmp_path / "out" / "drive1" / "mine").write_text("mine")
@@ -177,12 +273,3 @@ def test_on_a_cluster_too_failures_are_named_and_what_is_there_is_left(
     assert "error: 1 of 3 failed, all others are there" in done.stderr
     assert "drive1 was begun without --ray; go on without it, or delete" in done.stderr
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"drive0", "drive1", "drive2"}
-
-
-@pytest.mark.slow
-def test_a_cluster_that_is_not_there_is_named(tmp_path, drives, small_weights):
-    pytest.importorskip("ray", reason="no ray: install the extra 'ray'")
-    arguments = (*drives, tmp_path / "out", "--weights", small_weights, *EAGER_OPTIONS)
-    done = run_module("sosd_ros.bag", *arguments, "--ray", "auto")
-    assert done.returncode == 1
-    assert "error: --ray is auto, but no cluster can be joined there: " in done.stderr
