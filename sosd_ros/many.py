@@ -210,18 +210,17 @@ def _on_ray(work: Work, places: Mapping[Path, Path]) -> Generator[Ended, None, N
     ray = _connected(work.arguments)
     above = work.arguments.out if len(places) > 1 else work.arguments.out.absolute().parent
     above.mkdir(parents=True, exist_ok=True)
-    try:
-        with tempfile.TemporaryDirectory(
-            dir=above, prefix=".unfinished-", ignore_cleanup_errors=True
-        ) as beside:
-            task = ray.remote(num_cpus=1, num_gpus=work.cards, max_retries=RETRIES, max_calls=0)(
-                _on_worker
-            )
-            recipe = _recipe(work)
-            waiting = {
-                task.options(name=source.name).remote(recipe, source, out, Path(beside)): source
-                for source, out in places.items()
-            }
+    with tempfile.TemporaryDirectory(
+        dir=above, prefix=".unfinished-", ignore_cleanup_errors=True
+    ) as beside:
+        # By default Ray ends a process that had a card after one task, and what it has loaded.
+        options = {"num_cpus": 1, "num_gpus": work.cards, "max_retries": RETRIES, "max_calls": 0}
+        task, recipe = ray.remote(**options)(_on_worker), _recipe(work)
+        waiting = {
+            task.options(name=source.name).remote(recipe, source, out, Path(beside)): source
+            for source, out in places.items()
+        }
+        try:
             while waiting:
                 (first,), _ = ray.wait([*waiting])
                 source = waiting.pop(first)
@@ -229,8 +228,8 @@ def _on_ray(work: Work, places: Mapping[Path, Path]) -> Generator[Ended, None, N
                     yield ray.get(first)
                 except ray.exceptions.RayError as error:
                     yield Ended(source, failure=in_short(getattr(error, "cause", error)))
-    finally:
-        ray.shutdown()
+        finally:
+            ray.shutdown()  # before the folder goes that others may still write to
 
 
 def _connected(arguments: argparse.Namespace) -> Any:

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 import yaml
-from support import run_here, run_without_ros
+from support import peak, run_here, run_without_ros
 
 pytest.importorskip("rosbags", reason="no rosbags: install the extra 'bags'")
 
@@ -308,6 +308,21 @@ def test_of_several_recordings_each_is_a_data_set(tmp_path, capsys):
     run_here(record, *drives, "--out", tmp_path / "both")
     assert capsys.readouterr().err.count("is there already, made of this recording") == 2
     assert contents(tmp_path / "both") == whole
+
+
+def test_memory_holds_a_few_messages_however_many_there_are(make):
+    count = 40
+
+    def large():
+        for number in range(count):
+            time, pixels = (1 + number) * SECOND, np.zeros((480, 640, 3), np.uint8)
+            pixels[:, number * 16 :] = 200  # each shows something else
+            yield IMAGES, time, recorded.image(time, pixels)
+            yield "/cam/camera_info", time, recorded.camera_info(time, 640, 480)
+
+    make(large(), out="before")  # writes the recording, and loads what is loaded once
+    most = peak(lambda: make(None))
+    assert most < count * 480 * 640 * 3 / 2
 
 
 def test_another_share_of_val_parts_anew(make):
