@@ -1,7 +1,6 @@
 """Work on a Ray cluster that tells who did it."""
 
 import os
-from pathlib import Path
 
 from sosd_ros import many
 
@@ -15,7 +14,7 @@ class Counted(many.Work):
         return False
 
     def make(self, source, out):
-        Path(out).mkdir()
+        out.mkdir()
         (out / "by").write_text(f"{os.getpid()} {self.done}")
         self.done += 1
 

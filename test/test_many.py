@@ -244,11 +244,10 @@ def test_a_machine_that_dies_is_made_up_for(tmp_path, answer, cluster, drives, s
 
 @pytest.mark.slow
 def test_a_worker_keeps_what_it_has_loaded(tmp_path, cluster):
-    """All recordings that a process is given are done by one object."""
-    for _ in range(2):
-        cluster.add_node(num_cpus=1)
+    """All recordings that a process is given are done by one object, with a card too."""
+    cluster.add_node(num_cpus=2, num_gpus=2)  # as far as Ray knows
     out, sources = tmp_path / "out", [tmp_path / f"drive{number}" for number in range(8)]
-    many.run(Counted, Namespace(ray=cluster.address, device="cpu", out=out), sources)
+    many.run(Counted, Namespace(ray=cluster.address, device="cuda", out=out), sources)
     by_process = {}
     for source in sources:
         process, number = (out / source.name / "by").read_text().split()
