@@ -107,7 +107,7 @@ def check(words):
     name = words[0].rpartition("/")[2].rstrip("3")
     words = [name, *words[1:]]
     line = " ".join(words)
-    if name == "srun":  # which runs the rest on the machines of a job
+    if name in ("srun", "time"):  # which run the rest
         check([*dropwhile(lambda word: word.startswith("-"), words[1:])])
     elif name in ("python", "torchrun") and "-m" in words and named(words) in PARSERS:
         check_options(named(words), words[words.index("-m") + 2 :])
