@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache, lru_cache, partial
+from typing import Any
 
 import cv2
 import numpy as np
@@ -22,7 +23,7 @@ import numpy as np
 from . import kernels
 from .egomotion import Egomotion, egomotion
 
-WEIGHT = 0.8  # of the depth before, where it surely is the same surface
+WEIGHT = 0.75  # of the depth before, where it surely is the same surface
 VOTE = 0.68  # the same of labels
 TOLERANCE = 1.0  # share of the nearer depth; what was farther off than that counts for nothing
 EDGE = 1.05  # the farthest of a pixel and its eight neighbours over the nearest
@@ -34,7 +35,7 @@ _LONG = 160  # pixels of the longer side of the images between which the motion 
 _SHORT = 32  # pixels that the shorter side has at least, so that a quarter of it is an image
 _BESIDE = np.ones((3, 3), np.uint8)
 _PATCH = (7, 7)  # pixels of a small image, which look the same together
-_AROUND = (13, 13)  # the same, over which a gain is the mean
+_AROUND = (21, 21)  # the same, over which a gain is the mean
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,16 +88,22 @@ class Steady:
         depth = None if depth is None else kernels.plain(depth)
         grid = np.ones(look.grey.shape, np.float32) if depth is None else look.middle(depth)
         motion_since = cache(partial(self._motion, look, depth=grid))  # mostly the same for both
+        calls = []
         if depth is not None:
             if self._depth and (motion := motion_since(self._depth[0])):
                 gain = motion.gain(self._depth[1], grid)
-                depth, grid = _multiplied(depth, gain, limits), grid * gain
+                given, depth, grid = depth, np.empty_like(depth), grid * gain
+                calls.append(_multiplication(given, gain, limits, depth))
             self._depth = look, grid
         if labels is not None and confidence is not None:
-            labels, confidence = kernels.plain(labels), kernels.plain(confidence)
+            now = kernels.plain(labels), kernels.plain(confidence)
+            labels, confidence = now
             if self._labels and (motion := motion_since(self._labels[0])):
-                labels, confidence = motion.labels(*self._labels[1:], labels, confidence)
+                labels, confidence = np.empty_like(now[0]), np.empty_like(now[1])
+                calls.append(motion.vote(*self._labels[1:], *now, labels, confidence))
             self._labels = look, labels, confidence
+        if calls:
+            kernels.in_bands(look.size[0], *calls)
         return depth, labels, confidence
 
     def _motion(self, look: _Look, before: _Look, depth: np.ndarray) -> _Motion | None:
@@ -151,14 +158,17 @@ class _Motion:
         share = cv2.blur(inner.astype(np.float32), _AROUND)
         return 1 / (1 - cv2.blur(lean, _AROUND) / np.maximum(share, np.float32(0.2)))
 
-    def labels(self, *past_and_now: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Labels and confidence, of those of the past and those of now."""
-        size, places = self._look.size, (self._ego.columns, self._ego.rows)
-        out = np.empty(size, np.uint8), np.empty(size, np.uint8)
-        weight = np.float32(VOTE) * self._trust
-        arguments = (*_cells(size, weight.shape), *places, weight, *past_and_now, *out)
-        kernels.in_bands(size[0], (kernels.steady_labels, *arguments))
-        return out
+    def vote(self, *past_now_and_out: np.ndarray) -> tuple[Any, ...]:
+        """The call that writes labels and confidence, of those of the past and those of now."""
+        cells = _cells(self._look.size, self._trust.shape)
+        places = self._ego.columns, self._ego.rows
+        return (
+            kernels.steady_labels,
+            *cells,
+            *places,
+            np.float32(VOTE) * self._trust,
+            *past_now_and_out,
+        )
 
 
 def _small_grey(image: np.ndarray) -> np.ndarray:
@@ -172,13 +182,12 @@ def _small_grey(image: np.ndarray) -> np.ndarray:
     return cv2.GaussianBlur(grey, (5, 5), 1)
 
 
-def _multiplied(depth: np.ndarray, gain: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
-    """Depth (H, W) times a gain (h, w); numbers stay between the limits, and NaN and inf stay."""
-    out = np.empty_like(depth)
+def _multiplication(
+    depth: np.ndarray, gain: np.ndarray, limits: tuple[float, float], out: np.ndarray
+) -> tuple[Any, ...]:
+    """The call that writes depth (H, W) times a gain (h, w); numbers stay between the limits."""
     to_image = map(kernels.neighbours, gain.shape, depth.shape)
-    arguments = (gain, *to_image, depth, *map(np.float32, limits), out)
-    kernels.in_bands(len(depth), (kernels.multiply, *arguments))
-    return out
+    return kernels.multiply, gain, *to_image, depth, *map(np.float32, limits), out
 
 
 @lru_cache(maxsize=16)
