@@ -25,6 +25,7 @@ from . import kernels
 _DOUBT = 20.0, 15.0, 10.0  # of 255, off by which a pixel counts half; one a level
 _ROUNDS = 4  # of least squares a level, each without what the last could not explain
 _STEP = 4  # pixels between those that are looked at
+_SURE = 4.0  # standard errors; by a smaller motion depth does not change
 
 
 class Egomotion(NamedTuple):
@@ -32,9 +33,10 @@ class Egomotion(NamedTuple):
 
     Attributes:
         columns, rows: (h, w) float32 pixels.
-        turned: (h, w) float32, their depth then over that of now, if the camera only turned.
+        turned: (h, w) float32, their depth then over that of now, if the camera only turned; 1
+            where that is not certain.
         nearer: by which they were farther then than turning makes them; below 0 if the camera
-            moves back.
+            moves back, 0 if neither is certain.
         lighter: of 255, by which all of this image is.
     """
 
@@ -57,17 +59,22 @@ def egomotion(now: np.ndarray, before: np.ndarray, depth: np.ndarray) -> Egomoti
     levels: list[tuple[np.ndarray, ...]] = [(now, before, near / scale)]
     while len(levels) < len(_DOUBT):
         levels.insert(0, tuple(map(_half, levels[0])))
-    numbers = np.zeros(9)
+    numbers, normal, variance = np.zeros(9), np.zeros((9, 9)), 0.0
     numbers[:2] = _shift(levels[0][0], levels[0][1])
     for level, doubt in zip(levels, _DOUBT, strict=True):
         for _ in range(_ROUNDS):
-            kernels.align(*level, _STEP, doubt, numbers)
+            variance = kernels.align(*level, _STEP, doubt, numbers, normal)
         numbers[:8] *= 2  # pixels of the next level
     numbers[:8] /= 2
-    columns, rows, turned = (np.empty_like(near) for _ in range(3))
-    kernels.displace(levels[-1][2], numbers, columns, rows, turned)
-    nearer = -numbers[7] / (scale * (max(now.shape) - 1) / 2)
-    return Egomotion(columns, rows, turned, np.float32(nearer), np.float32(numbers[8]))
+    columns, rows = np.empty_like(near), np.empty_like(near)
+    kernels.displace(levels[-1][2], numbers, columns, rows)
+    errors = np.sqrt(variance * np.linalg.inv(normal).diagonal())
+    sure = np.where(np.abs(numbers) > _SURE * errors, numbers, 0).astype(np.float32)
+    height, width = now.shape
+    half = np.float32((max(now.shape) - 1) / 2)
+    x, y = ((np.arange(side, dtype=np.float32) - (side - 1) / 2) / half for side in (width, height))
+    turned = 1 - (sure[3] * x + (sure[4] * y)[:, None]) / half
+    return Egomotion(columns, rows, turned, -sure[7] / (scale * half), np.float32(numbers[8]))
 
 
 def _half(image: np.ndarray) -> np.ndarray:

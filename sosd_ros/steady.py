@@ -172,8 +172,8 @@ class _Motion:
 
 
 def _small_grey(image: np.ndarray) -> np.ndarray:
-    """The image (H, W, 3) RGB as (h, w) uint8, the longer side ``_LONG``."""
-    scale = _LONG / max(image.shape[:2])
+    """The image (H, W, 3) RGB as (h, w) uint8, the longer side at most ``_LONG``."""
+    scale = min(_LONG / max(image.shape[:2]), 1)
     height, width = (max(_SHORT, round(side * scale)) for side in image.shape[:2])
     if image.shape[1] >= 2 * width:  # fewer pixels to make grey; OpenCV is quick at halves
         image = cv2.resize(image, (2 * width, 2 * height), interpolation=cv2.INTER_AREA)

@@ -11,6 +11,7 @@ import numpy as np
 from .compiled import compiled
 
 _COUNT = 9
+_LIGHTER = 8
 _RIDGE = 1e-5  # of the mean diagonal; keeps finite what the pixels say nothing of
 
 
@@ -34,7 +35,8 @@ def align(
     step: int,
     doubt: float,
     numbers: np.ndarray,
-) -> None:
+    normal: np.ndarray,
+) -> float:
     """One round towards images that are alike, by Gauss and Newton.
 
     Args:
@@ -43,10 +45,16 @@ def align(
         step: every how many pixels. Those that are farther off count less.
         doubt: of 255, off by which a pixel counts half.
         numbers: changed.
+        normal: (9, 9) float64, written: the matrix of the normal equations.
+
+    Returns:
+        The variance of what the numbers do not explain; with the inverse of ``normal``, theirs.
     """
     height, width = near.shape
-    half, normal, right = (max(near.shape) - 1) / 2, np.zeros((_COUNT, _COUNT)), np.zeros(_COUNT)
-    across, down, slope = np.zeros(_COUNT), np.zeros(_COUNT), np.ones(_COUNT)
+    half, right = (max(near.shape) - 1) / 2, np.zeros(_COUNT)
+    normal[:] = 0
+    across, down, slope = np.zeros(_COUNT), np.zeros(_COUNT), np.zeros(_COUNT)
+    count, squares = 0, 0.0
     for row in range(step // 2, height, step):
         for column in range(step // 2, width, step):
             x, y = (column - (width - 1) / 2) / half, (row - (height - 1) / 2) / half
@@ -62,23 +70,28 @@ def align(
             a, b = np.float64(before[i, j]), np.float64(before[i, j + 1])
             c, d = np.float64(before[i + 1, j]), np.float64(before[i + 1, j + 1])
             rise, fall = b - a + lower * (d - c - b + a), c - a + later * (d - c - b + a)
-            off = now[row, column] - (a + later * (b - a) + lower * fall) - numbers[8]
-            for i in range(8):
+            off = now[row, column] - (a + later * (b - a) + lower * fall) - numbers[_LIGHTER]
+            for i in range(_COUNT):
                 slope[i] = rise * across[i] + fall * down[i]
-            _add(slope, off, 1 / (1 + off * off / (doubt * doubt)), normal, right)
-    _solve(normal, right, numbers)
+            slope[_LIGHTER] = 1
+            share = 1 / (1 + off * off / (doubt * doubt))
+            _add(slope, off, share, normal, right)
+            count, squares = count + 1, squares + share * off * off
+    ridge = _RIDGE * np.trace(normal) / _COUNT + 1e-9
+    for i in range(_COUNT):
+        normal[i, i] += ridge
+        normal[:i, i] = normal[i, :i]
+    _solve(normal.copy(), right, numbers)
+    return squares / max(count, 1)
 
 
 @compiled
-def displace(
-    near: np.ndarray, numbers: np.ndarray, columns: np.ndarray, rows: np.ndarray, turned: np.ndarray
-) -> None:
-    """Where pixels were, and what turning alone has made of their depth.
+def displace(near: np.ndarray, numbers: np.ndarray, columns: np.ndarray, rows: np.ndarray) -> None:
+    """Where pixels were.
 
     Args:
         near: as in ``align``.
         columns, rows: (h, w) float32, written: of the image before.
-        turned: (h, w) float32, written: depth then over depth now.
     """
     height, width = near.shape
     half = (max(near.shape) - 1) / 2
@@ -90,7 +103,6 @@ def displace(
             bent = e[3] * x + e[4] * y
             columns[row, column] = column + e[0] - e[2] * y + bent * x + (e[5] + e[7] * x) * q
             rows[row, column] = row + e[1] + e[2] * x + bent * y + (e[6] + e[7] * y) * q
-            turned[row, column] = 1 - bent / half
 
 
 @compiled
@@ -108,10 +120,6 @@ def _add(
 @compiled
 def _solve(normal: np.ndarray, right: np.ndarray, numbers: np.ndarray) -> None:
     """Add the solution to ``numbers``, by elimination; what is given is used up."""
-    ridge = _RIDGE * np.trace(normal) / _COUNT + 1e-9
-    for i in range(_COUNT):
-        normal[i, i] += ridge
-        normal[:i, i] = normal[i, :i]
     for i in range(_COUNT):
         for j in range(i + 1, _COUNT):
             factor = normal[j, i] / normal[i, i]
