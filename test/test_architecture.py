@@ -106,7 +106,7 @@ MAY_IMPORT = {
     "reasons": (),
     "installed": (),
     "scale": (),
-    "egomotion": (),
+    "egomotion": ("kernels",),
     "steady": ("egomotion", "kernels", "labels"),
     "encodings": (),
     "stamps": (),
