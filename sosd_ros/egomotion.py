@@ -62,8 +62,7 @@ def egomotion(now: np.ndarray, before: np.ndarray, depth: np.ndarray) -> Egomoti
     numbers, normal, variance = np.zeros(9), np.zeros((9, 9)), 0.0
     numbers[:2] = _shift(levels[0][0], levels[0][1])
     for level, doubt in zip(levels, _DOUBT, strict=True):
-        for _ in range(_ROUNDS):
-            variance = kernels.align(*level, _STEP, doubt, numbers, normal)
+        variance = kernels.align(*level, _STEP, doubt, _ROUNDS, numbers, normal)
         numbers[:8] *= 2  # pixels of the next level
     numbers[:8] /= 2
     columns, rows = np.empty_like(near), np.empty_like(near)

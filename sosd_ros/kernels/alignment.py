@@ -34,22 +34,40 @@ def align(
     near: np.ndarray,
     step: int,
     doubt: float,
+    rounds: int,
     numbers: np.ndarray,
     normal: np.ndarray,
 ) -> float:
-    """One round towards images that are alike, by Gauss and Newton.
+    """Find how images become alike, by Gauss and Newton.
 
     Args:
         now, before: (h, w) uint8.
         near: (h, w) float32, 1 / depth by any unit.
         step: every how many pixels. Those that are farther off count less.
         doubt: of 255, off by which a pixel counts half.
-        numbers: changed.
+        rounds: of least squares.
+        numbers: where it begins; changed.
         normal: (9, 9) float64, written: the matrix of the normal equations.
 
     Returns:
         The variance of what the numbers do not explain; with the inverse of ``normal``, theirs.
     """
+    variance = 0.0
+    for _ in range(rounds):
+        variance = _improve(now, before, near, step, doubt, numbers, normal)
+    return variance
+
+
+@compiled
+def _improve(
+    now: np.ndarray,
+    before: np.ndarray,
+    near: np.ndarray,
+    step: int,
+    doubt: float,
+    numbers: np.ndarray,
+    normal: np.ndarray,
+) -> float:
     height, width = near.shape
     half, right = (max(near.shape) - 1) / 2, np.zeros(_COUNT)
     normal[:] = 0
