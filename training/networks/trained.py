@@ -15,6 +15,7 @@ from sosd_ros.reasons import in_short
 from sosd_ros.weights import Manifest
 
 from ..config import Config, Data
+from ..data.sample import DataSet
 from ..data.sets import data_set
 from . import checkpoint, units
 from .imagenet import Normalisation, normalisation
@@ -44,15 +45,21 @@ class Model:
         kind = f"{self.manifest.variant} on {self.manifest.backbone}"
         return f"{kind}, input near {height}x{width}"
 
-    def predictor(self, device: str = "cpu") -> Predictor:
-        """The network brought to a device, to be asked there."""
-        manifest = self.manifest
+    def predictor(self, device: str = "cpu", images: DataSet | None = None) -> Predictor:
+        """The network brought to a device, to be asked there.
+
+        Args:
+            images: of whose camera they are; of that of the training if empty.
+        """
+        manifest, learned = self.manifest, data_set(self.data)
+        size = manifest.input_size
         return Predictor(
             self.network.to(device),
-            data_set(self.data),
-            manifest.input_size,
+            learned,
+            size,
             Normalisation(manifest.mean, manifest.std),
             device,
+            images.focal(size) / learned.focal(size) if images else 1.0,
         )
 
 
@@ -101,6 +108,19 @@ def copy_into(
         ) from error
 
 
+def camera_factor(model: Model, data: DataSet, size: tuple[int, int]) -> float:
+    """What a model's metres are multiplied by, to be those of another camera's images.
+
+    Args:
+        data: of that camera.
+        size: (height, width) at which a network sees its images.
+    """
+    theirs = data_set(model.data)
+    if theirs.camera == data.camera or theirs.depth.kind != "metres":
+        return 1.0
+    return data.focal(size) / theirs.focal(model.manifest.input_size)
+
+
 def _with_classes(
     network: SOSDNet, model: Model, names: Sequence[str] | None
 ) -> dict[str, torch.Tensor]:
@@ -129,8 +149,9 @@ def training_manifest(config: Config) -> Manifest:
         training["data"]["photographs"] = config.data.photographs.name
     for source, stated in zip(config.data.sources, training["data"]["sources"], strict=True):
         stated["root"] = source.root and source.root.name
-    if isinstance(config.network.pretrained, Path):
-        training["network"]["pretrained"] = config.network.pretrained.name
+    for key in ("pretrained", "start"):
+        if isinstance(path := getattr(config.network, key), Path):
+            training["network"][key] = path.name
     return Manifest(
         **config.network.model_dump(include={*FORM}),
         labels=data.labels,
