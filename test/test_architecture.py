@@ -165,6 +165,7 @@ def test_arrows_point_one_way(room):
 
 # The same within training, from a configuration up to a command; no command imports another.
 COMMANDS = (
+    "adapt",
     "calibrate",
     "evaluate",
     "export",
@@ -188,7 +189,9 @@ LAYERS = {
         *("distributed", "metrics", "strategies", "config", "data"),
         *("networks", "measuring"),
     ),
-    "recording": ("data", "networks"),
+    "pages": (),
+    "recording": ("data", "networks", "pages"),
+    "adapting": ("data", "networks", "measuring", "pages"),
     "options": (),  # of commands
 }
 IN_TRAINING = LAYERS | dict.fromkeys(COMMANDS, tuple(LAYERS))
