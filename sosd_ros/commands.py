@@ -57,6 +57,21 @@ def end_in_order() -> None:
         signal.signal(each, interrupt)
 
 
+def pictures_in(folder: Path) -> list[Path]:
+    """The pictures of a folder, in the order of their names.
+
+    Raises:
+        ValueError: if it has none.
+    """
+    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURE_SUFFIXES)
+    if not paths:
+        raise ValueError(
+            f"folder {folder} has no images; expected files that end in "
+            f"{', '.join(sorted(PICTURE_SUFFIXES))}"
+        )
+    return paths
+
+
 def say(sentence: str) -> None:
     """To people, apart from what a command answers."""
     print(sentence, file=sys.stderr, flush=True)

@@ -72,7 +72,12 @@ def command_line() -> argparse.ArgumentParser:
     parser.add_argument(
         "--json", type=Path, help="write all numbers into this file, those of each image as well"
     )
+    _add_sequence_options(parser)
+    _add_protocol_options(parser)
+    return parser
 
+
+def _add_sequence_options(parser: argparse.ArgumentParser) -> None:
     sequence = parser.add_argument_group("sequence", "In place of the data set.")
     sequence.add_argument(
         "--sequence",
@@ -94,6 +99,8 @@ def command_line() -> argparse.ArgumentParser:
         help="images at most (%(default)s)",
     )
 
+
+def _add_protocol_options(parser: argparse.ArgumentParser) -> None:
     protocol = parser.add_argument_group("protocol", "The defaults are those of the comparison.")
     protocol.add_argument(
         "--crop", choices=("none", "eigen"), default="none", help="part of the image (%(default)s)"
@@ -136,7 +143,6 @@ def command_line() -> argparse.ArgumentParser:
         action=argparse.BooleanOptionalAction,
         help="NYU Depth v2: the sensor's depth, with its holes, or the in-painted (as in training)",
     )
-    return parser
 
 
 def run(arguments: argparse.Namespace) -> None:

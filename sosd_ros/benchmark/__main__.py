@@ -85,60 +85,16 @@ def _run(bench: Bench, arguments: argparse.Namespace, results: Results) -> None:
     results.machine = _machine(bench.device)
     _say("\n".join(f"{name}: {value}" for name, value in results.machine.items()))
 
-    own = input_size(USUAL_SIZE, bench.file.manifest.input_size)
-    usable = engines.installed(bench, (own,) if arguments.quick else (own, *SIZES))
-    results.rates = {
-        name: matmul_rate(DTYPES[name], bench.device) for name in {c.precision for c in usable}
-    }
-    for name, rate in sorted(results.rates.items()):
-        _say(f"matrix products in {name}: {rate / 1e9:.0f} GFLOP/s")
-    results.engines = engines.compare(bench, usable, (1, *USUAL_SIZE), rounds)
-    work = flops(weights.build_network(bench.file), (1, 3, *own))
-    _title(
-        f"image to answer, {USUAL_SIZE[1]}x{USUAL_SIZE[0]} image, network sees {own[1]}x{own[0]}"
-    )
-    _say(tables.engines(results.engines, work, results.rates))
-    best = results.best_engine().name
-    _say(f"\nfastest that agrees with eager float32: {best}")
-
-    results.surroundings = surroundings.measure(bench.file, USUAL_SIZE, rounds)
-    _title("around the network")
-    _say(tables.surroundings(results.surroundings))
-    chosen = next(candidate for candidate in usable if str(candidate) == best)
-    engine = engines.opened(bench, chosen)
-    # With all answers, as when every topic has a subscriber.
-    images = engines.frames(USUAL_SIZE)[:1]
-    answer = partial(engine, images, [engines.FOCAL], engine.answers)
-    results.in_full = in_turn({"": answer}, rounds)[""]
-    results.in_full_at_rate = at_rate(answer, LOW_RATE, rounds)
-    _say(f"image to answer with confidence     {results.in_full}   {best}")
-    _say(f"the same, at {LOW_RATE:g} Hz                  {results.in_full_at_rate}")
-
+    usable = _engines(bench, () if arguments.quick else SIZES, rounds, results)
+    chosen = next(c for c in usable if str(c) == results.best_engine().name)
+    _around(bench, chosen, rounds, results)
     if not arguments.quick:
-        _title("memory of a process with one engine [MiB]")
-        names = map(str, usable)
-        results.memory = {n: _memory(bench, path, n, engines.ANSWERS, (20,))[0] for n in names}
-        _say(tables.memory(results.memory))
-        used = _memory(bench, path, best, tuple(TASK_OF), LONG_RUN)
-        early, late = (memory.resident for memory in used)
-        results.growth = late / early
-        _say(f"{best} after {LONG_RUN[0]} frames {early:.1f}, after {LONG_RUN[1]} {late:.1f}")
-
+        _memories(bench, path, usable, chosen, results)
         _title("image to answer by the network's input and by batch [ms]")
-        pair = [candidate for candidate in usable if str(candidate) in (best, "torch fp32")]
+        pair = [candidate for candidate in usable if str(candidate) in (str(chosen), "torch fp32")]
         results.scaling = _scaling(bench, pair, rounds)
         _say(tables.scaling(results.scaling))
-
-        file = untrained(bench.file.manifest, "xception65", LARGE)
-        work = flops(weights.build_network(file), (1, 3, *LARGE))
-        large = dataclasses.replace(bench, file=file, folder=arguments.cache / "xception65")
-        usable = engines.installed(large, [LARGE])
-        results.xception65 = engines.compare(large, usable, (1, *LARGE), max(rounds // 10, 3))
-        _title(f"xception65, {LARGE[0]}x{LARGE[1]}, untrained")
-        _say(tables.engines(results.xception65, work, results.rates))
-        results.xception65_share = max(
-            engine.share_of_peak(work, results.rates) for engine in results.xception65
-        )
+        _xception65(bench, arguments.cache / "xception65", max(rounds // 10, 3), results)
 
     if arguments.rivals:
         _title("image to answer, other networks with random weights")
@@ -153,6 +109,70 @@ def _run(bench: Bench, arguments: argparse.Namespace, results: Results) -> None:
     results.targets = targets(results)
     _title("targets")
     _say("\n".join(map(str, results.targets)))
+
+
+def _engines(
+    bench: Bench, sizes: Sequence[tuple[int, int]], rounds: int, results: Results
+) -> list[Candidate]:
+    """All that are installed, in turn; those that are usable at ``sizes`` as well."""
+    own = input_size(USUAL_SIZE, bench.file.manifest.input_size)
+    usable = engines.installed(bench, (own, *sizes))
+    results.rates = {
+        name: matmul_rate(DTYPES[name], bench.device) for name in {c.precision for c in usable}
+    }
+    for name, rate in sorted(results.rates.items()):
+        _say(f"matrix products in {name}: {rate / 1e9:.0f} GFLOP/s")
+    results.engines = engines.compare(bench, usable, (1, *USUAL_SIZE), rounds)
+    work = flops(weights.build_network(bench.file), (1, 3, *own))
+    _title(
+        f"image to answer, {USUAL_SIZE[1]}x{USUAL_SIZE[0]} image, network sees {own[1]}x{own[0]}"
+    )
+    _say(tables.engines(results.engines, work, results.rates))
+    _say(f"\nfastest that agrees with eager float32: {results.best_engine().name}")
+    return usable
+
+
+def _around(bench: Bench, chosen: Candidate, rounds: int, results: Results) -> None:
+    """What is done around the network, and the chosen engine with all of it."""
+    results.surroundings = surroundings.measure(bench.file, USUAL_SIZE, rounds)
+    _title("around the network")
+    _say(tables.surroundings(results.surroundings))
+    engine = engines.opened(bench, chosen)
+    # With all answers, as when every topic has a subscriber.
+    images = engines.frames(USUAL_SIZE)[:1]
+    answer = partial(engine, images, [engines.FOCAL], engine.answers)
+    results.in_full = in_turn({"": answer}, rounds)[""]
+    results.in_full_at_rate = at_rate(answer, LOW_RATE, rounds)
+    _say(f"image to answer with confidence     {results.in_full}   {chosen}")
+    _say(f"the same, at {LOW_RATE:g} Hz                  {results.in_full_at_rate}")
+
+
+def _memories(
+    bench: Bench, path: Path, usable: list[Candidate], chosen: Candidate, results: Results
+) -> None:
+    """Of each engine, and whether the chosen one's grows."""
+    _title("memory of a process with one engine [MiB]")
+    names = map(str, usable)
+    results.memory = {n: _memory(bench, path, n, engines.ANSWERS, (20,))[0] for n in names}
+    _say(tables.memory(results.memory))
+    used = _memory(bench, path, str(chosen), tuple(TASK_OF), LONG_RUN)
+    early, late = (memory.resident for memory in used)
+    results.growth = late / early
+    _say(f"{chosen} after {LONG_RUN[0]} frames {early:.1f}, after {LONG_RUN[1]} {late:.1f}")
+
+
+def _xception65(bench: Bench, folder: Path, rounds: int, results: Results) -> None:
+    """The engines with the paper's backbone, untrained."""
+    file = untrained(bench.file.manifest, "xception65", LARGE)
+    work = flops(weights.build_network(file), (1, 3, *LARGE))
+    large = dataclasses.replace(bench, file=file, folder=folder)
+    usable = engines.installed(large, [LARGE])
+    results.xception65 = engines.compare(large, usable, (1, *LARGE), rounds)
+    _title(f"xception65, {LARGE[0]}x{LARGE[1]}, untrained")
+    _say(tables.engines(results.xception65, work, results.rates))
+    results.xception65_share = max(
+        engine.share_of_peak(work, results.rates) for engine in results.xception65
+    )
 
 
 def _machine(device: torch.device) -> dict[str, str]:

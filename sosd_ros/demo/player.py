@@ -15,7 +15,7 @@ from ..ros import messages
 from ..ros.messages import info_of
 from ..stamps import nanoseconds
 from ..testbed.camera import FRAME_ID, Camera
-from ..testbed.frames import Source, SourceError
+from ..testbed.frames import Source
 
 ANSWER_TIMEOUT = 20.0  # seconds
 OUTPUTS = ("depth", "camera_info", "semantic", "points")
@@ -51,7 +51,7 @@ class Player:
 
         Raises:
             NodeError: if the node ends.
-            SourceError: if there is no frame.
+            ValueError: if there is no frame.
         """
         camera = self.camera
         with progress_bar(total=frames, desc="playing", unit="frame") as bar:
@@ -62,7 +62,7 @@ class Player:
                 bar.update()
                 bar.set_postfix(answered=len(camera.arrived["depth"]), refresh=False)
         if not camera.sent:
-            raise SourceError("the source gave no frame")
+            raise ValueError("the source gave no frame")
         camera.spin_until(camera.last_is_answered, ANSWER_TIMEOUT)
 
     def _play(self, number: int, image: np.ndarray, intrinsics: Intrinsics) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image as PillowImage
 from PIL import UnidentifiedImageError
 
-from ..commands import PICTURE_SUFFIXES
+from ..commands import PICTURE_SUFFIXES, pictures_in
 from ..encodings import check_size, declared_size
 
 USUAL_RATE = 30.0  # Hz, of a video that does not tell its own
@@ -60,13 +60,7 @@ def open_source(path: Path) -> Source:
         ValueError: if it is none of them.
     """
     if path.is_dir():
-        paths = sorted(p for p in path.iterdir() if p.suffix.lower() in PICTURE_SUFFIXES)
-        if not paths:
-            raise ValueError(
-                f"folder {path} has no images; expected files that end in "
-                f"{', '.join(sorted(PICTURE_SUFFIXES))}"
-            )
-        return _images(paths)
+        return _images(pictures_in(path))
     if not path.is_file():
         raise ValueError(f"{path} does not exist; name a folder of images, an image or a video")
     return _images([path]) if path.suffix.lower() in PICTURE_SUFFIXES else _video(path)

@@ -13,17 +13,13 @@ import numpy as np
 import yaml
 
 from ..camera import Intrinsics
-from ..commands import PICTURE_SUFFIXES
+from ..commands import pictures_in
 from ..share import sample_frames, share
 
 # Longer sides are shrunk to this: the cloud of a phone's picture would have 200 MB.
 _LONGEST_SIDE = 1280
 # A webcam's usual horizontal field of view, for sources that come without a calibration.
 _ASSUMED_FIELD_OF_VIEW = math.radians(60)
-
-
-class SourceError(ValueError):
-    """A source without frames; the message names it and says what would do."""
 
 
 class Source(NamedTuple):
@@ -53,7 +49,7 @@ def open_source(source: str | None, rate: float) -> Source:
     Frames of more than 1280 pixels in width or height are shrunk.
 
     Raises:
-        SourceError: if there is no such source, or it gives no frame.
+        ValueError: if there is no such source, or it gives no frame.
     """
     repeat = max(1, round(rate))
     if source is None:
@@ -85,18 +81,13 @@ def assumed_intrinsics(width: int, height: int) -> Intrinsics:
 
 
 def _folder(folder: Path, repeat: int) -> Source:
-    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURE_SUFFIXES)
-    if not paths:
-        raise SourceError(
-            f"folder {folder} has no images; expected files that end in "
-            f"{', '.join(sorted(PICTURE_SUFFIXES))}"
-        )
+    paths = pictures_in(folder)
 
     def pictures() -> Iterator[tuple[int, np.ndarray]]:
         for number, path in enumerate(paths):
             image = cv2.imread(str(path), cv2.IMREAD_COLOR)
             if image is None:
-                raise SourceError(f"image {path} cannot be decoded; remove or replace it")
+                raise ValueError(f"image {path} cannot be decoded; remove or replace it")
             yield number, _frame(image)
 
     def sizes(frames: int) -> set[tuple[int, int]]:
@@ -111,15 +102,15 @@ def _folder(folder: Path, repeat: int) -> Source:
 def _capture(source: str) -> Source:
     is_camera = source.isdigit() or source.startswith("/dev/")
     if not is_camera and not Path(source).is_file():
-        raise SourceError(
+        raise ValueError(
             f"source {source} is neither a folder of images, a video file nor a camera device"
         )
     capture = cv2.VideoCapture(int(source) if source.isdigit() else source)
     if not capture.isOpened():
-        raise SourceError(f"source {source} cannot be opened as a video or a camera")
+        raise ValueError(f"source {source} cannot be opened as a video or a camera")
     is_there, first = capture.read()
     if not is_there:
-        raise SourceError(f"source {source} gives no frame")
+        raise ValueError(f"source {source} gives no frame")
 
     def frames() -> Iterator[tuple[int, np.ndarray]]:
         image = first

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from sosd_ros.testbed.frames import SourceError, assumed_intrinsics, open_source
+from sosd_ros.testbed.frames import assumed_intrinsics, open_source
 
 
 def test_the_sample_frames_come_with_their_calibration():
@@ -70,5 +70,5 @@ def test_the_assumed_camera_sees_sixty_degrees():
 def test_a_source_without_frames_is_named(tmp_path, source, sentence):
     """With what was expected, before anything is started; here a file that is no video."""
     (tmp_path / "clip.mp4").write_bytes(b"not a video")
-    with pytest.raises(SourceError, match=sentence):
+    with pytest.raises(ValueError, match=sentence):
         open_source(str(tmp_path / source), rate=1)

@@ -29,6 +29,7 @@ OURS = (
     "nyuv2_sharp_stage1",
     "nyuv2_sharp_stage2",
     "nyuv2_sharp_stage3",
+    "nyuv2_sharp_stage4",
     "nyuv2_ablation",
     "nyuv2_ablation_gpu",
     "nyuv2_disjoint",
