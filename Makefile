@@ -17,8 +17,9 @@ ifdef ROS_DISTRO
 unexport AMENT_PREFIX_PATH LD_LIBRARY_PATH PYTHONPATH RMW_IMPLEMENTATION ROS_DISTRO
 endif
 
-# Two workers, each with a domain of DDS and one thread; a file's tests stay together.
-PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+# Two workers, each with a domain of DDS and one thread. Each goes through one half of the tests, so
+# that files stay together and share what they set up; who has done takes of what the other has left.
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
 .PHONY: help venv lint test test-all test-slow test-jazzy demo docs gpu gpu-carry generate clean
 

@@ -36,6 +36,7 @@ def commands_page() -> str:
         "",
         "All that can be run, with all options, as `--help` says. A command ends with status 0,",
         "with 1 and a sentence on what is wrong and what to do, or with 2 if an option is wrong.",
+        "`python` is that of the virtual environment: `. .venv/bin/activate`.",
         WRITTEN,
     ]
     for parser in command_lines():
@@ -64,7 +65,7 @@ def _is_shown(action: argparse.Action) -> bool:
 
 
 def _row(action: argparse.Action) -> str:
-    name = action.option_strings[-1] if action.option_strings else ""
+    name = ", ".join(action.option_strings)
     takes = action.metavar or (
         "{" + ",".join(map(str, action.choices)) + "}" if action.choices else action.dest.upper()
     )

@@ -1,7 +1,8 @@
 """Processes for tests, forked from one that has imported what they all import.
 
-Each does what ``python -m MODULE`` or ``python FILE`` would do, with an environment, signals and an
-exit status of its own. Importing torch and ROS takes longer than most tests; here it happens once.
+Each does what ``python -m MODULE``, ``python -c CODE`` or ``python FILE`` would do, with an
+environment, signals and an exit status of its own. Importing torch and ROS takes longer than most
+tests; here it happens once.
 
 What differs: Python's own work at the very end is left out, and an interrupt that nobody handles
 gives status 1. Variables that Python, torch or numba read when they are imported come too late.
@@ -30,7 +31,7 @@ class ForkedProcess:
     """A Python program, with what a test needs of ``subprocess.Popen``.
 
     Args:
-        program: a file, or ``-m`` and a module; and its arguments.
+        program: a file, ``-m`` and a module, or ``-c`` and code; and its arguments.
         stdout, stderr: files that are written.
         cwd: where it runs.
         env: its environment; by default the one at hand.
@@ -83,6 +84,9 @@ def _become(arguments, stdout, stderr, cwd, environment):
         if arguments[0] == "-m":
             sys.argv = arguments[1:]
             runpy.run_module(arguments[1], run_name="__main__", alter_sys=True)
+        elif arguments[0] == "-c":
+            sys.argv = ["-c", *arguments[2:]]
+            exec(compile(arguments[1], "<string>", "exec"), {"__name__": "__main__"})
         else:
             sys.argv = arguments
             sys.path.insert(0, str(Path(arguments[0]).parent))

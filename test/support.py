@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from processes import ROOT, ForkedProcess
+from processes import ForkedProcess
 
 from sosd_ros import kernels, weights
 from sosd_ros.engine import BACKENDS
@@ -59,29 +59,42 @@ def reload_kernels():
     importlib.reload(kernels)  # which imports them anew, each before those that call it
 
 
-def run_module(module, *arguments):
-    """``python -m module`` as a command of its own, finished; from the checkout's root."""
+def run_python(*program):
+    """``python`` with these arguments as a process of its own, finished; from the checkout."""
     with tempfile.TemporaryDirectory() as folder:
         stdout, stderr = (Path(folder, name) for name in ("stdout", "stderr"))
-        process = ForkedProcess(("-m", module, *arguments), stdout, stderr)
-        status = process.wait()
-        return subprocess.CompletedProcess(module, status, stdout.read_text(), stderr.read_text())
+        status = ForkedProcess(program, stdout, stderr).wait()
+        said, complained = stdout.read_text(), stderr.read_text()
+    return subprocess.CompletedProcess(program, status, said, complained)
 
 
-def run_without_ros(module, *arguments):
-    """The same where nothing of ROS can be imported."""
+def run_module(module, *arguments):
+    """``python -m module`` in the same way."""
+    return run_python("-m", module, *arguments)
+
+
+def run_without_ros(module, *arguments, without=()):
+    """The same where nothing of ROS can be imported, nor the packages ``without``.
+
+    What the process was forked with stays, but for those and for all modules of ours.
+    """
     program = f"""
 import runpy, sys
-class NoRos:
+def is_missing(name):
+    top = name.split(".")[0]
+    of_ros = top in ("rclpy", "builtin_interfaces", "rcl_interfaces") or top.endswith("_msgs")
+    return of_ros or top in {tuple(without)}
+class Missing:
     def find_spec(self, name, path=None, target=None):
-        top = name.split(".")[0]
-        if top in ("rclpy", "builtin_interfaces", "rcl_interfaces") or top.endswith("_msgs"):
+        if is_missing(name):
             raise ModuleNotFoundError(name)
-sys.meta_path.insert(0, NoRos())
+for name in [*sys.modules]:
+    if is_missing(name) or name.split(".")[0] in ("sosd_ros", "training"):
+        del sys.modules[name]
+sys.meta_path.insert(0, Missing())
 runpy.run_module({module!r}, run_name="__main__", alter_sys=True)
 """
-    command = [sys.executable, "-c", program, *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    return run_python("-c", program, *arguments)
 
 
 def run_here(module, *arguments):

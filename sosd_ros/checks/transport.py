@@ -69,7 +69,7 @@ class Arrival(NamedTuple):
 
 MESSAGES: dict[str, tuple[Any, int]] = {  # and their bytes; the middleware does not look into them
     "image 2048x1024": (Image, 2048 * 1024 * 3),
-    "cloud 640x480": (PointCloud2, 640 * 480 * 16),
+    "cloud 640x480": (PointCloud2, 640 * 480 * 20),
 }
 
 

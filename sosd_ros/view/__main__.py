@@ -37,8 +37,7 @@ def command_line() -> argparse.ArgumentParser:
     parser.add_argument(
         "--port",
         type=commands.count,
-        default=9090,
-        help="of the page; the data are on the next one (%(default)s)",
+        help="of the page; the data are on the next one (the first two that are free from 9090 on)",
     )
     return parser
 

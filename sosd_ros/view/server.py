@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
@@ -20,6 +20,7 @@ import rerun_cli
 
 from ..testbed.process import running
 
+PORT = 9090  # of the page, if nothing else has it
 MEMORY = "256MiB"  # of what is logged; the oldest goes first
 START_TIMEOUT = 30.0  # seconds
 _PR_SET_PDEATHSIG = 1  # of Linux' <sys/prctl.h>
@@ -38,8 +39,10 @@ class Server(NamedTuple):
 
 
 @contextmanager
-def serving(host: str, port: int) -> Iterator[Server]:
+def serving(host: str, port: int | None) -> Iterator[Server]:
     """Serve until the block ends: the page on ``port``, the data on the next one.
+
+    Without a ``port``, on the first two that are free from ``PORT`` on.
 
     By rerun's own program, since its library listens on all of a machine's addresses. Its
     settings are those of a fresh folder, in which it is told to send nothing to its makers.
@@ -50,6 +53,8 @@ def serving(host: str, port: int) -> Iterator[Server]:
     Raises:
         ValueError: if it is none, or something else listens there.
     """
+    _check_address(host)
+    port = _free_port(host) if port is None else port
     for number in (port, port + 1):
         _check_free(host, number)
     name = f"[{host}]" if ":" in host else host
@@ -79,24 +84,38 @@ def _end_with_parent() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
-def _check_free(host: str, port: int) -> None:
+def _check_address(host: str) -> None:
     try:
-        address = ipaddress.ip_address(host)
+        is_one = not ipaddress.ip_address(host).is_unspecified
     except ValueError:
-        address = None
-    if address is None or address.is_unspecified:
+        is_one = False
+    if not is_one:
         raise ValueError(
             f"--host is {host}, expected the IP address of this machine that browsers will use; "
             "127.0.0.1 serves this machine alone"
         )
-    family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
+
+
+def _free_port(host: str) -> int:
+    """Which is free like the next one; ``PORT`` if there is none, to be refused with the reason."""
+    for port in range(PORT, PORT + 100, 2):
+        with suppress(ValueError):
+            _check_free(host, port)
+            _check_free(host, port + 1)
+            return port
+    return PORT
+
+
+def _check_free(host: str, port: int) -> None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         with socket.socket(family) as trial:
             trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             trial.bind((host, port))
-    except OSError as error:
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or "ports end at 65535"
         raise ValueError(
-            f"nothing can be served on {host}, port {port}: {error.strerror}; choose another "
+            f"nothing can be served on {host}, port {port}: {reason}; choose another "
             "--port, of which the next one is used as well, or --host"
         ) from error
 

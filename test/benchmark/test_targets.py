@@ -2,12 +2,9 @@
 
 import dataclasses
 import json
-import os
-import subprocess
-import sys
 
 import pytest
-from processes import ROOT
+from support import run_module
 
 pytest.importorskip("rclpy", reason="no ROS 2: install the extra 'ros', or source a ROS 2")
 
@@ -107,17 +104,13 @@ def test_a_limit_itself_is_kept(value, is_most, verdict):
 
 
 @pytest.mark.slow
-def test_a_quick_run_prints_and_saves_the_table(tmp_path, small_weights):
+def test_a_quick_run_prints_and_saves_the_table(tmp_path, small_weights, monkeypatch):
     """A real process with a small network; without a compiler, which would take a minute."""
     saved = tmp_path / "figures.json"
-    command = [sys.executable, "-m", "sosd_ros.benchmark", "--device=cpu", "--quick", "--rounds=1"]
-    finished = subprocess.run(
-        [*command, f"--weights={small_weights}", f"--json={saved}"],
-        env={**os.environ, "SOSD_CACHE": str(tmp_path / "cache"), "PATH": ""},
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
+    monkeypatch.setenv("SOSD_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("PATH", "")
+    options = ("--device=cpu", "--quick", "--rounds=1", f"--weights={small_weights}")
+    finished = run_module("sosd_ros.benchmark", *options, f"--json={saved}")
     assert finished.returncode == 0, finished.stderr
     assert "compile fp32: left out, EngineError: g++ is not installed" in finished.stdout
     figures = json.loads(saved.read_text())

@@ -7,15 +7,13 @@ from __future__ import annotations
 import json
 import os
 import runpy
-import subprocess
-import sys
 import time
 import zipfile
 
 import pytest
 import torch
 from processes import ROOT
-from support import run_module
+from support import run_module, run_without_ros
 
 from sosd_ros.checks.gpu import __main__ as command
 from sosd_ros.checks.gpu import ablation, carry, engines, facts, report, rows, soak
@@ -267,22 +265,9 @@ def _write_wheel(folder, name, version):
 # A machine without ROS
 
 
-ON_A_MACHINE_WITHOUT_ROS = """
-import contextlib, runpy, sys
-sys.modules.update(dict.fromkeys({blocked}))
-for module in ("sosd_ros.benchmark", "sosd_ros.checks.gpu"):
-    sys.argv[1:] = ["--help"]
-    with contextlib.suppress(SystemExit):
-        runpy.run_module(module, run_name="__main__")
-"""
-
-
-def test_it_needs_no_ros():
+@pytest.mark.parametrize("module", ["sosd_ros.benchmark", "sosd_ros.checks.gpu"])
+def test_it_needs_no_ros(module):
     """Nor pydantic, but for the ablation; neither does the benchmark."""
-    ros = ("rclpy", "std_msgs", "sensor_msgs", "diagnostic_msgs", "lifecycle_msgs")
-    blocked = (*ros, "rcl_interfaces", "builtin_interfaces", "ament_index_python", "pydantic")
-    program = ON_A_MACHINE_WITHOUT_ROS.format(blocked=blocked)
-    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+    done = run_without_ros(module, "--help", without=("ament_index_python", "pydantic"))
     assert done.returncode == 0, done.stderr
-    for module in ("sosd_ros.benchmark", "sosd_ros.checks.gpu"):
-        assert f"usage: python -m {module} " in done.stdout
+    assert f"usage: python -m {module} " in done.stdout

@@ -14,6 +14,7 @@ from robot import ROOT
 
 from sosd_ros.checks import transport
 from sosd_ros.checks.transport import Arrival, Case
+from sosd_ros.outputs import cloud_fields
 
 CONFIG = ROOT / "config"
 FRAMES = 3  # fewer than either end keeps, so that none is lost on a busy machine
@@ -29,6 +30,15 @@ def test_our_profile_carries_large_messages():
     ours = [row for row in rows if row.startswith("our profile")]
     assert len(rows) == 8 and len(ours) == 4
     assert all(f"{FRAMES} of {FRAMES}" in row for row in ours)
+
+
+def test_its_messages_are_as_large_as_real_ones():
+    """A cloud has the fields of the node's, of four bytes each. The guide says so too."""
+    image, cloud = (size for _, size in transport.MESSAGES.values())
+    assert cloud == 640 * 480 * 4 * len(cloud_fields(labelled=True, doubtful=False))
+    guide = (ROOT / "docs" / "middleware.md").read_text()
+    sizes = f"image is {image / 1e6:.1f} MB, a cloud of 640x480 points {cloud / 1e6:.1f} MB"
+    assert sizes in guide
 
 
 @pytest.mark.parametrize("profiled", [False, True])

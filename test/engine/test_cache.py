@@ -1,14 +1,12 @@
 """The cache of built engines: one folder for all that an engine depends on, whole or not there."""
 
 import importlib.metadata
-import subprocess
-import sys
 import textwrap
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 import torch
+from support import run_python
 
 from sosd_ros.engine import cache
 
@@ -110,11 +108,7 @@ def test_a_build_that_is_killed_is_not_found(tmp_path):
         )
         cache.store(Path({str(tmp_path)!r}), key, die)
     """
-    killed = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(program)],
-        cwd=Path(__file__).parents[2],
-        check=False,
-    )
+    killed = run_python("-c", textwrap.dedent(program))
     assert killed.returncode == -9
     assert [path.suffix for path in tmp_path.iterdir()] == [".partial"]
     assert cache.find(tmp_path, key()) is None

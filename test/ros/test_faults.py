@@ -237,10 +237,13 @@ def test_subscribers_may_come_and_go(start_node, camera):
         is_answered(camera, "semantic")
 
 
+# One node of each process stays to its sudden end, and with it the participant of DDS: where two
+# participants are ended at the same time, Fast DDS 3 may wait for ever (eProsima/Fast-DDS#6513).
 NOISE = """
-import sys, rclpy
+import os, sys, rclpy
 from std_msgs.msg import String
 rclpy.init()
+stays = rclpy.create_node("stays")
 for lap in range(2):
     nodes = [rclpy.create_node(f"noise{lap}_{n}") for n in range(50)]
     ends = [(node.create_publisher(String, f"noise{n}", 1),
@@ -252,6 +255,7 @@ for lap in range(2):
         node.destroy_node()
     print("gone", flush=True)
     sys.stdin.readline()
+os._exit(0)
 """
 
 

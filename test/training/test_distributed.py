@@ -1,4 +1,4 @@
-"""Two processes on this machine, joined by torchrun over gloo, against one."""
+"""Two processes on this machine, joined over gloo by torchrun or as it does, against one."""
 
 import os
 import shutil
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from processes import ROOT
+from processes import ROOT, ForkedProcess, free_ports
 from tiny_training import write_config
 
 from training import strategies
@@ -38,6 +38,26 @@ def torchrun(processes, *arguments):
     return said
 
 
+def together(processes, folder, *program):
+    """Run a program in so many processes, told of each other as torchrun tells them."""
+    everyone = {
+        "WORLD_SIZE": str(processes),
+        "LOCAL_WORLD_SIZE": str(processes),
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(free_ports()),
+    }
+    ranks = [
+        ForkedProcess(
+            program,
+            *(folder / f"{name}-{rank}-of-{processes}" for name in ("stdout", "stderr")),
+            env=os.environ | everyone | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
+        )
+        for rank in range(processes)
+    ]
+    for rank, process in enumerate(ranks):
+        assert process.wait(300) == 0, (folder / f"stderr-{rank}-of-{processes}").read_text()
+
+
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory, nyuv2_root):
     """The same three mini-batches and the same evaluation: whole in one process, shared by two."""
@@ -47,7 +67,7 @@ def runs(tmp_path_factory, nyuv2_root):
     (root / "val.txt").write_text("0001\n0002\n0003\n0004\n0005\n")
     script = Path(__file__).with_name("ranks.py")
     for processes in (1, 2):
-        torchrun(processes, script, folder, root, *strategies.NAMES)
+        together(processes, folder, script, folder, root, *strategies.NAMES)
 
     def load(what, rank, processes):
         return torch.load(folder / f"{what}-{rank}-of-{processes}.pt", weights_only=True)

@@ -116,11 +116,25 @@ def test_a_port_that_is_taken_is_named():
             pass
 
 
+def test_without_a_port_two_views_are_served_beside_each_other():
+    """As two demos on one machine are; and Prometheus has 9090."""
+    with serving("127.0.0.1", None) as first, serving("127.0.0.1", None) as second:
+        assert first.page != second.page and first.data != second.data
+        for server in (first, second):
+            assert urllib.request.urlopen(server.page).status == 200
+
+
+def test_a_port_beyond_the_last_is_refused():
+    said = r"nothing can be served on 127\.0\.0\.1, port 65536: ports end at 65535"
+    with pytest.raises(ValueError, match=said), serving("127.0.0.1", 65536):
+        pass
+
+
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "localhost", "robot"])
 def test_a_host_that_is_no_address_of_a_machine_is_refused(host):
     """Browsers have to name the same, which is what keeps other pages from the data."""
     said = f"--host is {host}, expected the IP address"
-    with pytest.raises(ValueError, match=said), serving(host, 9090):
+    with pytest.raises(ValueError, match=said), serving(host, None):
         pass
 
 

@@ -2,12 +2,11 @@
 
 import json
 import shutil
-import subprocess
-import sys
 
 import cv2
 import numpy as np
 import pytest
+from support import run_python
 
 from sosd_ros.labels import NYU13, NYU40
 from training.data.errors import DataError
@@ -140,7 +139,7 @@ def test_no_data_of_this_machine_is_within_reach():
         "from training.data.sets import default_root\n"
         f"for name in {names}: print(default_root(name))"
     )
-    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    found = run_python("-c", program)
     assert found.stdout.splitlines() == [str(default_root(name)) for name in names]
 
 
