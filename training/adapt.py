@@ -1,15 +1,18 @@
 """Adapt a network to a robot's own recording: ``python -m training.adapt --data DIR --out DIR``.
 
 It is a short training that starts from the network's weights. The recording teaches depth, and
-labels if it has some; what the network said before is kept by a share of its own answers. It stops
-when depth of the early half of the frames to measure on no longer improves. The late half then says
-whether the network is better than before; if so, its weights are written.
+labels if it has some; what the network said before is kept by a share of its own answers, and by
+going back towards its weights as far as old pictures ask for. It stops when depth of the early half
+of the frames to measure on no longer improves. The late half then says whether the network is
+better than before; if so, its weights are written.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import dataclasses
+import math
 import tempfile
 from contextlib import closing
 from pathlib import Path
@@ -22,10 +25,12 @@ from sosd_ros.network.backbone import OUTPUT_STRIDE
 
 from . import config
 from .adapting import keep
+from .adapting.blend import Blend, blend
 from .adapting.page import page
 from .adapting.verdict import why_not
 from .config import Config, Folder
 from .data import own
+from .data.labelled_photographs import Photographs
 from .data.sets import data_set
 from .learning.log import Log
 from .learning.loop import fit
@@ -38,7 +43,7 @@ from .measuring.setting import open_setting
 from .networks import checkpoint, trained
 from .networks.trained import Model
 
-WEIGHTS, PAGE = "adapted.safetensors", "adapted.html"  # in OUT
+WEIGHTS, PAGE, KEPT = "adapted.safetensors", "adapted.html", "before"  # in OUT
 
 # What has been found to do, see docs/your-robot.md.
 _SETTINGS: dict[str, Any] = {
@@ -66,7 +71,9 @@ def run(arguments: argparse.Namespace) -> None:
     device = str(checked_device(arguments.device))
     before = _loaded(arguments.weights)
     _train(before, arguments, device)
-    _export(before, arguments, device)
+    learned = trained.load(out / checkpoint.BEST)
+    chosen = _blended(before, learned, out, device) if arguments.old else None
+    _export(before, learned, chosen, arguments, device)
 
 
 def _loaded(path: Path) -> Model:
@@ -96,7 +103,18 @@ def _train(before: Model, arguments: argparse.Namespace, device: str) -> None:
         fit(training, log, signals)
 
 
-def _export(before: Model, arguments: argparse.Namespace, device: str) -> None:
+def _blended(before: Model, learned: Model, out: Path, device: str) -> Blend:
+    """Go back towards the weights before as far as old pictures ask for."""
+    data = data_set(learned.data)
+    old = keep.Unlearned(Photographs(out / KEPT, data, "val"))
+    start = copy.deepcopy(before.network)
+    start.scale_depth(trained.camera_factor(before, data, learned.manifest.input_size))
+    return blend(start, learned, old, data, device)
+
+
+def _export(
+    before: Model, best: Model, chosen: Blend | None, arguments: argparse.Namespace, device: str
+) -> None:
     """Measure on frames that nothing was chosen by; write the page, and the weights if they are
     better.
 
@@ -104,7 +122,6 @@ def _export(before: Model, arguments: argparse.Namespace, device: str) -> None:
         ValueError: if they are not.
     """
     out: Path = arguments.out
-    best = trained.load(out / checkpoint.BEST)
     state = best.network.state_dict()
     # What is measured is the file as the robot reads it, half precision and all.
     with tempfile.TemporaryDirectory() as folder:
@@ -117,11 +134,11 @@ def _export(before: Model, arguments: argparse.Namespace, device: str) -> None:
     was, now = (measure(one, samples, truth, details=True) for one in predictors)
     print(comparison.text(str(arguments.weights), now, was))
 
-    reason = why_not(now, was)
+    reason = why_not(now, was, chosen)
     facts = {
         "Data": setting.of(after),
         "Before": f"{arguments.weights.name}, {before.origin}",
-        "After": best.origin,
+        "After": f"{best.origin}, {chosen or 'without old pictures'}",
         "Verdict": f"not written: {reason}" if reason else f"written as {WEIGHTS}",
     }
     title = f"{arguments.weights.name}, adapted to {arguments.data.resolve().name}"
@@ -150,7 +167,7 @@ def _configuration(before: Model, folder: Folder, start: Path, out: Path) -> str
         "licence": f"{manifest.licence} {own.LICENCE}",
         "crop": _half(size),
         "truth_stride": 2,
-        "photographs": out / "before",
+        "photographs": out / KEPT,
     }
     network = {**form, "pretrained": False, "start": start, "frozen_norms": True}
     return config.dump(Config.model_validate({"data": data, "network": network, **_SETTINGS}))
@@ -165,8 +182,9 @@ def _half(size: tuple[int, int]) -> tuple[int, int]:
 def _keep(before: Model, settings: Config, arguments: argparse.Namespace, device: str) -> None:
     """Write what the network says before."""
     data = data_set(settings.data)
-    own_images = keep.pictures(arguments.data, arguments.kept)
-    old_images = keep.pictures(arguments.old, arguments.kept) if arguments.old else []
+    most: int = arguments.kept
+    old_images = keep.pictures(arguments.old, most) if arguments.old else []
+    own_images = keep.pictures(arguments.data, math.ceil(most / 4) if old_images else most)
     assert settings.data.photographs is not None
     keep.write_answers(
         before,
@@ -197,7 +215,8 @@ def command_line() -> argparse.ArgumentParser:
         type=commands.count,
         default=100,
         metavar="N",
-        help="of these at most, and as many of the recording (%(default)s)",
+        help="of these at most, and a quarter as many of the recording, of which else as many "
+        "(%(default)s)",
     )
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
     parser.add_argument(

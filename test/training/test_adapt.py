@@ -9,11 +9,15 @@ from support import run_here, write_small_weights
 
 from sosd_ros.labels import UNLABELLED
 from training import adapt, evaluate
-from training.adapting.keep import write_answers
+from training.adapting.blend import Blend, blend
+from training.adapting.keep import Unlearned, write_answers
+from training.adapting.verdict import why_not
 from training.config import Config
 from training.data.labelled_photographs import Photographs
 from training.data.sets import data_set
 from training.learning.run import open_run
+from training.measuring.result import Result
+from training.metrics import ConfusionMatrix, DepthErrors
 from training.networks import trained
 
 SIZE, FOCAL = (64, 96), 150.0
@@ -77,6 +81,7 @@ def test_what_is_better_is_written_with_its_camera_and_numbers(weights, tmp_path
     assert str(tmp_path) not in str(after.manifest)
     page = (out / "adapted.html").read_text()
     assert "written as adapted.safetensors" in page and page.count("<img") == 4 * 6
+    assert "depth of 1 old pictures moves by" in page
     capsys.readouterr()
     record = ("--data", data, "--device", "cpu", "--workers", "0")
     run_here(evaluate, weights, "--on", "own", *record, "--against", out / "adapted.safetensors")
@@ -137,15 +142,65 @@ def test_it_starts_with_the_metres_of_before(weights, tmp_path):
 def test_old_pictures_keep_depth_and_those_of_the_recording_classes_alone(weights, tmp_path):
     data = write_drive(tmp_path / "drive", train=3.0, val=3.0)
     before = trained.load(weights)
-    own, old = (data / "rgb" / "train0.jpg", data / "rgb" / "val0.jpg")
-    write_answers(before, "cpu", [own], [old], 2.0, tmp_path / "kept")
+    own, *old = (data / "rgb" / f"{name}.jpg" for name in ("train0", "val0", "val1"))
+    write_answers(before, "cpu", [own], old, 2.0, tmp_path / "kept")
     kept = Photographs(tmp_path / "kept", data_set(before.data))
-    assert kept.names == ["own_train0", "old_val0"]
+    assert kept.names == ["own_train0", "old_val1"]
     (_, mine), (image, theirs) = kept
     assert (mine.spread > 1).all() and (theirs.spread == 0).all()
     [said] = before.predictor("cpu").answers(torch.from_numpy(image)[None], size=(240, 320))
     np.testing.assert_allclose(theirs.depth, 2 * said["depth"][0].detach().numpy(), atol=0.002)
     assert (mine.classes[..., 0] != UNLABELLED).all()
+    [asked] = Unlearned(Photographs(tmp_path / "kept", data_set(before.data), "val"))
+    [said] = before.predictor("cpu").answers(torch.from_numpy(asked.image)[None])
+    np.testing.assert_allclose(asked.depth, 2 * said["depth"][0].detach().numpy(), rtol=0.02)
+
+
+@pytest.mark.parametrize(
+    ("learned", "share", "moved"), [(1.04, 1.0, 0.04), (1.1, 0.4, 0.04), (2.0, 0.2, 0.2)]
+)
+def test_as_much_is_taken_over_as_leaves_old_pictures_alone(
+    weights, tmp_path, learned, share, moved
+):
+    """Here depth of everything has grown by a factor."""
+    data = write_drive(tmp_path / "drive", train=3.0, val=3.0)
+    before, after = trained.load(weights), trained.load(weights)
+    old = sorted((data / "rgb").glob("val*.jpg"))
+    write_answers(before, "cpu", [], old, 1.0, tmp_path / "kept")
+    pictures = Unlearned(Photographs(tmp_path / "kept", data_set(before.data), "val"))
+    after.network.scale_depth(learned)
+    chosen = blend(before.network, after, pictures, data_set(before.data), "cpu")
+    assert (chosen.share, chosen.pictures) == (share, 2)
+    assert chosen.moved == pytest.approx(moved, abs=0.003)
+    image = torch.from_numpy(pictures[0].image)[None]
+    [[was], [now]] = (model.predictor("cpu").answers(image) for model in (before, after))
+    factor = 1 + share * (learned - 1)
+    torch.testing.assert_close(now["depth"], factor * was["depth"], rtol=1e-4, atol=1e-4)
+
+
+def measured(depth, pixels=0):
+    """Of four images whose depth is 2 m, and of whose ten pixels some are of the right class."""
+    errors, classes = DepthErrors(), ConfusionMatrix(2)
+    for _ in range(4):
+        errors.add(np.array([depth]), np.array([2.0]))
+        classes.add(np.arange(10) >= pixels, np.zeros(10, np.uint8))
+    return Result(("a", "b", "c", "d"), {"depth": errors, "semantic": classes})
+
+
+@pytest.mark.parametrize(
+    ("after", "moved", "reason"),
+    [
+        (measured(2.2, pixels=5), None, None),
+        (measured(2.2, pixels=6), 0.05, None),
+        (measured(2.6, pixels=9), 0.0, "depth is not better than before: on 4 frames"),
+        (measured(2.2, pixels=4), 0.0, "classes are worse than before: mIoU is 0.200 and was 0.2"),
+        (measured(2.2, pixels=5), 0.06, "of 9 old pictures moves by 6.0%, expected 5% at most"),
+    ],
+)
+def test_why_a_network_does_not_take_the_place_of_what_it_was(after, moved, reason):
+    chosen = None if moved is None else Blend(0.2, moved, 9)
+    said = why_not(after, measured(2.5, pixels=5), chosen)
+    assert said is None if reason is None else reason in said
 
 
 def test_labels_of_the_folder_count_by_their_names(weights, tmp_path):

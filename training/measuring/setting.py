@@ -69,7 +69,27 @@ def open_setting(
     truth, split = data_set(data), split or data.validation
     if "semantic" in model.network.tasks:
         check_classes(len(model.manifest.labels.names), truth)
+    if data.name != model.data.name:
+        _check_meaning(model, truth)
     return Setting(data, split, truth.open(root, split))
+
+
+def _check_meaning(model: Model, truth: DataSet) -> None:
+    """Refuse the truth of another data set that means something else by the same numbers.
+
+    Raises:
+        ValueError: with the first that differs.
+    """
+    tasks, answers = {*model.network.tasks} & {*truth.tasks}, model.manifest
+    pairs = [(answers.depth.kind, truth.depth.kind)] if "depth" in tasks else []
+    if "semantic" in tasks and len(answers.labels.names) == len(truth.labels.names):
+        pairs += zip(answers.labels.names, truth.labels.names, strict=True)
+    for answered, known in pairs:
+        if answered != known:
+            raise ValueError(
+                f"the network answers {answered!r} where the truth of {truth.title} has {known!r}; "
+                "measure it on a data set like that of its training"
+            )
 
 
 def depth_in_words(data: Data) -> str:
