@@ -107,7 +107,7 @@ def _blended(before: Model, learned: Model, out: Path, device: str) -> Blend:
     """Go back towards the weights before as far as old pictures ask for."""
     data = data_set(learned.data)
     old = keep.Unlearned(Photographs(out / KEPT, data, "val"))
-    start = copy.deepcopy(before.network)
+    start = copy.deepcopy(before.network).cpu()
     start.scale_depth(trained.camera_factor(before, data, learned.manifest.input_size))
     return blend(start, learned, old, data, device)
 

@@ -273,7 +273,7 @@ class Network(_Section):
     init: Literal["variance01", "sigma01", "default"] = "variance01"
     units: Literal["paper", "detached", "logarithmic", "told"] = "paper"
     start: Path | None = None
-    frozen_stride: Literal[2, 4, 32] | None = None
+    frozen_stride: Literal[2, 4] | None = None
     frozen_norms: bool = False
     area_shift: NonNegativeFloat = 0.0
 

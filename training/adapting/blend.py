@@ -49,16 +49,13 @@ def blend(before: SOSDNet, learned: Model, old: Samples, data: DataSet, device: 
     least.
 
     Args:
-        before: the network as its training began.
-        learned: as it ended; it is changed.
+        before: the network as its training began, on the CPU.
+        learned: as it ended, there as well; it is changed.
         old: pictures with what was said before as their truth.
         data: that was learned from.
         device: of torch.
     """
-    start, end = (
-        before.state_dict(),
-        {k: v.clone() for k, v in learned.network.state_dict().items()},
-    )
+    start, end = before.state_dict(), copy.deepcopy(learned.network.state_dict())
     for share in SHARES:
         learned.network.load_state_dict(_between(start, end, share))
         moved = measure(learned.predictor(device), old, data, batch_size=1).depth["rel"]
