@@ -206,10 +206,11 @@ class Data(_Section):
         """The tasks that it teaches."""
         if self.photographs is not None:
             return TASKS
-        if self.name == "own" and not self.sources:
+        if self.sources:
+            return tuple({task for source in self.sources for task in source.taught})
+        if self.name == "own":
             return self.own.tasks if self.own else TASKS
-        sources = self.sources or (Source(name="nyuv2" if self.name == "own" else self.name),)
-        return tuple({task for source in sources for task in source.taught})
+        return Source(name=self.name).taught
 
     @model_validator(mode="after")
     def _sizes_fit(self) -> Data:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import tempfile
 from pathlib import Path
 
 from sosd_ros import commands, weights
@@ -15,7 +14,7 @@ from .measuring import bootstrap, in_manifest, paper, tables
 from .measuring.protocol import COMPARISON
 from .measuring.result import measure
 from .measuring.setting import open_setting
-from .networks.trained import Model
+from .networks.trained import Model, as_read
 from .networks.trained import load as load_model
 
 
@@ -73,11 +72,7 @@ def run(arguments: argparse.Namespace) -> None:
         spread_factor=trained.manifest.spread_factor * arguments.spread_factor,
     )
     if not arguments.no_metrics:
-        # What is measured is the file as the robot reads it, half precision and all.
-        with tempfile.TemporaryDirectory() as folder:
-            unmeasured = Path(folder) / "unmeasured.safetensors"
-            weights.write(unmeasured, manifest, state)
-            metrics = _measure(load_model(unmeasured), arguments)
+        metrics = _measure(as_read(manifest, state), arguments)
         manifest = dataclasses.replace(manifest, metrics=metrics)
     weights.write(out, manifest, state)
     print(f"wrote {out}, {out.stat().st_size / 1e6:.1f} MB, {trained.origin}")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,6 +75,14 @@ def load(path: Path) -> Model:
     if path.suffix == ".pt":
         return _of_checkpoint(path)
     raise ValueError(f"{path} is neither a .safetensors weights file nor a .pt checkpoint")
+
+
+def as_read(manifest: Manifest, state: Mapping[str, torch.Tensor]) -> Model:
+    """What a robot reads of a weights file with these parameters, half precision and all."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "written.safetensors"
+        weights.write(path, manifest, state)
+        return load(path)
 
 
 def copy_into(

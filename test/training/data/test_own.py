@@ -69,8 +69,8 @@ def test_a_folder_that_is_not_whole_is_refused(root, change, words):
 
 
 def test_other_lists_and_classes_are_refused(root):
-    with pytest.raises(DataError, match="has no split fit; choose one of train, val"):
-        Own(root, "fit", tasks=BOTH)
+    with pytest.raises(DataError, match="has no split test; choose one of train, fit, val"):
+        Own(root, "test", tasks=BOTH)
     with pytest.raises(DataError, match="class 2, expected 0 to 1 or 255"):
         Own(root, "train", tasks=BOTH, classes=2)[1]
     assert cv2.imwrite(str(root / "depth/0.png"), np.ones((8, 6), np.uint16))
