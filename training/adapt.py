@@ -43,7 +43,8 @@ from .networks.trained import Model
 
 WEIGHTS, PAGE, KEPT = "adapted.safetensors", "adapted.html", "before"  # in OUT
 
-# But for the epochs, the kitchen of docs/your-robot.md was adapted so; no others were compared.
+# But for the epochs, the kitchen of docs/your-robot.md was adapted so. In the one run that held the
+# backbone it learned less; nothing else was compared.
 _SETTINGS: dict[str, Any] = {
     "optimiser": {
         "learning_rate": 1e-4,

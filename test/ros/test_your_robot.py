@@ -68,7 +68,7 @@ def commands(first, last):
     part = PAGE[PAGE.index(first) : PAGE.index(last) if last else None]
     for line in re.findall(r"^python -m training\.(.*)$", part, re.M):
         name, *words = shlex.split(line)
-        if "nyuv2" not in words:  # which tests do not have
+        if not {"nyuv2", "data/nyuv2"} & {*words}:  # which tests do not have
             settings = [word for one in SET.get(name, []) for word in ("--set", one)]
             yield name, [*words, *QUICK[name], *settings]
 
