@@ -44,6 +44,7 @@ def open_engine(file: Weights, arguments: argparse.Namespace) -> tuple[Engine, R
         raise ValueError(
             f"--max-depth is {arguments.max_depth:g} m, expected more than {USUAL_RANGE.least:g} m"
         )
+    commands.say("getting ready, which takes a minute or two the first time")
     request = Request(arguments.backend, arguments.precision)
     engine = load(file, sample_frames(), arguments.device, request, commands.say)
     return engine, USUAL_RANGE._replace(most=arguments.max_depth)

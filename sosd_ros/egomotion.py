@@ -1,69 +1,95 @@
-"""How far a camera has moved along its axis between two images, by their optical flow and depth.
+"""How a camera has moved between two images, by their pixels and the depth of one.
 
 A camera that turns and moves sees the surface at (x, y), of depth Z, displaced by (u, v):
 
     u = a - c y + d x^2 + e x y + (f + g x) / Z
     v = b + c x + d x y + e y^2 + (h + g y) / Z
 
-(Longuet-Higgins and Prazdny, "The interpretation of a moving retinal image", 1980). These eight
-numbers are fitted to the flow; g is how far it has moved along its axis. No focal length is needed.
+(Longuet-Higgins and Prazdny, "The interpretation of a moving retinal image", 1980). d and e are of
+turning, g is how far it has moved along its axis. No focal length is needed. The two images as a
+whole are laid upon each other first, at a quarter of their size; then, at a quarter, a half and all
+of it, the eight numbers are improved until the images are alike where they have moved by them. What
+moves by itself does not count, as long as it is the lesser part.
 """
 
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import NamedTuple
 
+import cv2
 import numpy as np
 
-_STEP = 8  # pixels between those that are looked at; the flow is smooth
-_ROUNDS = 3  # of least squares, each without what the last could not explain
-_DOUBTFUL = 0.5  # pixels from what was fitted, at which a pixel counts half
-_SURE = 4.0  # standard errors; a smaller motion is taken for none
-_RIDGE = 1e-3  # keeps the solution finite where a surface tells nothing of some numbers
+from . import kernels
+
+_DOUBT = 20.0, 15.0, 10.0  # of 255, off by which a pixel counts half; one a level
+_ROUNDS = 4  # of least squares a level, each without what the last could not explain
+_STEP = 4  # pixels between those that are looked at
+_SURE = 4.0  # standard errors; by a smaller motion depth does not change
 
 
-def depth_change(flow: np.ndarray, depth: np.ndarray, weight: np.ndarray) -> float:
-    """What the depth of surfaces that stand still has changed by since the image before.
+class Egomotion(NamedTuple):
+    """Where surfaces that stand still were in the image before.
+
+    Attributes:
+        columns, rows: (h, w) float32 pixels.
+        turned: (h, w) float32, their depth then over that of now, if the camera only turned; 1
+            where that is not certain.
+        nearer: by which they were farther then than turning makes them; below 0 if the camera
+            moves back, 0 if neither is certain.
+        lighter: of 255, by which all of this image is.
+    """
+
+    columns: np.ndarray
+    rows: np.ndarray
+    turned: np.ndarray
+    nearer: np.float32
+    lighter: np.float32
+
+
+def egomotion(now: np.ndarray, before: np.ndarray, depth: np.ndarray) -> Egomotion:
+    """How the camera has moved since the image before.
 
     Args:
-        flow: (h, w, 2) float32, the column and row in the image before, less those in this one.
-        depth: (h, w) float32, of this image; where it is infinite, only turning is seen.
-        weight: (h, w) float32, what each pixel counts.
-
-    Returns:
-        In the unit of depth; below 0 if the camera moves forward, 0 if that is not certain.
+        now, before: (h, w) uint8, two grey images, slightly blurred; 32 pixels or more a side.
+        depth: (h, w) float32, of the surfaces in ``now``; where it is no number, they are far.
     """
-    near = 1 / depth[::_STEP, ::_STEP].ravel()
-    if not (scale := near.mean()) > 0:
-        return 0.0
-    half, places, turning = _turning(depth.shape)
-    nearness, zero = near / scale, np.zeros_like(near)
-    aside, down = np.append(nearness, zero), np.append(zero, nearness)
-    terms = np.vstack([turning, aside, down, places * np.tile(nearness, 2)])
-    seen = flow[::_STEP, ::_STEP].reshape(-1, 2).T.ravel()
-    share = given = weight[::_STEP, ::_STEP].ravel()
-    for _ in range(_ROUNDS):
-        weighted = terms * np.tile(share, 2)
-        normal = weighted @ terms.T + _RIDGE * np.eye(len(terms))
-        fitted = np.linalg.solve(normal, weighted @ seen)
-        off = np.square(seen - fitted @ terms).reshape(2, -1).sum(axis=0)
-        share = given / (1 + off / _DOUBTFUL**2)
-    variance = (share @ off) / share.size * np.linalg.inv(normal)[-1, -1]
-    if fitted[-1] ** 2 < _SURE**2 * variance:
-        return 0.0
-    return float(fitted[-1] / (half * scale))
+    near = np.divide(1, depth, out=np.zeros_like(depth), where=(depth > 0) & (depth < np.inf))
+    scale = near.mean() or np.float32(1)
+    levels: list[tuple[np.ndarray, ...]] = [(now, before, near / scale)]
+    while len(levels) < len(_DOUBT):
+        levels.insert(0, tuple(map(_half, levels[0])))
+    numbers, normal, variance = np.zeros(9), np.zeros((9, 9)), 0.0
+    numbers[:2] = _shift(levels[0][0], levels[0][1])
+    for level, doubt in zip(levels, _DOUBT, strict=True):
+        for _ in range(_ROUNDS):
+            variance = kernels.align(*level, _STEP, doubt, numbers, normal)
+        numbers[:8] *= 2  # pixels of the next level
+    numbers[:8] /= 2
+    columns, rows = np.empty_like(near), np.empty_like(near)
+    kernels.displace(levels[-1][2], numbers, columns, rows)
+    errors = np.sqrt(variance * np.linalg.inv(normal).diagonal())
+    sure = np.where(np.abs(numbers) > _SURE * errors, numbers, 0).astype(np.float32)
+    height, width = now.shape
+    half = np.float32((max(now.shape) - 1) / 2)
+    x, y = ((np.arange(side, dtype=np.float32) - (side - 1) / 2) / half for side in (width, height))
+    turned = 1 - (sure[3] * x + (sure[4] * y)[:, None]) / half
+    return Egomotion(columns, rows, turned, -sure[7] / (scale * half), np.float32(numbers[8]))
+
+
+def _half(image: np.ndarray) -> np.ndarray:
+    height, width = image.shape
+    return cv2.resize(image, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
+
+
+def _shift(now: np.ndarray, before: np.ndarray) -> tuple[float, float]:
+    """How far all of an image, columns and rows, was elsewhere: by phase correlation."""
+    later, earlier = np.float32(1) + now, np.float32(1) + before  # of all black there is no phase
+    columns, rows = cv2.phaseCorrelate(later, earlier, _window(now.shape))[0]
+    return columns, rows
 
 
 @lru_cache(maxsize=16)
-def _turning(shape: tuple[int, int]) -> tuple[float, np.ndarray, np.ndarray]:
-    """Half of the longer side, x and y of the pixels in it, and what they have to do with turning.
-
-    x and y are (2 n,), one after the other, as displacements are, and the last is (5, 2 n).
-    """
-    middle = (np.array(shape) - 1) / 2
-    half = float(max(middle))
-    grid = (np.indices(shape)[:, ::_STEP, ::_STEP] - middle[:, None, None]) / half
-    y, x = grid.reshape(2, -1)
-    zero, one = np.zeros_like(x), np.ones_like(x)
-    across, down = (one, zero, -y, x * x, x * y), (zero, one, x, x * y, y * y)
-    return half, np.append(x, y), np.hstack([across, down])
+def _window(shape: tuple[int, ...]) -> np.ndarray:
+    """Weights that fade towards the border of an image."""
+    return cv2.createHanningWindow(shape[::-1], cv2.CV_32F)

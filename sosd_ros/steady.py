@@ -3,8 +3,8 @@
 Neighbouring images differ by noise, compression and light, and the network's answers with them.
 What was answered for a surface a moment ago is as good a guess as what is answered now, if it is
 known where the surface has moved. So each answer is drawn towards the last one, which moves along
-with the optical flow between the images: depth by a weighted mean, labels by hysteresis. What was
-before is brought nearer by what the camera has moved ahead, so that depth does not lag behind it.
+with the camera (``egomotion``): depth by a weighted mean, labels by hysteresis. What was before is
+brought nearer by what the camera has moved ahead, so that depth does not lag behind it.
 
 What was before counts for nothing where it is not the same surface: where the images differ after
 the motion, where depth differs too much, and where it was outside the image. After a cut and after
@@ -15,26 +15,27 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache, lru_cache, partial
+from typing import Any
 
 import cv2
 import numpy as np
 
 from . import kernels
-from .egomotion import depth_change
+from .egomotion import Egomotion, egomotion
 
 WEIGHT = 0.75  # of the depth before, where it surely is the same surface
-VOTE = 0.6  # the same of labels
+VOTE = 0.68  # the same of labels
 TOLERANCE = 1.0  # share of the nearer depth; what was farther off than that counts for nothing
-EDGE = 1.08  # the farthest of a pixel and its eight neighbours over the nearest
-DIFFERENCE = 24.0  # of 255; what looks more different after it has moved counts for nothing
+EDGE = 1.05  # the farthest of a pixel and its eight neighbours over the nearest
+DIFFERENCE = 48.0  # of 255; what looks more different after it has moved counts for nothing
 SAME = 0.5  # share of the image that must look the same; else it is a cut
 GAP = 1.0  # seconds after which what was before counts for nothing
 
-_WIDTH = 160  # pixels of the images between which the flow is computed
-_LEAST = 16  # pixels of their sides, which OpenCV needs
+_LONG = 160  # pixels of the longer side of the images between which the motion is looked for
+_SHORT = 32  # pixels that the shorter side has at least, so that a quarter of it is an image
 _BESIDE = np.ones((3, 3), np.uint8)
 _PATCH = (7, 7)  # pixels of a small image, which look the same together
-_AROUND = (9, 9)  # the same, over which a gain is the mean
+_AROUND = (21, 21)  # the same, over which a gain is the mean
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,8 +59,6 @@ class Steady:
     """
 
     def __init__(self) -> None:
-        self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
-        self._flow.setFinestScale(1)
         self._depth: tuple[_Look, np.ndarray] | None = None
         self._labels: tuple[_Look, np.ndarray, np.ndarray] | None = None
 
@@ -86,27 +85,32 @@ class Steady:
             The three. Labels are remembered: neither those given nor these may be written to.
         """
         look = _Look(_small_grey(image), image.shape[:2], seconds)
-        motion_since = cache(partial(self._motion, look))  # mostly the same for both
+        depth = None if depth is None else kernels.plain(depth)
+        grid = np.ones(look.grey.shape, np.float32) if depth is None else look.middle(depth)
+        motion_since = cache(partial(self._motion, look, depth=grid))  # mostly the same for both
+        calls = []
         if depth is not None:
-            depth = kernels.plain(depth)
-            grid = look.middle(depth)
             if self._depth and (motion := motion_since(self._depth[0])):
                 gain = motion.gain(self._depth[1], grid)
-                depth, grid = _multiplied(depth, gain, limits), grid * gain
+                given, depth, grid = depth, np.empty_like(depth), grid * gain
+                calls.append(_multiplication(given, gain, limits, depth))
             self._depth = look, grid
         if labels is not None and confidence is not None:
-            labels, confidence = kernels.plain(labels), kernels.plain(confidence)
+            now = kernels.plain(labels), kernels.plain(confidence)
+            labels, confidence = now
             if self._labels and (motion := motion_since(self._labels[0])):
-                labels, confidence = motion.labels(*self._labels[1:], labels, confidence)
+                labels, confidence = np.empty_like(now[0]), np.empty_like(now[1])
+                calls.append(motion.vote(*self._labels[1:], *now, labels, confidence))
             self._labels = look, labels, confidence
+        if calls:
+            kernels.in_bands(look.size[0], *calls)
         return depth, labels, confidence
 
-    def _motion(self, look: _Look, before: _Look) -> _Motion | None:
+    def _motion(self, look: _Look, before: _Look, depth: np.ndarray) -> _Motion | None:
         """``None`` if it is a cut, or too long ago."""
         if look.size != before.size or not 0 < look.seconds - before.seconds <= GAP:
             return None
-        start = np.zeros((*look.grey.shape, 2), np.float32)
-        motion = _Motion(look, before, self._flow.calc(look.grey, before.grey, start))
+        motion = _Motion(look, before, egomotion(look.grey, before.grey, depth))
         return motion if motion.is_sure else None
 
 
@@ -121,24 +125,23 @@ def warm_up() -> None:
 class _Motion:
     """Where the surfaces of an image were in the image before, and whether they are the same."""
 
-    def __init__(self, look: _Look, before: _Look, flow: np.ndarray) -> None:
-        self._look, self._flow = look, flow
-        rows, columns = (np.arange(side, dtype=np.float32) for side in look.grey.shape)
-        self._places = flow[..., 0] + columns, flow[..., 1] + rows[:, None]
+    def __init__(self, look: _Look, before: _Look, ego: Egomotion) -> None:
+        self._look, self._ego = look, ego
         difference = cv2.subtract(look.grey, self._moved(before.grey), dtype=cv2.CV_32F)
         # Lamps may flicker and exposure change: a difference that all pixels share is none.
-        off = (difference - np.median(difference[::4, ::4])) / DIFFERENCE
-        middle = columns[-1] / 2, rows[-1] / 2
-        inside = [abs(at - half) <= half for at, half in zip(self._places, middle, strict=True)]
+        off = (difference - ego.lighter) * np.float32(1 / DIFFERENCE)
         # One pixel may look alike by chance, and many do not.
         likeness = np.maximum(1 - cv2.blur(off * off, _PATCH), 0)
-        self._trust = likeness * (inside[0] & inside[1])
+        height, width = off.shape
+        inside = (ego.columns >= 0) & (ego.columns <= width - 1)
+        self._trust = likeness * (inside & (ego.rows >= 0) & (ego.rows <= height - 1))
         self.is_sure = bool(np.count_nonzero(self._trust) >= SAME * off.size)
 
     def _moved(self, past: np.ndarray) -> np.ndarray:
         """What was there; in floating point, NaN where a place was outside the image."""
         border = cv2.BORDER_CONSTANT if past.dtype == np.float32 else cv2.BORDER_REPLICATE
-        return cv2.remap(past, *self._places, cv2.INTER_LINEAR, None, border, np.nan)
+        places = self._ego.columns, self._ego.rows
+        return cv2.remap(past, *places, cv2.INTER_LINEAR, None, border, np.nan)
 
     def gain(self, past: np.ndarray, depth: np.ndarray) -> np.ndarray:
         """What depth is multiplied by: (h, w) float32, as past and depth are.
@@ -147,52 +150,49 @@ class _Motion:
         Where depth is another surface's, labels are not trusted from now on either.
         """
         seen = np.where(np.isfinite(depth), depth, np.float32(np.inf))
-        grown = np.float32(depth_change(self._flow, seen, self._trust))
         change = np.empty_like(seen)
-        kernels.compare_depth(
-            self._moved(past), grown, seen, np.float32(TOLERANCE), self._trust, change
-        )
+        then = (self._moved(past) - self._ego.nearer) / self._ego.turned
+        kernels.compare_depth(then, seen, np.float32(TOLERANCE), self._trust, change)
         inner = cv2.dilate(seen, _BESIDE) < np.float32(EDGE) * cv2.erode(seen, _BESIDE)
-        gain = self._weight(WEIGHT) * change * inner
+        lean = np.float32(WEIGHT) * self._trust * change * inner
         share = cv2.blur(inner.astype(np.float32), _AROUND)
-        return 1 + cv2.blur(gain, _AROUND) / np.maximum(share, np.float32(0.2))
+        return 1 / (1 - cv2.blur(lean, _AROUND) / np.maximum(share, np.float32(0.2)))
 
-    def _weight(self, most: float) -> np.ndarray:
-        """Of the past: (h, w) float32. Beside what is not the same, flow may be of either."""
-        return np.float32(most) * cv2.erode(self._trust, _BESIDE)
-
-    def labels(self, *past_and_now: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Labels and confidence, of those of the past and those of now."""
-        size, small = self._look.size, self._look.grey.shape
-        scale = np.array([size[1] / small[1], size[0] / small[0]], np.float32)
-        shift = np.rint(self._flow * scale).astype(np.int32)
-        out = np.empty(size, np.uint8), np.empty(size, np.uint8)
-        arguments = (*_cells(size, small), shift, self._weight(VOTE), *past_and_now, *out)
-        kernels.in_bands(size[0], (kernels.steady_labels, *arguments))
-        return out
+    def vote(self, *past_now_and_out: np.ndarray) -> tuple[Any, ...]:
+        """The call that writes labels and confidence, of those of the past and those of now."""
+        cells = _cells(self._look.size, self._trust.shape)
+        places = self._ego.columns, self._ego.rows
+        return (
+            kernels.steady_labels,
+            *cells,
+            *places,
+            np.float32(VOTE) * self._trust,
+            *past_now_and_out,
+        )
 
 
 def _small_grey(image: np.ndarray) -> np.ndarray:
-    """The image (H, W, 3) RGB as (h, w) uint8, at most ``_WIDTH`` wide."""
-    shrink = min(_WIDTH / image.shape[1], 1)
-    height, width = (max(_LEAST, round(side * shrink)) for side in image.shape[:2])
+    """The image (H, W, 3) RGB as (h, w) uint8, the longer side at most ``_LONG``."""
+    scale = min(_LONG / max(image.shape[:2]), 1)
+    height, width = (max(_SHORT, round(side * scale)) for side in image.shape[:2])
     if image.shape[1] >= 2 * width:  # fewer pixels to make grey; OpenCV is quick at halves
         image = cv2.resize(image, (2 * width, 2 * height), interpolation=cv2.INTER_AREA)
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    return cv2.resize(grey, (width, height), interpolation=cv2.INTER_AREA)
+    grey = cv2.resize(grey, (width, height), interpolation=cv2.INTER_AREA)
+    return cv2.GaussianBlur(grey, (5, 5), 1)
 
 
-def _multiplied(depth: np.ndarray, gain: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
-    """Depth (H, W) times a gain (h, w); numbers stay between the limits, and NaN and inf stay."""
-    out = np.empty_like(depth)
+def _multiplication(
+    depth: np.ndarray, gain: np.ndarray, limits: tuple[float, float], out: np.ndarray
+) -> tuple[Any, ...]:
+    """The call that writes depth (H, W) times a gain (h, w); numbers stay between the limits."""
     to_image = map(kernels.neighbours, gain.shape, depth.shape)
-    arguments = (gain, *to_image, depth, *map(np.float32, limits), out)
-    kernels.in_bands(len(depth), (kernels.multiply, *arguments))
-    return out
+    return kernels.multiply, gain, *to_image, depth, *map(np.float32, limits), out
 
 
 @lru_cache(maxsize=16)
-def _cells(size: tuple[int, ...], small: tuple[int, ...]) -> list[np.ndarray]:
-    """Which row and column of a small image those of a large one lie in; int32."""
-    pairs = zip(size, small, strict=True)
-    return [(np.arange(full) * few // full).astype(np.int32) for full, few in pairs]
+def _cells(size: tuple[int, ...], small: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Which row of a small image each row of a large one lies in, and the edges of its columns."""
+    rows = np.arange(size[0]) * small[0] // size[0]
+    edges = -(-np.arange(small[1] + 1) * size[1] // small[1])
+    return rows.astype(np.int32), edges.astype(np.int32)

@@ -99,7 +99,7 @@ MAY_IMPORT = {
     "reasons": (),
     "installed": (),
     "scale": (),
-    "egomotion": (),
+    "egomotion": ("kernels",),
     "steady": ("egomotion", "kernels", "labels"),
     "encodings": (),
     "stamps": (),

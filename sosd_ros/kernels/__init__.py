@@ -3,6 +3,7 @@
 One job a file; ``compiled.py`` says what numba needs of them.
 """
 
+from .alignment import align, displace
 from .classification import classify
 from .compiled import in_bands, plain
 from .interpolation import neighbours
@@ -12,9 +13,11 @@ from .resizing import prepare, resampling
 from .steadying import compare_depth, multiply, steady_labels
 
 __all__ = [
+    "align",
     "classify",
     "cloud",
     "compare_depth",
+    "displace",
     "in_bands",
     "metres",
     "multiply",

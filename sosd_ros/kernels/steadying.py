@@ -51,7 +51,6 @@ def multiply(
 @compiled
 def compare_depth(
     past: np.ndarray,
-    grown: float,
     depth: np.ndarray,
     tolerance: float,
     trust: np.ndarray,
@@ -60,30 +59,30 @@ def compare_depth(
     """How the depth of the past compares with that of now; of a small image, on one core.
 
     Args:
-        past: (h, w) float32 metres, where the surfaces of now were; NaN outside the image.
-        grown: metres, by which the past is farther away now.
+        past: (h, w) float32 metres, of the surfaces of now; NaN outside the image.
         depth: (h, w) float32 metres.
         tolerance: share of the nearer of both, off by which they are not of one surface.
         trust: (h, w) float32, 0 to 1, reduced where they are off.
-        change: (h, w) float32, written: past over depth, less 1; 0 where either is no number.
+        change: (h, w) float32, written: 1 less depth over past; 0 where either is no number.
     """
     for y in range(depth.shape[0]):
         for x in range(depth.shape[1]):
-            then, now = past[y, x] + grown, depth[y, x]
+            then, now = past[y, x], depth[y, x]
             off = (then - now) / (tolerance * min(then, now))
             square = off * off
             known = square < np.inf
             trust[y, x] *= max(np.float32(1) - square * square, np.float32(0)) if known else 1
-            change[y, x] = then / now - np.float32(1) if known else np.float32(0)
+            change[y, x] = np.float32(1) - now / then if known else np.float32(0)
 
 
 @compiled
 def steady_labels(
     first: int,
     last: int,
-    rows: np.ndarray,
+    cells: np.ndarray,
+    edges: np.ndarray,
     columns: np.ndarray,
-    shift: np.ndarray,
+    rows: np.ndarray,
     weight: np.ndarray,
     past: np.ndarray,
     past_confidence: np.ndarray,
@@ -99,37 +98,74 @@ def steady_labels(
     turns do not flicker, and one that is gone is gone after about three images.
 
     Args:
-        rows, columns: (H,) and (W,) int32, which row and column of the motion pixels have.
-        shift: (h, w, 2) int32, by how many columns and rows of the image pixels were elsewhere.
+        cells: (H,) int32, the row of the small image that each row lies in.
+        edges: (w + 1,) int32, the columns between which each column of the small image lies.
+        columns, rows: (h, w) float32, where pixels of the small image were before.
         weight: (h, w) float32, of the past, 0 to 1; 0 where it was outside the image.
         past, past_confidence: (H, W) uint8, class ids of the image before and the confidence in
             them; 255 is unlabelled, and counts for nothing.
         labels, confidence: (H, W) uint8, of this image; 255 stays.
         out, certainty: (H, W) uint8, written: labels, and the confidence in them.
     """
-    height, width = labels.shape
-    past, past_confidence, end = past.ravel(), past_confidence.ravel(), height * width - 1
+    width = labels.shape[1]
+    past, past_confidence = past.ravel(), past_confidence.ravel()
     before, had = np.empty(width, np.uint8), np.empty(width, np.uint8)
-    share, step = np.empty(width, np.float32), np.empty(width, np.int32)
+    share, ends = np.empty(width, np.float32), np.empty(weight.shape[1], np.int64)
+    steps = np.empty_like(ends)
     top = first
     while top < last:
-        row, below = rows[top], top + 1
-        while below < last and rows[below] == row:
+        cell, below = cells[top], top + 1
+        while below < last and cells[below] == cell:
             below += 1
-        least, most = -top * width, end - (below - 1) * width  # beyond, the weight is 0
-        for x in range(width):
-            column = columns[x]
-            share[x] = weight[row, column]
-            step[x] = min(
-                max(x + shift[row, column, 0] + width * shift[row, column, 1], least), most
-            )
+        for i in range(weight.shape[1]):
+            share[edges[i] : edges[i + 1]] = weight[cell, i]
+        count = _moved_runs(top, below, cell, edges, columns, rows, labels.shape, ends, steps)
         for y in range(top, below):
-            start = y * width
-            for x in range(width):
-                place = np.uintp(start + step[x])  # unsigned: none counts from the end
-                before[x], had[x] = past[place], past_confidence[place]
+            start = 0
+            for i in range(count):
+                end, there = ends[i], y * width + steps[i]
+                _copy(past[there + start : there + end], before[start:end])
+                _copy(past_confidence[there + start : there + end], had[start:end])
+                start = end
             _decide(before, had, share, labels[y], confidence[y], out[y], certainty[y])
         top = below
+
+
+@compiled
+def _moved_runs(
+    top: int,
+    below: int,
+    cell: int,
+    edges: np.ndarray,
+    columns: np.ndarray,
+    rows: np.ndarray,
+    size: tuple[int, int],
+    ends: np.ndarray,
+    steps: np.ndarray,
+) -> int:
+    """Pixels of one row of cells that have moved alike: how many runs, their ends, and how far.
+
+    How far is counted along the image's pixels, row after row, and stays within them from row
+    ``top`` to ``below``: where that changes it, the past has no weight.
+    """
+    height, width = size
+    least, most = -top * width, (height - below) * width
+    down, across = height / columns.shape[0], width / columns.shape[1]
+    count = 0
+    for i in range(columns.shape[1]):
+        right = round(across * (columns[cell, i] - i))
+        step = min(max(right + width * round(down * (rows[cell, i] - cell)), least), most)
+        if count == 0 or step != steps[count - 1]:
+            count += 1
+        ends[count - 1], steps[count - 1] = edges[i + 1], step
+    return count
+
+
+@compiled
+def _copy(of: np.ndarray, to: np.ndarray) -> None:
+    """Quicker for a few pixels than numpy's way."""
+    for i in range(to.size):
+        to[i] = of[i]
 
 
 @compiled

@@ -33,7 +33,7 @@ from .reading import Measurable
 
 TOPICS = ("depth", "camera_info", "semantic", "confidence", "depth_uncertainty")
 NEEDED = 2  # of them, the first; the others are there if the network answers them
-PATIENCE = 5.0  # seconds until it is said why nothing comes, and until it is said again
+PATIENCE = 5.0  # seconds until it is said why nothing comes, and between two looks at that
 ASK_EVERY = 1.0  # seconds between two looks at the node's parameters
 MOST_STAMPS = 8  # whose answers have not all come yet
 
@@ -112,7 +112,7 @@ class Listener:
         """Wait for the next image's answers, of ``TOPICS``.
 
         Args:
-            say: is told why nothing comes, in a sentence, every few seconds.
+            say: is told why nothing comes, in a sentence, and again if that changes.
 
         Raises:
             ValueError: if the CameraInfo cannot be used.
@@ -125,13 +125,15 @@ class Listener:
         self, say: Callable[[str], None], is_ready: Callable[[], bool] = lambda: True
     ) -> dict[str, Any]:
         """Wait for the next image's answers, messages by topic, and until ``is_ready()``."""
-        self._whole, told = None, time.monotonic()
+        self._whole, looked, said = None, time.monotonic(), ""
         self._health.clear()  # a node that has ended would seem to be well
         while self._whole is None or not is_ready():
             self._executor.spin_once(timeout_sec=0.1)
-            if time.monotonic() - told > PATIENCE:
-                say(self._trouble())
-                told = time.monotonic()
+            if time.monotonic() - looked > PATIENCE:
+                looked = time.monotonic()
+                if (trouble := self._trouble()) != said:
+                    say(trouble)
+                said = trouble
         return self._whole
 
     def refresh(self, say: Callable[[str], None]) -> None:

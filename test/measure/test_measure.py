@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import signal
+import threading
 import time
 
 import numpy as np
@@ -155,12 +156,11 @@ class ComplaintError(Exception):
     """What a listener complains of at last."""
 
 
-def complaint(listener, words, between=lambda: None):
+def complaint(listener, words):
     """Wait for a sentence of a listener that never hears an image; before, it may say others."""
     deadline = time.monotonic() + TIMEOUT
 
     def say(sentence):
-        between()
         if words in sentence or time.monotonic() > deadline:
             raise ComplaintError(sentence)
 
@@ -202,13 +202,30 @@ def test_where_no_depth_comes_it_says_what_the_node_says(node, camera, impatient
 def test_cameras_that_the_node_has_not_are_named(node, camera, impatient):
     """While images come, so that all else is well."""
     camera.wait_until_active()
-    camera.listen("depth")
+    is_over = threading.Event()
 
-    def send():
-        camera.send(rgb(camera.header(), picture()), camera_info())
+    def play():
+        while not is_over.wait(0.05):
+            camera.send(rgb(camera.header(), picture()), camera_info())
 
-    said = complaint(impatient("/sosd", "front"), "--camera", send)
+    player = threading.Thread(target=play)
+    player.start()
+    try:
+        said = complaint(impatient("/sosd", "front"), "--camera")
+    finally:
+        is_over.set()
+        player.join()
     assert said.startswith("/sosd does not publish /sosd/front/depth: name one of its cameras")
+
+
+def test_what_is_wrong_is_said_once(impatient, monkeypatch):
+    """And again only if something else was wrong in between."""
+    tape, said = impatient("robot/eyes"), []
+    wrong = iter(["no node", "no node", "no depth", "no depth", "no node"])
+    monkeypatch.setattr(tape, "_trouble", lambda: next(wrong))
+    with pytest.raises(StopIteration):
+        tape.next(said.append)
+    assert said == ["no node", "no depth", "no node"]
 
 
 # Lines, and what is asked
