@@ -10,6 +10,7 @@ SHARE = f"share/{NAME}"
 # PyPI has several distributions of cv2 that overwrite each other, and a robot has apt's. This one
 # is therefore no requirement of the package, but of the extras for machines without ROS.
 OPENCV = "opencv-python-headless>=4.5.4"
+RAY = "ray~=2.60"
 ROSBAGS = "rosbags~=0.11.0"
 RERUN = "rerun-sdk~=0.41.0; python_version >= '3.11'"  # wants NumPy 2; changes with minor versions
 
@@ -112,6 +113,8 @@ setup(
         "teachers": ["transformers>=4.45"],
         # Networks that `python -m sosd_ros.benchmark --rivals` is timed beside.
         "rivals": ["segmentation-models-pytorch>=0.5", "transformers>=4.45"],
+        # Many recordings on a Ray cluster, by --ray; all its machines need the same version.
+        "ray": [RAY],
         "docs": ["mkdocs-material~=9.8.0"],
         # Minor versions are fixed: a new linter must not break an old commit.
         "test": [
@@ -125,6 +128,7 @@ setup(
             "pycocotools>=2.0.6",
             "pytest~=9.2.0",
             "pytest-xdist~=3.8.0",
+            RAY,
             RERUN,
             ROSBAGS,
             "ruff~=0.17.0",

@@ -30,9 +30,9 @@ WINGS = {
             *("sosd_ros/reasons", "sosd_ros/installed", "sosd_ros/stamps", "sosd_ros/poses"),
             "sosd_ros/clouds",
         ],
-        "commands, progress, share, atomic, ahead": [
+        "commands, progress, share, atomic, ahead, many": [
             *("sosd_ros/commands", "sosd_ros/progress", "sosd_ros/share", "sosd_ros/atomic"),
-            "sosd_ros/ahead",
+            *("sosd_ros/ahead", "sosd_ros/many"),
         ],
     },
     "node: here ROS begins": {"ros": ["sosd_ros/ros"]},

@@ -7,6 +7,7 @@ import importlib
 import subprocess
 import sys
 import tempfile
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -100,6 +101,16 @@ runpy.run_module({module!r}, run_name="__main__", alter_sys=True)
 def run_here(module, *arguments):
     """A command in this process."""
     module.run(module.command_line().parse_args([*map(str, arguments)]))
+
+
+def peak(do):
+    """The most bytes that Python's objects and NumPy's arrays take at a time, while it is done."""
+    tracemalloc.start()
+    try:
+        do()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
 
 
 def write_small_weights(path, **changes):

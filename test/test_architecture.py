@@ -75,7 +75,14 @@ CORE = (
     "egomotion",
     "steady",
 )
-SHARED = ("ahead", "atomic", "commands", "progress", "share")  # what commands have in common
+SHARED = (
+    "ahead",
+    "atomic",
+    "commands",
+    "many",
+    "progress",
+    "share",
+)  # what commands have in common
 TOOLS = (
     "answering",
     "demo",
@@ -120,6 +127,7 @@ MAY_IMPORT = {
     "ros": (*CORE, *SHARED),
     **dict.fromkeys(TOOLS, (*CORE, *SHARED, "ros", *TOOLS)),
     **dict.fromkeys(SHARED, SHARED),
+    "many": (*SHARED, "reasons"),
     "training": (
         "network",
         "engine",

@@ -1,8 +1,9 @@
-"""Make a data set of a robot's recording: ``python -m training.record BAG --out DIR``.
+"""Make a data set of each recording of a robot: ``python -m training.record BAG --out DIR``.
 
 One camera's images, rectified, with depth from a sensor that is aligned with it or from a lidar.
 Of each view the sharpest image is kept, so that a minute of standing still is one frame, and
 neighbours are never on both sides of the split. Given again after a stop, it goes on where it was.
+Of several recordings each becomes a data set in a folder of DIR.
 """
 
 from __future__ import annotations
@@ -10,19 +11,21 @@ from __future__ import annotations
 import argparse
 import json
 from contextlib import closing
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import yaml
 
-from sosd_ros import commands
+from sosd_ros import commands, many
 from sosd_ros.camera_info import View as Camera
 from sosd_ros.device import checked_device
 from sosd_ros.recordings import Recording, seconds
 
 from .data.errors import DataError
 from .data.files import begin, write
+from .data.own import SPLITS
 from .recording import hiding, report
 from .recording.frames import Writer, write_frames
 from .recording.split import Split, split
@@ -41,29 +44,68 @@ def share(text: str) -> float:
     return number
 
 
-def run(arguments: argparse.Namespace) -> None:
-    out = arguments.out
-    commands.check_out("--out", out, folder=True)
-    hides = _hides(arguments)
-    with closing(Recording(arguments.recording)) as recording:
-        topics, said = find(recording, arguments.images, arguments.depth, arguments.lidar)
-        for sentence in said:
-            commands.say(sentence)
-        camera = camera_of(recording, topics, arguments.rectified)
-        begin(out / "made_of.json", _origin(recording, topics, arguments))
-        found = survey(recording, topics, arguments.same_view, commands.say)
-        chosen = _with_depth(found, topics, arguments)
-        names = {view.number: str(view.stamp) for view in found.views}
-        write_frames(
-            recording, Writer(topics, camera, found, hides), chosen, names, out, commands.say
+class DataSets(many.Work):
+    """Makes a data set of each recording."""
+
+    @property
+    def cards(self) -> int:
+        return super().cards if self.arguments.hide else 0
+
+    @cached_property
+    def hides(self) -> list[hiding.Hide]:
+        return _hides(self.arguments)
+
+    def is_there(self, source: Path, out: Path) -> bool:
+        """Whether all frames of the lists are there, parted as is asked for."""
+        commands.check_out("--out", out, folder=True)
+        lists, facts = [out / f"{side}.txt" for side in SPLITS], out / "record.json"
+        if not all(path.is_file() for path in (*lists, facts)):
+            return False
+        with closing(Recording(source)) as recording:
+            topics, _ = self._find(recording)
+            begin(out / "made_of.json", _origin(recording, topics, self.arguments))
+        names = [name for path in lists for name in path.read_text().split()]
+        return json.loads(facts.read_text()).get("share_of_val") == self.arguments.val and all(
+            (out / "rgb" / f"{name}.jpg").is_file() for name in names
         )
-    views = [v for v in found.views if (out / "rgb" / f"{v.stamp}.jpg").is_file()]
-    if not views:
-        raise DataError(f"{arguments.recording} has no frame to learn from, for the reasons above")
-    thumbnails = np.stack([view.thumbnail for view in views])
-    sides = split([view.stamp for view in views], thumbnails, arguments.val)
-    write(out / "camera.yaml", _calibration(camera).encode())
-    _finish(out, sides, [str(view.stamp) for view in views], found, topics, arguments)
+
+    def make(self, source: Path, out: Path) -> dict[str, str]:
+        """What was found, in words."""
+        arguments, hides = self.arguments, self.hides
+        with closing(Recording(source)) as recording:
+            topics, said = self._find(recording)
+            for sentence in said:
+                commands.say(sentence)
+            camera = camera_of(recording, topics, arguments.rectified)
+            begin(out / "made_of.json", _origin(recording, topics, arguments))
+            found = survey(recording, topics, arguments.same_view, commands.say)
+            chosen = _with_depth(found, topics, arguments)
+            names = {view.number: str(view.stamp) for view in found.views}
+            write_frames(
+                recording, Writer(topics, camera, found, hides), chosen, names, out, commands.say
+            )
+        views = [v for v in found.views if (out / "rgb" / f"{v.stamp}.jpg").is_file()]
+        if not views:
+            raise DataError(f"{source} has no frame to learn from, for the reasons above")
+        thumbnails = np.stack([view.thumbnail for view in views])
+        sides = split([view.stamp for view in views], thumbnails, arguments.val)
+        write(out / "camera.yaml", _calibration(camera).encode())
+        return _finish(
+            source, out, sides, [str(view.stamp) for view in views], found, topics, arguments
+        )
+
+    def report(self, out: Path, made: dict[str, str]) -> None:
+        for name, fact in made.items():
+            print(f"{name}: {fact}")
+        print(f"{out / 'report.html'} shows some of the frames", flush=True)
+
+    def _find(self, recording: Recording) -> tuple[Topics, list[str]]:
+        asked = self.arguments
+        return find(recording, asked.images, asked.depth, asked.lidar)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    many.run(DataSets, arguments, arguments.recordings)
 
 
 def _with_depth(found: Survey, topics: Topics, arguments: argparse.Namespace) -> dict[int, int]:
@@ -76,19 +118,20 @@ def _with_depth(found: Survey, topics: Topics, arguments: argparse.Namespace) ->
 
 
 def _finish(
+    source: Path,
     out: Path,
     sides: Split,
     names: list[str],
     found: Survey,
     topics: Topics,
     arguments: argparse.Namespace,
-) -> None:
+) -> dict[str, str]:
     """Numbers, the page, and last the lists: without them nobody takes it for a data set."""
     lists = {"train": [names[i] for i in sides.train], "val": [names[i] for i in sides.val]}
     deep = report.depths(out, names)
     seen = len(found.views) + found.blurred
     facts = {
-        "Recording": str(arguments.recording.resolve().name),
+        "Recording": source.resolve().name,
         "Images": f"{topics.images.name}: {found.images} of {_plural(seen, 'view')}",
         "Depth": _depth_in_words(deep, topics),
         "Time": _offset_in_words(found, topics, arguments.late),
@@ -105,15 +148,14 @@ def _finish(
         "train": len(sides.train),
         "val": len(sides.val),
         "split": sides.how,
+        "share_of_val": arguments.val,
         "depth_is_late_seconds": found.offset and found.offset.seconds,
     }
     write(out / "record.json", json.dumps(report.as_json(numbers, deep), indent=1).encode())
     report.write_page(out, f"Frames of {facts['Recording']}", facts, deep, lists)
     for name, members in lists.items():
         write(out / f"{name}.txt", "".join(f"{member}\n" for member in members).encode())
-    for name, fact in facts.items():
-        print(f"{name}: {fact}")
-    print(f"{out / 'report.html'} shows some of the frames")
+    return facts
 
 
 def _plural(count: int, word: str) -> str:
@@ -196,7 +238,11 @@ def command_line() -> argparse.ArgumentParser:
         "training.record", __doc__, "drive --depth /camera/depth_registered/image --out data/drive"
     )
     parser.add_argument(
-        "recording", type=Path, metavar="BAG", help="a rosbag2 folder, an mcap or a db3 file"
+        "recordings",
+        type=Path,
+        nargs="+",
+        metavar="BAG",
+        help="a rosbag2 folder, an mcap or a db3 file",
     )
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
     parser.add_argument("--images", metavar="TOPIC", help="of the camera (default: the only one)")
@@ -252,6 +298,7 @@ def command_line() -> argparse.ArgumentParser:
     )
     commands.add_weights_option(parser)
     commands.add_device_option(parser)
+    many.add_ray_option(parser)
     return parser
 
 

@@ -1,17 +1,21 @@
 """Let teachers label pictures: ``python -m training.teach TEACHER --photographs DIR --out DIR``.
 
 Teachers are networks of ours, averaged over sizes and mirror images, and models of transformers.
-Given again after a stop, it goes on where it was.
+Given again after a stop, it goes on where it was. Of several folders of pictures each becomes one
+in that of ``--out``.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from sosd_ros import commands
+from sosd_ros import commands, many
 from sosd_ros.device import checked_device
 from sosd_ros.progress import progress_bar
 
@@ -23,41 +27,77 @@ from .measuring.protocol import Protocol
 from .networks.borrowed import open_depth, open_labels
 from .networks.teachers import Teachers, open_teachers, shows_a_room
 
+SEEN = "seen.txt"  # what the teachers have looked at, of all lists
+
+
+class Teaching(many.Work):
+    """Labels folders of photographs, all by the same teachers."""
+
+    @cached_property
+    def teachers(self) -> Teachers:
+        return _teachers(self.arguments, str(checked_device(self.arguments.device)))
+
+    def is_there(self, source: Path, out: Path) -> bool:
+        """Whether the teachers have seen all photographs, and what they kept is there."""
+        commands.check_out("--out", out, folder=True)
+        if out.resolve() == source.resolve():
+            raise ValueError(f"--out {out} is the folder of photographs itself; choose another one")
+        if not (out / SEEN).is_file():
+            return False
+        begin(out / "meta.json", self._settings())
+        kept = (out / "train.txt").read_text().split()
+        return set(self._names(source)) <= {*(out / SEEN).read_text().split()} and all(
+            labelled_photographs.files(out, name).image.is_file() for name in kept
+        )
+
+    def make(self, source: Path, out: Path) -> tuple[int, int]:
+        """How many photographs have labels, and how many there are."""
+        names = self._names(source)
+        begin(out / "meta.json", self._settings())
+        kept = [
+            name
+            for name in progress_bar(names, source.name, unit="img")
+            if _label(self.teachers, source, out, name)
+        ]
+        _add(out / "train.txt", kept)
+        _add(out / SEEN, names)
+        return len(kept), len(names)
+
+    def report(self, out: Path, made: tuple[int, int]) -> None:
+        kept, seen = made
+        print(
+            f"{out}: {kept} photographs with labels; in {seen - kept} more the teachers see too "
+            "little of a room",
+            flush=True,
+        )
+
+    def _names(self, source: Path) -> list[str]:
+        return read_names(
+            source / f"{self.arguments.list}.txt",
+            "let --photographs name a folder that `python -m training.prepare photographs` wrote",
+        )
+
+    def _settings(self) -> dict[str, Any]:
+        teachers = self.teachers
+        return {
+            "classes": teachers.labels.names,
+            "teachers": teachers.sha256,
+            "depth_models": [f"{model.name}, {model.meaning}" for model in teachers.depths],
+            "label_models": [model.name for model in teachers.segmenters],
+            "temperature": self.arguments.temperature,
+            "scales": self.arguments.scales,
+            "bfloat16": teachers.bfloat16,
+        }
+
 
 def run(arguments: argparse.Namespace) -> None:
-    source, out = arguments.photographs, arguments.out
-    commands.check_out("--out", out, folder=True)
-    if out.resolve() == source.resolve():
-        raise ValueError(f"--out {out} is the folder of photographs itself; choose another one")
-    device = str(checked_device(arguments.device))
-    listing = source / f"{arguments.list}.txt"
-    names = read_names(
-        listing,
-        "let --photographs name a folder that `python -m training.prepare photographs` wrote",
-    )
-    teachers = _teachers(arguments, device)
-    settings = {
-        "classes": teachers.labels.names,
-        "teachers": teachers.sha256,
-        "depth_models": [f"{model.name}, {model.meaning}" for model in teachers.depths],
-        "label_models": [model.name for model in teachers.segmenters],
-        "temperature": arguments.temperature,
-        "scales": arguments.scales,
-        "bfloat16": teachers.bfloat16,
-    }
-    begin(out / "meta.json", settings)
-    train = out / "train.txt"
-    before = train.read_text().split() if train.is_file() else []  # of another list
-    kept = [
-        name
-        for name in progress_bar(names, "label", unit="img")
-        if _label(teachers, source, out, name)
-    ]
-    write(train, "".join(f"{name}\n" for name in dict.fromkeys([*before, *kept])).encode())
-    print(
-        f"{out}: {len(kept)} photographs with labels; in {len(names) - len(kept)} more the "
-        "teachers see too little of a room"
-    )
+    many.run(Teaching, arguments, arguments.photographs)
+
+
+def _add(listing: Path, names: Sequence[str]) -> None:
+    """To what stands in a list already, of another run."""
+    before = listing.read_text().split() if listing.is_file() else []
+    write(listing, "".join(f"{name}\n" for name in dict.fromkeys([*before, *names])).encode())
 
 
 def _teachers(arguments: argparse.Namespace, device: str) -> Teachers:
@@ -119,8 +159,11 @@ def command_line() -> argparse.ArgumentParser:
     parser.add_argument(
         "--photographs",
         type=Path,
+        nargs="+",
         required=True,
-        help="folder of training.prepare photographs or training.record",
+        metavar="DIR",
+        help="folder of training.prepare photographs or training.record; of several each becomes a "
+        "folder in that of --out",
     )
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
     parser.add_argument(
@@ -171,6 +214,7 @@ def command_line() -> argparse.ArgumentParser:
         "--bfloat16", action="store_true", help="teachers compute in it: quicker on new processors"
     )
     commands.add_device_option(parser)
+    many.add_ray_option(parser)
     return parser
 
 

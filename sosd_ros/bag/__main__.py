@@ -1,8 +1,8 @@
-"""``python -m sosd_ros.bag``: the node's answers to a recording, without ROS.
+"""``python -m sosd_ros.bag``: the node's answers to recordings, without ROS.
 
 OUT holds all messages of IN, untouched, and the answers to its images with their stamps, on the
 topics of the node. Every image is answered, as fast as this machine can. A run that was interrupted
-goes on where it stopped.
+goes on where it stopped. Of several recordings each becomes a folder in OUT.
 """
 
 from __future__ import annotations
@@ -14,15 +14,16 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from .. import commands, weights
+from .. import commands, many, weights
 from ..ahead import ahead
 from ..answering import add_engine_options, open_engine
 from ..camera_info import RECTIFIED, check_info
 from ..encodings import MessageError
-from ..engine import Engine, EngineError
+from ..engine import Engine, EngineError, Range
 from ..progress import progress_bar
 from ..recorded_cameras import NODE, Camera, cameras_of
 from ..recordings import (
@@ -68,7 +69,11 @@ def command_line() -> argparse.ArgumentParser:
         "sosd_ros.bag", __doc__, "drive drive_answered --answers depth,semantic"
     )
     parser.add_argument(
-        "source", type=Path, metavar="IN", help="a rosbag2 folder, an mcap or a db3 file"
+        "sources",
+        type=Path,
+        nargs="+",
+        metavar="IN",
+        help="a rosbag2 folder, an mcap or a db3 file",
     )
     parser.add_argument("out", type=Path, metavar="OUT", help="the folder to write")
     parser.add_argument(
@@ -95,39 +100,77 @@ def command_line() -> argparse.ArgumentParser:
         "--json", action="store_true", help="at the end, print a summary of each topic, as JSON"
     )
     add_engine_options(parser)
+    many.add_ray_option(parser)
     return parser
 
 
-def run(arguments: argparse.Namespace) -> None:
-    commands.check_out("OUT", arguments.out, folder=True)
-    if arguments.out.resolve() == arguments.source.resolve():
-        raise ValueError(f"OUT is IN, {arguments.out}; name another folder")
-    with closing(Recording(arguments.source)) as recording:
-        file = weights.read(arguments.weights)
-        made_of = origin(recording, file.sha256, arguments)
-        if is_whole(arguments.out, made_of):
-            commands.say(f"{arguments.out} is there already, made of this recording; nothing to do")
-            return
-        cameras, said = cameras_of(recording, arguments.topics)
-        refuse_taken(recording, cameras, arguments)
-        parts = Parts(arguments.out, recording.storage, made_of)
-        for sentence in said:
-            commands.say(sentence)
-        engine, limits = open_engine(file, arguments)
-        with closing(engine):
+class Answering(many.Work):
+    """Answers recordings, all with one engine."""
+
+    fixable = (ValueError, OSError, EngineError)
+
+    @cached_property
+    def file(self) -> weights.Weights:
+        return weights.read(self.arguments.weights)
+
+    @cached_property
+    def engine(self) -> tuple[Engine, Range]:
+        engine, limits = open_engine(self.file, self.arguments)
+        self.loaded.callback(engine.close)
+        return engine, limits
+
+    def is_there(self, source: Path, out: Path) -> bool:
+        commands.check_out("OUT", out, folder=True)
+        if out.resolve() == source.resolve():
+            raise ValueError(f"OUT is IN, {out}; name another folder")
+        with closing(Recording(source)) as recording:
+            return is_whole(out, self._origin(recording))
+
+    def make(self, source: Path, out: Path) -> dict[str, Any]:
+        """How many images of each topic were answered; why no more, where IN is ``broken``."""
+        with closing(Recording(source)) as recording:
+            cameras, said = cameras_of(recording, self.arguments.topics)
+            refuse_taken(recording, cameras, self.arguments)
+            parts = Parts(out, recording.storage, self._origin(recording))
+            for sentence in said:
+                commands.say(sentence)
+            engine, limits = self.engine
             answerer = Answerer(
-                engine, limits, arguments.answers, arguments.rectified, commands.say
+                engine, limits, self.arguments.answers, self.arguments.rectified, commands.say
             )
+            broken = ""
             try:
                 answer_all(recording, cameras, answerer, parts, engine)
                 parts.finish()
-            except RecordingError:
+            except RecordingError as error:
                 parts.finish()  # what could be read before that is answered
-                raise
+                broken = str(error)
             except BaseException:
                 parts.abandon()
                 raise
-    report(parts.facts["topics"], arguments)
+        return {"topics": parts.facts["topics"], "broken": broken}
+
+    def report(self, out: Path, made: dict[str, Any]) -> None:
+        """An image that was refused makes the command fail."""
+        if made["broken"]:
+            raise RecordingError(made["broken"])
+        counts = made["topics"]
+        if self.arguments.json:
+            print(json.dumps({"out": str(out), "topics": counts}), flush=True)
+        else:
+            for topic, count in counts.items():
+                print(f"{topic}: {count['answered']} images answered in {out}", flush=True)
+        if refused := sum(count["refused"] for count in counts.values()):
+            raise ValueError(
+                f"{refused} images were refused, for the reasons above; all else is there"
+            )
+
+    def _origin(self, recording: Recording) -> dict[str, Any]:
+        return origin(recording, self.file.sha256, self.arguments)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    many.run(Answering, arguments, arguments.sources)
 
 
 def origin(recording: Recording, sha256: str, arguments: argparse.Namespace) -> dict[str, Any]:
@@ -168,7 +211,7 @@ def answer_all(
     steps = ahead(answered(known(ahead(recording.messages()), cameras), cameras, answerer, done))
     with (
         closing(steps),
-        progress_bar(steps, "messages", total=recording.count, unit="message") as bar,
+        progress_bar(steps, recording.path.name, total=recording.count, unit="message") as bar,
     ):
         for number, step in enumerate(bar, 1):
             if number <= done:
@@ -233,17 +276,6 @@ def _write_labels(parts: Parts, engine: Engine, time: int) -> None:
     message = types.make(STRING, data=engine.manifest.labels.info())
     topic = Topic(f"{NODE}label_info/json", STRING, None)
     parts.write(topic, time, types.encode(STRING, message))
-
-
-def report(counts: dict[str, dict[str, int]], arguments: argparse.Namespace) -> None:
-    """Say what came of it; a refused image makes the command fail."""
-    if arguments.json:
-        print(json.dumps({"out": str(arguments.out), "topics": counts}), flush=True)
-    else:
-        for topic, count in counts.items():
-            print(f"{topic}: {count['answered']} images answered in {arguments.out}", flush=True)
-    if refused := sum(count["refused"] for count in counts.values()):
-        raise ValueError(f"{refused} images were refused, for the reasons above; all else is there")
 
 
 def main() -> None:

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from support import EAGER_OPTIONS, run_here, run_module, run_without_ros
+from support import EAGER_OPTIONS, peak, run_here, run_module, run_without_ros
 
 pytest.importorskip("rosbags", reason="no rosbags: install the extra 'bags'")
 
@@ -138,6 +138,20 @@ def test_a_run_that_was_killed_goes_on_where_it_stopped(tmp_path, answer, monkey
     assert recorded.read(tmp_path / "out") == recorded.read(tmp_path / "whole")
     answer(source, tmp_path / "out")
     assert "is there already, made of this recording; nothing to do" in capfd.readouterr().err
+
+
+def test_memory_holds_a_few_messages_however_many_there_are(tmp_path, answer):
+    def large(count):
+        for second in range(1, count + 1):
+            pixels = np.full((480, 640, 3), second, np.uint8)
+            yield "/front/image", second * SECOND, recorded.image(second * SECOND, pixels)
+
+    short = recorded.write(tmp_path / "short", large(2))
+    answer(short, tmp_path / "short_answered", "--answers", "semantic")  # all that is loaded once
+    count = 80
+    long = recorded.write(tmp_path / "long", large(count))
+    most = peak(lambda: answer(long, tmp_path / "long_answered", "--answers", "semantic"))
+    assert most < count * 480 * 640 * 3 / 2
 
 
 def test_raw_images_are_rectified_when_that_is_asked_for(tmp_path, answer):

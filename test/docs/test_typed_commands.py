@@ -9,6 +9,7 @@ import ast
 import importlib.util
 import re
 import shlex
+from itertools import dropwhile
 
 import pytest
 import yaml
@@ -38,6 +39,7 @@ NOT_RUN = {
     "pip freeze": "it only prints",
     "pip install -c": "test/test_package.py resolves it",
     "grep": "it filters what the command before it printed",
+    "ray start": "test/test_many.py starts Ray's machines in Python",
     "ros2 bag record": "it needs a robot; test/training/recording writes its recordings",
     "ros2 lifecycle": "test/ros/test_node.py calls the same services",
     "ros2 run camera_calibration": "it needs a camera and a board",
@@ -105,7 +107,9 @@ def check(words):
     name = words[0].rpartition("/")[2].rstrip("3")
     words = [name, *words[1:]]
     line = " ".join(words)
-    if name in ("python", "torchrun") and "-m" in words and named(words) in PARSERS:
+    if name in ("srun", "time"):  # which run the rest
+        check([*dropwhile(lambda word: word.startswith("-"), words[1:])])
+    elif name in ("python", "torchrun") and "-m" in words and named(words) in PARSERS:
         check_options(named(words), words[words.index("-m") + 2 :])
     elif name == "row":  # a function around the training, on the page of results
         check_options("training.train", [str(ABLATION), "--out", "runs/row", *words[2:]])
@@ -193,6 +197,7 @@ def test_reasons_are_needed():
         "python -m sosd_ros.infer --nothing",
         "python -m pip install -e .[nothing]",
         "sosd_nothing",
+        "srun --nodes=2 sosd_nothing",
     ],
 )
 def test_what_cannot_be_typed_is_found(wrong):

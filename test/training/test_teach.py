@@ -144,6 +144,30 @@ def test_labelling_that_was_stopped_goes_on_to_the_same_files(run_label, monkeyp
     assert [path.stem for path in written] == ["photo0"] * 4 + ["photo1"] * 6 + ["photo2"] * 4
 
 
+def test_of_several_folders_each_is_labelled_by_the_same_teachers(
+    run_label, small_weights, photographs, tmp_path, monkeypatch, capsys
+):
+    """As it is alone; a folder that is labelled already is left as it is."""
+    opened, really = [], teach.open_teachers
+    monkeypatch.setattr(teach, "open_teachers", lambda *a, **o: opened.append(a) or really(*a, **o))
+    more = tmp_path / "more"
+    write_photograph(more / "rgb" / "photo3.jpg", seed=3)
+    (more / "train.txt").write_text("photo3\n")
+    arguments = [small_weights, "--scales", "1", "--device", "cpu", "--out", tmp_path / "both"]
+    run_here(teach, *arguments, "--photographs", photographs, more)
+    assert len(opened) == 1
+    whole = contents(tmp_path / "both" / "photographs")
+    assert whole == contents(run_label())
+    assert (tmp_path / "both" / "more" / "train.txt").read_text() == "photo3\n"
+    capsys.readouterr()
+    (more / "train.txt").write_text("photo3\nphoto4\n")
+    write_photograph(more / "rgb" / "photo4.jpg", seed=4)
+    run_here(teach, *arguments, "--photographs", photographs, more)
+    assert "both/photographs is there already" in capsys.readouterr().err
+    assert contents(tmp_path / "both" / "photographs") == whole
+    assert (tmp_path / "both" / "more" / "train.txt").read_text() == "photo3\nphoto4\n"
+
+
 def test_other_teachers_or_views_do_not_go_on_where_these_began(
     run_label, small_weights, photographs, tmp_path
 ):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from sosd_ros.stamps import nanoseconds
 
 from .depth import read_depth, small
 from .offset import Meter, Offset, offset
-from .topics import Topics
+from .topics import Topics, check_unchanged
 from .transforms import Transforms
 from .views import View, Views, look_at
 
@@ -47,16 +47,26 @@ class Survey(NamedTuple):
 def survey(
     recording: Recording, topics: Topics, same_view: float, say: Callable[[str], None]
 ) -> Survey:
-    """Read a recording once; what is broken is said with its topic and time."""
+    """Read a recording once; what is broken is said with its topic and time.
+
+    Raises:
+        DataError: if the camera changes on the way.
+    """
     views, colour, deep = Views(same_view), Meter(), Meter()
     transforms, types = Transforms(), Types()
     images = refused = 0
     depths: list[int] = []
+    first_info: Any = None
 
     def look(message: Message) -> None:
+        nonlocal first_info
         decoded = types.decode(message.topic.kind, message.data)
         if message.topic in topics.tf:
             transforms.add(decoded, message.topic.name.endswith(_STATIC))
+            return
+        if message.topic == topics.infos:
+            first_info = first_info or decoded
+            check_unchanged(first_info, decoded, message.topic)
             return
         stamp = nanoseconds(decoded.header.stamp)
         if message.topic == topics.images:

@@ -85,28 +85,15 @@ def find(
 
 
 def camera_of(recording: Recording, topics: Topics, rectified: str) -> View:
-    """The one camera of all images.
+    """The camera of all images, as the first of them and the first CameraInfo tell it.
 
     Args:
         rectified: what the images are, as the node's parameter of that name.
 
     Raises:
-        DataError: if there is no usable CameraInfo, or the camera has changed on the way.
+        DataError: if there is no image, or no usable CameraInfo.
     """
-    types, first = Types(), None
-    for message in recording.messages(topics.infos):
-        try:
-            info = types.decode(CAMERA_INFO, message.data)
-        except RecordingError:
-            continue  # the others tell the same
-        if first is None:
-            first = info
-        elif any(np.any(getattr(info, name) != getattr(first, name)) for name in _CAMERA):
-            raise DataError(
-                f"the CameraInfo on {topics.infos.name} changes on the way: fx {first.k[0]:g} at "
-                f"{first.width}x{first.height}, and {info.k[0]:g} at {info.width}x{info.height}; a "
-                "data set has one camera: record each zoom and size for itself"
-            )
+    first = _first(recording, topics.infos, lambda info: info)
     image = _first(recording, topics.images, to_rgb)
     if first is None or image is None:
         raise DataError(f"{recording.path} has no readable image with a CameraInfo")
@@ -116,6 +103,16 @@ def camera_of(recording: Recording, topics: Topics, rectified: str) -> View:
         return for_image(first, first.header, size, "sensor", rectified, topics.images.name)
     except MessageError as error:
         raise DataError(f"the CameraInfo on {topics.infos.name} cannot be used: {error}") from error
+
+
+def check_unchanged(first: Any, info: Any, topic: Topic) -> None:
+    """Raises DataError if a CameraInfo is not that of the first one's camera."""
+    if any(np.any(getattr(info, name) != getattr(first, name)) for name in _CAMERA):
+        raise DataError(
+            f"the CameraInfo on {topic.name} changes on the way: fx {first.k[0]:g} at "
+            f"{first.width}x{first.height}, and {info.k[0]:g} at {info.width}x{info.height}; a "
+            "data set has one camera: record each zoom and size for itself"
+        )
 
 
 _CAMERA = ("width", "height", "k", "p", "r", "d", "distortion_model", "binning_x", "binning_y")

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 import yaml
-from support import run_here, run_without_ros
+from support import peak, run_here, run_without_ros
 
 pytest.importorskip("rosbags", reason="no rosbags: install the extra 'bags'")
 
@@ -69,6 +69,12 @@ def frames(out):
     return names
 
 
+def contents(folder):
+    """All files, by their paths in it."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
 def grey(path):
     return cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
 
@@ -109,12 +115,12 @@ def test_the_report_tells_what_was_found(make, capsys):
 def test_it_goes_on_where_it_was(make, monkeypatch):
     """What is there is not made again; and all is the same as without a stop."""
     out = make(drive(WAY))
-    whole = {path: path.read_bytes() for path in out.rglob("*.*")}
+    whole = contents(out)
     lost = sorted((out / "rgb").iterdir())[3]
     lost.unlink()
     before = {path: path.stat().st_mtime_ns for path in (out / "rgb").iterdir()}
     make(None)
-    assert {path: path.read_bytes() for path in out.rglob("*.*")} == whole
+    assert contents(out) == whole
     assert all(path.stat().st_mtime_ns == time for path, time in before.items())
 
 
@@ -285,6 +291,44 @@ def test_unknown_classes_and_files_are_refused(make, small_weights, tmp_path):
     (tmp_path / "odd.onnx").write_bytes(b"no network")
     with pytest.raises(ValueError, match=r"odd.onnx, which is no face detector"):
         make(None, "--hide-faces", tmp_path / "odd.onnx")
+
+
+def test_of_several_recordings_each_is_a_data_set(tmp_path, capsys):
+    """The same as alone; what is there already is left as it is."""
+    drives = [tmp_path / "a", tmp_path / "b.mcap"]
+    recorded.write(drives[0], drive(WAY))
+    recorded.write(tmp_path / "folder", drive(WAY[::-1], start=100))
+    next((tmp_path / "folder").glob("*.mcap")).rename(drives[1])
+    run_here(record, *drives, "--out", tmp_path / "both")
+    for source, name in zip(drives, "ab", strict=True):
+        run_here(record, source, "--out", tmp_path / "alone" / name)
+    whole = contents(tmp_path / "both")
+    assert whole == contents(tmp_path / "alone")
+    capsys.readouterr()
+    run_here(record, *drives, "--out", tmp_path / "both")
+    assert capsys.readouterr().err.count("is there already, made of this recording") == 2
+    assert contents(tmp_path / "both") == whole
+
+
+def test_memory_holds_a_few_messages_however_many_there_are(make):
+    count = 40
+
+    def large():
+        for number in range(count):
+            time, pixels = (1 + number) * SECOND, np.zeros((480, 640, 3), np.uint8)
+            pixels[:, number * 16 :] = 200  # each shows something else
+            yield IMAGES, time, recorded.image(time, pixels)
+            yield "/cam/camera_info", time, recorded.camera_info(time, 640, 480)
+
+    make(large(), out="before")  # writes the recording, and loads what is loaded once
+    most = peak(lambda: make(None))
+    assert most < count * 480 * 640 * 3 / 2
+
+
+def test_another_share_of_val_parts_anew(make):
+    before = frames(make(drive(WAY)))
+    after = frames(make(None, "--val", "0.4"))
+    assert len(after["val"]) > len(before["val"])
 
 
 def test_it_needs_no_ros(tmp_path):
