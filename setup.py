@@ -42,7 +42,9 @@ setup(
         "sosd_ros.demo": ["page.html"],
         "training.data": ["nyuv2_held_back.txt"],
         "training.recording": ["report.html.jinja"],
-        "training.report": ["page.html.jinja", "style.css"],
+        "training.adapting": ["page.html.jinja"],
+        "training.pages": ["style.css"],
+        "training.report": ["page.html.jinja"],
     },
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),

@@ -56,6 +56,8 @@ WINGS = {
         "networks": ["training/networks"],
         "data": ["training/data"],
         "recording": ["training/recording"],
+        "adapting": ["training/adapting"],
+        "pages": ["training/pages"],
         "strategies, config": ["training/strategies", "training/config", "training/distributed"],
     },
 }

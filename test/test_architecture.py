@@ -173,6 +173,7 @@ def test_arrows_point_one_way(room):
 
 # The same within training, from a configuration up to a command; no command imports another.
 COMMANDS = (
+    "adapt",
     "calibrate",
     "evaluate",
     "export",
@@ -196,7 +197,9 @@ LAYERS = {
         *("distributed", "metrics", "strategies", "config", "data"),
         *("networks", "measuring"),
     ),
-    "recording": ("data", "networks"),
+    "pages": (),
+    "recording": ("data", "networks", "pages"),
+    "adapting": ("data", "networks", "measuring", "pages"),
     "options": (),  # of commands
 }
 IN_TRAINING = LAYERS | dict.fromkeys(COMMANDS, tuple(LAYERS))

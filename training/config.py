@@ -22,6 +22,7 @@ from pydantic import (
     model_validator,
 )
 
+from sosd_ros.labels import LabelSet
 from sosd_ros.network import TASKS, DepthForm, Padding, Variant, check_form, has_units, tasks_of
 from sosd_ros.network.backbone import check_name
 
@@ -105,13 +106,28 @@ class Source(_Section):
         return self.tasks or (("semantic",) if self.name == "camvid" else TASKS)
 
 
-# Options of one data set.
+class Folder(_Section):
+    """What a folder of your own says of itself.
+
+    Attributes:
+        camera: [fx, fy, width, height] in pixels.
+        classes: those that are learned; the folder's own labels count by their names.
+        tasks: of which it has the truth.
+    """
+
+    camera: tuple[PositiveFloat, PositiveFloat, PositiveInt, PositiveInt]
+    classes: LabelSet
+    tasks: tuple[Literal["depth", "semantic"], ...]
+
+
+# Which data sets have an option.
 _OWNERS = {
-    "classes": "nyuv2",
-    "disparity_divisor": "cityscapes",
-    "photographs": "nyuv2",
-    "raw_depth": "nyuv2",
-    "split": "nyuv2",
+    "classes": {"nyuv2"},
+    "disparity_divisor": {"cityscapes"},
+    "own": {"own"},
+    "photographs": {"nyuv2", "own"},
+    "raw_depth": {"nyuv2"},
+    "split": {"nyuv2", "own"},
 }
 
 
@@ -120,12 +136,14 @@ class Data(_Section):
 
     Attributes:
         name: the data set that is measured on, whose classes and depth are learned; and what is
-            learned from, unless there are sources.
+            learned from, unless there are sources. ``own``: a folder of ``training.record``.
+        own: what that folder says, which a training fills in when it begins.
         size: (height, width) at which the network sees it.
         licence: of what is learned from, for the weights file; the data set's own if empty.
         workers: processes that read samples, each process of a training.
         split: of NYU Depth v2: ``train``, all training samples, measured on val; or ``fit``, four
-            fifths of their scenes, measured on the fifth that is held back.
+            fifths of their scenes, measured on the fifth that is held back. Of a folder of your
+            own, ``fit`` is measured on the early half of val, which leaves the late one untouched.
         classes: of NYU Depth v2: 40 classes, or their 13 groups.
         raw_depth: of NYU Depth v2: the sensor's own depth, instead of the in-painted one.
         disparity_divisor: of Cityscapes: disparity is that of the full-size images, over this.
@@ -138,6 +156,8 @@ class Data(_Section):
         blur: beyond the paper: the greatest deviation of a Gaussian blur, in pixels.
         noise: beyond the paper: the greatest deviation of noise, of values from 0 to 255.
         cutmix: beyond the paper: chance that a part of a sample comes from another one.
+        crop: (height, width) of the part of a sample that the network sees in training, drawn
+            anywhere in it; all of it if empty. A quarter of it takes a quarter of the time.
         truth_stride: the losses see every such pixel in rows and columns.
         sources: what is learned from in its place, if not all of it teaches both tasks.
         draw: what a mini-batch is drawn from: the sources that teach a task of its step, or all,
@@ -146,7 +166,8 @@ class Data(_Section):
         photographs_share: of each mini-batch, that comes from there.
     """
 
-    name: Literal["nyuv2", "cityscapes", "camvid"] = "nyuv2"
+    name: Literal["nyuv2", "cityscapes", "camvid", "own"] = "nyuv2"
+    own: Folder | None = None
     size: tuple[PositiveInt, PositiveInt] = (480, 640)
     licence: str | None = None
     workers: int = Field(2, ge=0)
@@ -162,6 +183,7 @@ class Data(_Section):
     blur: NonNegativeFloat = 0.0
     noise: NonNegativeFloat = 0.0
     cutmix: float = Field(0.0, ge=0, le=1)
+    crop: tuple[PositiveInt, PositiveInt] | None = None
     truth_stride: PositiveInt = 1
     sources: tuple[Source, ...] = ()
     draw: Literal["task", "all"] = "task"
@@ -171,23 +193,43 @@ class Data(_Section):
     @property
     def validation(self) -> str:
         """The split that is measured on: what ``split`` leaves untouched."""
-        return {"train": "val", "fit": "held_back"}[self.split]
+        held_back = "early" if self.name == "own" else "held_back"
+        return {"train": "val", "fit": held_back}[self.split]
+
+    @property
+    def seen(self) -> tuple[int, int]:
+        """(height, width) of what the network sees of a sample in training."""
+        return self.crop or self.size
+
+    @property
+    def taught(self) -> tuple[str, ...]:
+        """The tasks that it teaches."""
+        if self.photographs is not None:
+            return TASKS
+        if self.sources:
+            return tuple({task for source in self.sources for task in source.taught})
+        if self.name == "own":
+            return self.own.tasks if self.own else TASKS
+        return Source(name=self.name).taught
 
     @model_validator(mode="after")
-    def _truth_divides_the_size(self) -> Data:
-        if any(side % self.truth_stride for side in self.size):
-            raise ValueError(
-                f"truth_stride {self.truth_stride} does not divide size {[*self.size]}; choose a "
-                "divisor of both sides"
-            )
+    def _sizes_fit(self) -> Data:
+        for name, size in (("size", self.size), ("crop", self.seen)):
+            if any(side % self.truth_stride for side in size):
+                raise ValueError(
+                    f"truth_stride {self.truth_stride} does not divide {name} {[*size]}; choose a "
+                    "divisor of both sides"
+                )
+        if any(part > whole for part, whole in zip(self.seen, self.size, strict=True)):
+            raise ValueError(f"crop {[*self.seen]} is larger than size {[*self.size]}")
         return self
 
     @model_validator(mode="after")
     def _options_fit_the_data_set(self) -> Data:
         there = {self.name, *(source.name for source in self.sources)}
-        for option, owner in _OWNERS.items():
+        for option, owners in _OWNERS.items():
             changed = getattr(self, option) != type(self).model_fields[option].default
-            if changed and owner not in there:
+            if changed and not owners & there:
                 raise ValueError(f"{self.name} has no option {option}")
         return self
 
@@ -213,6 +255,7 @@ class Network(_Section):
         units: the paper's, or others to compare with, see ``networks.units``.
         start: a weights file or checkpoint of a network of this kind, to start all of it from.
         frozen_stride: the backbone is held as it starts up to its features at this stride.
+        frozen_norms: batch norms keep the statistics that they start with.
         area_shift: what the batch norms of the semantic-to-depth unit's two areas add at the start.
             At 0 an area is cut off at half of all positions, and a cue learns where neither is.
     """
@@ -232,6 +275,7 @@ class Network(_Section):
     units: Literal["paper", "detached", "logarithmic", "told"] = "paper"
     start: Path | None = None
     frozen_stride: Literal[2, 4] | None = None
+    frozen_norms: bool = False
     area_shift: NonNegativeFloat = 0.0
 
     @model_validator(mode="before")
@@ -348,6 +392,7 @@ class Config(_Section):
         ema: decay of the moving average of parameters and batch norm statistics, which is then what
             is measured and exported.
         evaluate_every: epochs between two measurements; the last epoch is always measured.
+        patience: the training ends when so many measurements in a row were no better than the best.
         keep: how many of the last epochs' checkpoints stay, besides ``last.pt``.
         best: the metric by which ``best.pt`` is chosen; the variant's first if empty.
         seed: of all that is drawn: initial values, order and augmentation.
@@ -369,6 +414,7 @@ class Config(_Section):
     sync_batch_norm: bool = False
     ema: float | None = Field(None, gt=0, lt=1)
     evaluate_every: PositiveInt = 5
+    patience: PositiveInt | None = None
     keep: NonNegativeInt = 0
     best: str | None = None
     seed: int = 0
@@ -379,9 +425,8 @@ class Config(_Section):
         data = info.data.get("data")
         if data is None:
             return value
-        sources = data.sources or (Source(name=data.name),)
         tasks = {*tasks_of(value.variant)}
-        if missing := tasks.difference(*(source.taught for source in sources)):
+        if missing := tasks.difference(data.taught):
             raise ValueError(
                 f"variant {value.variant!r} learns {' and '.join(sorted(missing))}, which no "
                 "source teaches; add one to data.sources, or choose another variant"

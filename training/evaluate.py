@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
@@ -16,7 +16,6 @@ from . import options
 from .config import Data
 from .data.sample import DataSet, Part
 from .data.sequence import Sequence, still
-from .data.sets import data_set
 from .data.zoomed import Zoomed
 from .measuring import bootstrap, comparison, json_record, paper, steadiness, tables
 from .measuring.bootstrap import Intervals
@@ -36,6 +35,12 @@ def command_line() -> argparse.ArgumentParser:
         "a.safetensors --by-class",
     )
     options.add_measured_options(parser)
+    parser.add_argument(
+        "--on",
+        choices=get_args(Data.model_fields["name"].annotation),
+        help="another data set than that of the training; own: a folder of training.record, "
+        "by --data",
+    )
     options.add_loader_options(parser)
     parser.add_argument("--by-class", action="store_true", help="print the IoU of every class")
     parser.add_argument(
@@ -149,12 +154,12 @@ def run(arguments: argparse.Namespace) -> None:
         return
     protocol = _protocol(arguments)
     measured = trained.load(arguments.file)
-    data = _data(measured.data, arguments)
-    protocol.check(data_set(data))
+    data = _data(measured, arguments)
     cue = DepthCue(measured.network) if arguments.depth_cue else None
     if arguments.flat_cues:
         flatten_cues(measured.network)
     setting = open_setting(measured, data, arguments.data, arguments.split)
+    protocol.check(setting.truth)
     setting = _part_of(setting, protocol.focal_length, arguments.every)
     other = _other(arguments, setting, protocol) if arguments.against else None
 
@@ -164,9 +169,10 @@ def run(arguments: argparse.Namespace) -> None:
     print(f"protocol  {protocol}\n", flush=True)
 
     def result_of(model: Model) -> Result:
+        asked = model.predictor(device, setting.truth if protocol.corrects else None)
         focal = protocol.focal_length if protocol.corrects else 1.0
         return measure(
-            dataclasses.replace(model.predictor(device), focal=focal, fit=protocol.fit),
+            dataclasses.replace(asked, focal=asked.focal * focal, fit=protocol.fit),
             setting.samples,
             setting.truth,
             batch_size=arguments.batch_size,
@@ -286,13 +292,17 @@ def _other(arguments: argparse.Namespace, setting: Setting, protocol: Protocol) 
         return result
     other = trained.load(path)
     # The images and the protocol are the same; what it takes for the truth may not be.
-    its = dataclasses.replace(setting, data=_data(other.data, arguments))
+    data = setting.data if arguments.on else _data(other, arguments)
+    its = dataclasses.replace(setting, data=data)
     comparison.check(str(path), conditions, comparison.conditions(its, protocol))
     return other
 
 
-def _data(trained: Data, arguments: argparse.Namespace) -> Data:
-    """The data set of the training, with the truth that the command line asks for."""
+def _data(model: Model, arguments: argparse.Namespace) -> Data:
+    """The data set of the training or another one, with the truth that is asked for."""
+    trained = model.data
+    if arguments.on and arguments.on != trained.name:
+        trained = Data(name=arguments.on, size=model.manifest.input_size)
     if trained.name != "nyuv2" and (arguments.classes or arguments.raw_depth):
         raise ValueError(
             f"--classes and --raw-depth are for nyuv2, but {arguments.file} was trained on "

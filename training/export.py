@@ -4,69 +4,18 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import math
-import tempfile
 from pathlib import Path
-from typing import Any
 
 from sosd_ros import commands, weights
 from sosd_ros.device import checked_device
 
 from . import options
-from .data.sample import Part
-from .measuring import bootstrap, paper, tables
-from .measuring.bootstrap import Intervals
-from .measuring.protocol import Protocol
-from .measuring.result import Result, measure
+from .measuring import bootstrap, in_manifest, paper, tables
+from .measuring.protocol import COMPARISON
+from .measuring.result import measure
 from .measuring.setting import open_setting
-from .networks.trained import Model
+from .networks.trained import Model, as_read
 from .networks.trained import load as load_model
-
-FIRST = 8  # images that are measured apart, so that the file can be checked in moments
-
-
-def numbers(result: Result) -> dict[str, float]:
-    """Metrics for the manifest, to the digits that mean something."""
-    return {name: round(value, 4) for name, value in result.pooled().items()}
-
-
-# What is told beside the paper's metrics: its name in the manifest, its measure and metric.
-_DETAILS = {
-    "trimap_mIoU": ("trimap", "mIoU"),
-    "ECE": ("calibration", "ECE"),
-    "aligned_rel": ("scale", "aligned_rel"),
-    "off_scale": ("scale", "off_scale"),
-    "edges_F1": ("edges", "F1"),
-    "AUSE_rel": ("spread", "AUSE_rel"),
-    "AUSE_rms": ("spread", "AUSE_rms"),
-    "coverage": ("spread", "coverage"),
-}
-
-
-def details(result: Result, intervals: Intervals) -> dict[str, object]:
-    """What people see, for the manifest: a number, or one for each threshold of
-    ``metrics.edges`` or share of ``metrics.spread``; and ``intervals``, the two ends of each
-    number, the paper's included. None for what is not defined.
-    """
-    measured = {name for name, measure in result.measures.items() if measure.rows}
-    found = {k: v for k, v in _DETAILS.items() if v[0] in measured}
-    paper = {
-        name: (measure, name)
-        for measure, names in (("semantic", result.semantic), ("depth", result.depth))
-        for name in names
-    }
-    return {
-        **{k: _rounded(result.measures[of].pooled()[name]) for k, (of, name) in found.items()},
-        "intervals": {
-            k: _rounded(intervals[of][name].T.tolist()) for k, (of, name) in (paper | found).items()
-        },
-    }
-
-
-def _rounded(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_rounded(item) for item in value]
-    return None if math.isnan(value) else round(value, 4)
 
 
 def command_line() -> argparse.ArgumentParser:
@@ -123,11 +72,7 @@ def run(arguments: argparse.Namespace) -> None:
         spread_factor=trained.manifest.spread_factor * arguments.spread_factor,
     )
     if not arguments.no_metrics:
-        # What is measured is the file as the robot reads it, half precision and all.
-        with tempfile.TemporaryDirectory() as folder:
-            unmeasured = Path(folder) / "unmeasured.safetensors"
-            weights.write(unmeasured, manifest, state)
-            metrics = _measure(load_model(unmeasured), arguments)
+        metrics = _measure(as_read(manifest, state), arguments)
         manifest = dataclasses.replace(manifest, metrics=metrics)
     weights.write(out, manifest, state)
     print(f"wrote {out}, {out.stat().st_size / 1e6:.1f} MB, {trained.origin}")
@@ -137,20 +82,12 @@ def _measure(file: Model, arguments: argparse.Namespace) -> dict[str, object]:
     """Measure, print, and give the metrics for the manifest."""
     setting, note = open_setting(file, file.data, arguments.data), arguments.data_note
     samples, truth = setting.samples, setting.truth
-    predictor = file.predictor(arguments.device)
+    predictor = file.predictor(arguments.device, truth)
     result = measure(predictor, samples, truth, details=True)
     intervals = bootstrap.intervals(result.measures)
     print(tables.text(result, paper.row(file.data.name, file.manifest), intervals))
-    first = Part(samples, range(min(FIRST, len(samples))))
-    conditions = f"{setting.of(file)}, {Protocol()}"
-    return {
-        "data": f"{note}, {len(samples)} images" if note else conditions,
-        "images": len(samples),
-        "depth": "pooled over pixels",
-        **numbers(result),
-        **details(result, intervals),
-        "first": {"images": len(first), **numbers(measure(predictor, first, truth))},
-    }
+    data = f"{note}, {len(samples)} images" if note else f"{setting.of(file)}, {COMPARISON}"
+    return in_manifest.metrics(result, intervals, predictor, setting, data)
 
 
 if __name__ == "__main__":

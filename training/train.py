@@ -12,7 +12,7 @@ from sosd_ros.device import checked_device
 
 from . import distributed, options
 from .config import Config, dump, load
-from .data.sets import with_cameras
+from .data.sets import with_folders
 from .learning.log import Log
 from .learning.loop import fit
 from .learning.run import open_run
@@ -36,7 +36,7 @@ def command_line() -> argparse.ArgumentParser:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    config = with_cameras(load(arguments.config, arguments.set))
+    config = with_folders(load(arguments.config, arguments.set), arguments.data)
     with Signals().heard() as signals, distributed.joined(arguments.device) as device:
         try:
             _train(config, arguments, str(checked_device(device)), signals)

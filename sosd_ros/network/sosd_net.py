@@ -242,6 +242,16 @@ class SOSDNet(nn.Module):
         bias[0] = math.log(depth)
 
     @torch.no_grad()
+    def scale_depth(self, factor: float) -> None:
+        """Multiply depth by a factor, within the last convolution; all else stays."""
+        last = self._last_conv("depth")
+        if self.depth_form == "log":
+            last.get_parameter("bias")[0] += math.log(factor)
+            return
+        for parameter in last.parameters():
+            parameter[0] *= factor
+
+    @torch.no_grad()
     def calibrate(self, temperature: float = 1.0, spread_factor: float = 1.0) -> None:
         """Divide class scores by a temperature, and multiply the spread; labels and depth stay.
 

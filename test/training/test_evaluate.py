@@ -9,11 +9,12 @@ import pytest
 import torch
 from support import SMALL, run_here, write_small_weights
 
+from sosd_ros.labels import LabelSet
 from sosd_ros.network import SOSDNet
 from sosd_ros.share import DEFAULT_WEIGHTS, share
 from training import evaluate, export
 from training.config import Config
-from training.data import nyuv2
+from training.data import cityscapes, nyuv2
 from training.data.sample import Part
 from training.data.zoomed import Zoomed
 from training.measuring import paper, tables
@@ -259,6 +260,25 @@ def test_cityscapes_is_measured_in_pixels_beside_table_1(run, cityscapes_root, t
         run(path, "--data", cityscapes_root, "--raw-depth")
     with pytest.raises(ValueError, match="crop, cap and focal_length are for depth in metres"):
         run(path, "--data", cityscapes_root, "--crop", "eigen")
+
+
+@pytest.mark.parametrize(
+    ("variant", "said"),
+    [
+        ("depth", "'metres' where the truth of Cityscapes has 'disparity'"),
+        ("semantic", "'lane' where the truth of Cityscapes has 'road'"),
+    ],
+)
+def test_another_data_set_must_mean_the_same(run, cityscapes_root, tmp_path, variant, said):
+    """Not only have as many classes."""
+    known = cityscapes.CITYSCAPES19
+    changes = {
+        "labels": LabelSet(("lane", *known.names[1:]), known.palette),
+        "training": {"data": {"name": "nyuv2"}},
+    }
+    path = write_small_weights(tmp_path / "w.safetensors", variant=variant, **changes)
+    with pytest.raises(ValueError, match=f"the network answers {said}"):
+        run(path, "--on", "cityscapes", "--data", cityscapes_root)
 
 
 def test_raw_depth_is_read_from_where_it_lies(run, small_weights, nyuv2_root):

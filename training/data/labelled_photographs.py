@@ -111,13 +111,14 @@ class Photographs:
     Args:
         root: the folder.
         data: with the classes that are trained.
+        split: the list of names ``<split>.txt`` in it.
 
     Raises:
         DataError: if the folder is not complete, or of other classes.
     """
 
-    def __init__(self, root: Path, data: DataSet) -> None:
-        listing, meta = root / "train.txt", root / "meta.json"
+    def __init__(self, root: Path, data: DataSet, split: str = "train") -> None:
+        listing, meta = root / f"{split}.txt", root / "meta.json"
         try:
             self.names = listing.read_text().split()
             classes = json.loads(meta.read_text())["classes"]

@@ -73,6 +73,7 @@ class DataSet:
         blur: deviation in pixels of the strongest blur; 0 for never.
         noise: deviation of the strongest noise, of pixels of 0 to 255; 0 for never.
         cutmix: chance of replacing a part of a sample by that of another.
+        crop: (height, width) of the part of a sample that training sees; all of it if empty.
         truth_stride: training has the truth of one pixel out of so many, in rows and in columns.
         licence: what may be done with weights that were trained on it.
         tasks: of which it has the truth.
@@ -95,6 +96,7 @@ class DataSet:
     blur: float = 0.0
     noise: float = 0.0
     cutmix: float = 0.0
+    crop: tuple[int, int] | None = None
     truth_stride: int = 1
 
     def focal(self, size: tuple[int, int]) -> float:

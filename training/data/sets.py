@@ -25,7 +25,7 @@ _PHOTOGRAPHS = (
     "terms are known to allow more."
 )
 _AUGMENTATION = {
-    *("chance", "rotation", "tint", "gamma", "blur", "noise", "cutmix", "truth_stride"),
+    *("chance", "rotation", "tint", "gamma", "blur", "noise", "cutmix", "crop", "truth_stride"),
 }
 _BESIDE = Path(__file__).parents[2] / "../shared/data"
 
@@ -35,7 +35,7 @@ def data_set(data: Data) -> DataSet:
 
     A data set without depth has that of the first source that teaches it: its unit and camera.
     """
-    chosen = _named(data.name, data)
+    chosen = _own(data) if data.name == "own" else _named(data.name, data)
     sources = [(source, _of(source, data)) for source in data.sources]
     depth = [itself for source, itself in sources if "depth" in source.taught]
     if "depth" not in chosen.tasks and depth:
@@ -49,13 +49,16 @@ def data_set(data: Data) -> DataSet:
     )
 
 
-def with_cameras(settings: config.Config) -> config.Config:
-    """The same settings with the camera of each folder of one's own, as it says itself.
+def with_folders(settings: config.Config, root: Path | None = None) -> config.Config:
+    """The same settings with what each folder of one's own says of itself.
 
     So what is written beside a training, and into its weights, needs the folder no more.
 
+    Args:
+        root: the folder of the data set ``data.name``.
+
     Raises:
-        DataError: if a folder says none.
+        DataError: if a folder says no camera, or there is none.
     """
     sources = []
     for source in settings.data.sources:
@@ -66,6 +69,11 @@ def with_cameras(settings: config.Config) -> config.Config:
             source = source.model_copy(update={"camera": camera})
         sources.append(source)
     data = settings.data.model_copy(update={"sources": tuple(sources)})
+    if data.name == "own" and data.own is None:
+        folder = own.read_folder(root or default_root("own"))
+        data = data.model_copy(update={"own": folder})
+        # Now it is known what it teaches, and so whether the network can learn from it.
+        return config.Config.model_validate({**settings.model_dump(), "data": data.model_dump()})
     return settings.model_copy(update={"data": data})
 
 
@@ -84,9 +92,22 @@ def _of(source: config.Source, data: Data) -> DataSet:
     chosen = _named(source.name, data, source.taught)
     if source.camera is None:
         return chosen
-    fx, fy, width, height = source.camera
-    camera = Intrinsics(fx, fy, (width - 1) / 2, (height - 1) / 2, width, height)
-    return dataclasses.replace(chosen, camera=camera)
+    return dataclasses.replace(chosen, camera=_camera(*source.camera))
+
+
+def _own(data: Data) -> DataSet:
+    """The data set of a folder of one's own that has been looked into."""
+    if data.own is None:
+        raise DataError(
+            "data.own is missing, which says the camera and the classes of the folder; a training "
+            "fills it in"
+        )
+    chosen = own.data_set(data.own.tasks, data.own.classes)
+    return dataclasses.replace(chosen, camera=_camera(*data.own.camera))
+
+
+def _camera(fx: float, fy: float, width: int, height: int) -> Intrinsics:
+    return Intrinsics(fx, fy, (width - 1) / 2, (height - 1) / 2, width, height)
 
 
 def open_training(data: Data, root: Path) -> Samples:
@@ -138,5 +159,10 @@ def default_root(name: str) -> Path:
     """The folder that ``SOSD_NYUV2``, ``SOSD_CITYSCAPES`` or ``SOSD_CAMVID`` names.
 
     Or else one beside this checkout.
+
+    Raises:
+        DataError: of ``own``, which lies wherever it was recorded.
     """
+    if name not in _ROOTS:
+        raise DataError(f"data.name {name} is a folder of your own; say which, by --data")
     return Path(os.environ.get(_ROOTS[name], _BESIDE / name))

@@ -37,7 +37,8 @@ def augment(
 
     Args:
         sample: of any size.
-        size: (height, width) of the result's image; its truth is smaller by ``data.truth_stride``.
+        size: (height, width) of the result's image, of which ``data.crop`` may be a part; its truth
+            is smaller by ``data.truth_stride``.
         data: whose scales are drawn from, and what its depth means.
         random: draws everything; in the same state, it gives the same result.
     """
@@ -48,6 +49,8 @@ def augment(
         factor, top, left = random.choice(data.scales), random.random(), random.random()
         sample = scale(sample, factor, top, left, data.depth)
     sample = resize(sample, size, data.truth_stride)
+    if data.crop:
+        sample = crop(sample, data.crop, random.random(), random.random(), data.truth_stride)
     if random.random() < data.chance:
         brightness, contrast, saturation = random.uniform(*JITTER, size=3)
         tint = 1 + data.tint * random.uniform(-1, 1, size=3) if data.tint else np.ones(3)
@@ -127,6 +130,27 @@ def resize(sample: Sample, size: tuple[int, int], truth_stride: int = 1) -> Samp
         )
     )
     return Sample(image, truth, labels)
+
+
+def crop(
+    sample: Sample, size: tuple[int, int], top: float, left: float, truth_stride: int = 1
+) -> Sample:
+    """A part of (height, width) pixels of the image, and of the truth what belongs to it.
+
+    Args:
+        top, left: where it lies, from 0 to 1.
+    """
+    steps = [
+        round(place * ((whole - part) // truth_stride))
+        for place, whole, part in zip((top, left), sample.image.shape, size, strict=False)
+    ]
+
+    def cut(pixels: np.ndarray, step: int) -> np.ndarray:
+        y, x = (step * place for place in steps)
+        unit = truth_stride // step
+        return pixels[y : y + size[0] // unit, x : x + size[1] // unit]
+
+    return Sample(cut(sample.image, truth_stride), cut(sample.depth, 1), cut(sample.labels, 1))
 
 
 def jitter(

@@ -22,7 +22,7 @@ from .signals import Interrupted, Signals
 
 
 def fit(run: Run, log: Log, signals: Signals) -> None:
-    """Train to the last epoch.
+    """Train to the last epoch, or until there is no patience left.
 
     Writes ``last.pt`` and ``best.pt`` into ``run.out``, and every epoch into the log.
 
@@ -32,7 +32,7 @@ def fit(run: Run, log: Log, signals: Signals) -> None:
         DataError: if a sample cannot be read.
     """
     config, progress = run.config, run.progress
-    while progress.epoch < config.epochs:
+    while progress.epoch < config.epochs and progress.worse != config.patience:
         row: dict[str, float] = {"epoch": progress.epoch + 1}
         if progress.batch < len(run.batches):
             row |= _train_epoch(run, log, signals)
@@ -43,6 +43,7 @@ def fit(run: Run, log: Log, signals: Signals) -> None:
             _save(run, checkpoint.LAST)
             row |= _measure(run, log, signals)
             better = is_better(run.best_metric, row[run.best_metric], progress.best)
+            progress.worse = 0 if better else progress.worse + 1
             if better:
                 progress.best = row[run.best_metric]
         progress.epoch, progress.batch, progress.losses = progress.epoch + 1, 0, {}

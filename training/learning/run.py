@@ -32,12 +32,14 @@ class Progress:
         batch: mini-batches of the next one that are done.
         losses: of these mini-batches, by task.
         best: the best value so far of the metric that chooses ``best.pt``.
+        worse: measurements since then.
     """
 
     epoch: int = 0
     batch: int = 0
     losses: dict[str, list[float]] = field(default_factory=dict)
     best: float | None = None
+    worse: int = 0
 
 
 class Run:
@@ -189,6 +191,8 @@ def open_run(
     _check_size(config, network.backbone.multiple)
     if start is not None and started is not None:
         trained.copy_into(network, started, start, data.labels.names)
+        if "depth" in network.tasks:
+            network.scale_depth(trained.camera_factor(started, data, config.data.size))
     elif fresh and config.network.depth_form == "log" and "depth" in network.tasks:
         network.begin_at(median_depth(training))
     trainer = Trainer(config, network, normalisation(config.network.backbone), device)
@@ -199,11 +203,12 @@ def open_run(
 
 
 def _check_size(config: Config, multiple: int) -> None:
-    if any(side % multiple for side in config.data.size):
-        raise ValueError(
-            f"data.size is {[*config.data.size]}, but backbone {config.network.backbone} takes "
-            f"multiples of {multiple}; change data.size"
-        )
+    for name, size in (("size", config.data.size), ("crop", config.data.seen)):
+        if any(side % multiple for side in size):
+            raise ValueError(
+                f"data.{name} is {[*size]}, but backbone {config.network.backbone} takes "
+                f"multiples of {multiple}; change data.{name}"
+            )
 
 
 def best_metric(config: Config, data: DataSet) -> str:

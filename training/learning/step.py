@@ -94,6 +94,8 @@ class Trainer:
         """
         truth = batch.to(self.device)
         self.network.train()
+        if self.config.network.frozen_norms:
+            _hold_norms(self.network)
         self.strategy.begin(iteration, epoch)
         self._zero_grad()
         losses = self._backward(truth)
@@ -136,7 +138,7 @@ class Trainer:
     def _losses(
         self, part: Batch, pixels: dict[str, torch.Tensor]
     ) -> tuple[dict[str, torch.Tensor], tuple[torch.Tensor, ...]]:
-        images = prepare(part.images, self.config.data.size, *self._normalisation)
+        images = prepare(part.images, self.config.data.seen, *self._normalisation)
         tell(self.network, part.labels)
         with self._in_precision():
             truth_size = (part.labels.shape[1], part.labels.shape[2])
@@ -227,6 +229,13 @@ class Trainer:
         for optimiser, content in zip(self.strategy.optimisers, state["optimisers"], strict=True):
             optimiser.load_state_dict(content)
         self.scaler.load_state_dict(state["scaler"])
+
+
+def _hold_norms(network: nn.Module) -> None:
+    """Have batch norms neither use nor change the statistics of the mini-batch."""
+    for module in network.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.eval()
 
 
 def refuse_what_cannot_run(config: Config, device: str) -> None:

@@ -78,16 +78,23 @@ def text(other: str, ours: Result, theirs: Result) -> str:
     Raises:
         ValueError: if they have no number in common.
     """
+    found = rows(ours, theirs)
+    if not found:
+        raise ValueError(f"{other} answers nothing that is answered here; compare others")
+    head = ["", "here", "there", "difference", "95 % interval", ""]
+    return tables.aligned([head, *found], left=(0, 5))
+
+
+def rows(ours: Result, theirs: Result) -> list[list[str]]:
+    """What each number is called, ours, theirs, the difference, its interval, and a verdict."""
     found = bootstrap.paired([(ours.measures, theirs.measures)])
     common = {name: ours.measures[name] for name in found}
-    if not common:
-        raise ValueError(f"{other} answers nothing that is answered here; compare others")
-    rows = [["", "here", "there", "difference", "95 % interval", ""]]
+    compared = []
     for line in [*tables.lines(common), *_biases(common)]:
         here, there = line.of(ours.measures), line.of(theirs.measures)
         low, high = line.ends(found)
         if not (math.isnan(here) and math.isnan(there)):
-            rows.append(
+            compared.append(
                 [
                     line.title,
                     f"{here:.3f}",
@@ -97,7 +104,7 @@ def text(other: str, ours: Result, theirs: Result) -> str:
                     _verdict(line, low, high),
                 ]
             )
-    return tables.aligned(rows, left=(0, 5))
+    return compared
 
 
 def _biases(measures: Mapping[str, Measure]) -> list[Line]:

@@ -55,12 +55,13 @@ _TABLE_3 = _table(
 PAPER: Mapping[str, Mapping[str, Mapping[str, float]]] = {
     "nyuv2": {v: {**_TABLE_2.get(v, {}), **_TABLE_3.get(v, {})} for v in VARIANTS},
     "cityscapes": _TABLES_1_AND_4,
-    "camvid": {variant: {} for variant in VARIANTS},
+    **{name: {variant: {} for variant in VARIANTS} for name in ("camvid", "own")},
 }
 SOURCE = {
     "nyuv2": "Tables 2 and 3: NYU Depth v2, 654 test images at 480x640, 40 classes",
     "cityscapes": "Tables 1 and 4: Cityscapes, 500 validation images at 256x512, 19 classes",
     "camvid": "nothing: the paper has no CamVid",
+    "own": "nothing: the paper has no recordings of your own",
 }
 NOTES = {
     "nyuv2": "\nDo not compare mAcc: the paper's semantic row has .591, where weights of ours with "

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..config import Data
+from ..data import own
 from ..data.sample import DataSet, Samples
 from ..data.sets import data_set, default_root
 from ..networks.trained import Model
@@ -38,7 +39,7 @@ class Setting:
             f"{truth.title} {self.split}",
             f"{len(self.samples)} images at {height}x{width}",
         ]
-        if "semantic" in model.network.tasks:
+        if "semantic" in {*model.network.tasks} & {*truth.tasks}:
             answered, known = len(model.manifest.labels.names), len(truth.labels.names)
             parts.append(
                 f"{known} classes" + (f" grouped from {answered}" if answered != known else "")
@@ -62,14 +63,39 @@ def open_setting(
         ValueError: if the network's classes are not those of the truth.
         DataError: if the data set cannot be opened.
     """
+    root = root or default_root(data.name)
+    if data.name == "own":  # whichever folder it is
+        data = data.model_copy(update={"own": own.read_folder(root, model.manifest.labels)})
     truth, split = data_set(data), split or data.validation
     if "semantic" in model.network.tasks:
         check_classes(len(model.manifest.labels.names), truth)
-    return Setting(data, split, truth.open(root or default_root(data.name), split))
+    if data.name != model.data.name:
+        _check_meaning(model, truth)
+    return Setting(data, split, truth.open(root, split))
+
+
+def _check_meaning(model: Model, truth: DataSet) -> None:
+    """Refuse the truth of another data set that means something else by the same numbers.
+
+    Raises:
+        ValueError: with the first that differs.
+    """
+    tasks, answers = {*model.network.tasks} & {*truth.tasks}, model.manifest
+    pairs = [(answers.depth.kind, truth.depth.kind)] if "depth" in tasks else []
+    if "semantic" in tasks and len(answers.labels.names) == len(truth.labels.names):
+        pairs += zip(answers.labels.names, truth.labels.names, strict=True)
+    for answered, known in pairs:
+        if answered != known:
+            raise ValueError(
+                f"the network answers {answered!r} where the truth of {truth.title} has {known!r}; "
+                "measure it on a data set like that of its training"
+            )
 
 
 def depth_in_words(data: Data) -> str:
     """Which depth is the truth."""
+    if data.name == "own":
+        return "measured depth"
     if data_set(data).depth.kind == "metres":
         return "raw depth" if data.raw_depth else "in-painted depth"
     divided = f" divided by {data.disparity_divisor:g}" if data.disparity_divisor != 1 else ""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from sosd_ros.reasons import in_short
 from sosd_ros.weights import Manifest
 
 from ..config import Config, Data
+from ..data.sample import DataSet
 from ..data.sets import data_set
 from . import checkpoint, units
 from .imagenet import Normalisation, normalisation
@@ -44,15 +46,21 @@ class Model:
         kind = f"{self.manifest.variant} on {self.manifest.backbone}"
         return f"{kind}, input near {height}x{width}"
 
-    def predictor(self, device: str = "cpu") -> Predictor:
-        """The network brought to a device, to be asked there."""
-        manifest = self.manifest
+    def predictor(self, device: str = "cpu", images: DataSet | None = None) -> Predictor:
+        """The network brought to a device, to be asked there.
+
+        Args:
+            images: of whose camera they are; of that of the training if empty.
+        """
+        manifest, learned = self.manifest, data_set(self.data)
+        size = manifest.input_size
         return Predictor(
             self.network.to(device),
-            data_set(self.data),
-            manifest.input_size,
+            learned,
+            size,
             Normalisation(manifest.mean, manifest.std),
             device,
+            images.focal(size) / learned.focal(size) if images else 1.0,
         )
 
 
@@ -67,6 +75,14 @@ def load(path: Path) -> Model:
     if path.suffix == ".pt":
         return _of_checkpoint(path)
     raise ValueError(f"{path} is neither a .safetensors weights file nor a .pt checkpoint")
+
+
+def as_read(manifest: Manifest, state: Mapping[str, torch.Tensor]) -> Model:
+    """What a robot reads of a weights file with these parameters, half precision and all."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "written.safetensors"
+        weights.write(path, manifest, state)
+        return load(path)
 
 
 def copy_into(
@@ -101,6 +117,19 @@ def copy_into(
         ) from error
 
 
+def camera_factor(model: Model, data: DataSet, size: tuple[int, int]) -> float:
+    """What a model's metres are multiplied by, to be those of another camera's images.
+
+    Args:
+        data: of that camera.
+        size: (height, width) at which a network sees its images.
+    """
+    theirs = data_set(model.data)
+    if theirs.camera == data.camera or theirs.depth.kind != "metres":
+        return 1.0
+    return data.focal(size) / theirs.focal(model.manifest.input_size)
+
+
 def _with_classes(
     network: SOSDNet, model: Model, names: Sequence[str] | None
 ) -> dict[str, torch.Tensor]:
@@ -129,8 +158,9 @@ def training_manifest(config: Config) -> Manifest:
         training["data"]["photographs"] = config.data.photographs.name
     for source, stated in zip(config.data.sources, training["data"]["sources"], strict=True):
         stated["root"] = source.root and source.root.name
-    if isinstance(config.network.pretrained, Path):
-        training["network"]["pretrained"] = config.network.pretrained.name
+    for key in ("pretrained", "start"):
+        if isinstance(path := getattr(config.network, key), Path):
+            training["network"][key] = path.name
     return Manifest(
         **config.network.model_dump(include={*FORM}),
         labels=data.labels,

@@ -16,6 +16,7 @@ from ..data.files import metres
 
 _BYTES = {"16UC1": 2, "mono16": 2, "32FC1": 4}
 _PACKED = "compressedDepth"
+_UNMEASURED = 65535  # millimetres, which some drivers say where they have measured nothing
 _HEADER = struct.Struct("<iff")  # of compressed_depth_image_transport: format, A and B
 
 
@@ -39,7 +40,7 @@ def read_depth(message: Any) -> np.ndarray:
     """
     values = _of_image(message) if hasattr(message, "encoding") else _of_packed(message)
     if values.dtype == np.uint16:
-        return metres(values)
+        return metres(np.where(values == _UNMEASURED, 0, values).astype(np.uint16))
     return np.where(np.isfinite(values) & (values > 0), values, np.nan).astype(np.float32)
 
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from sosd_ros.colours import depth_colours
 from sosd_ros.progress import progress_bar
 
 from ..data.files import metres, read_colour, read_grey, write
+from ..pages import data_uri, templates
 
 MOST_PICTURES = 24
 _EDGES = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 20.0, 65.6)  # metres, of the bars
@@ -95,9 +94,7 @@ def _picture(out: Path, name: str, farthest: float) -> str:
     # Of sparse depth the mean would be black.
     shrunk = [cv2.resize(parts[0], size, interpolation=cv2.INTER_AREA)]
     shrunk += [_shrunk(part, size) for part in parts[1:]]
-    pixels = cv2.cvtColor(np.hstack(shrunk), cv2.COLOR_RGB2BGR)
-    _, content = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, 85])
-    return "data:image/jpeg;base64," + base64.b64encode(content.tobytes()).decode()
+    return data_uri(np.hstack(shrunk), ".jpg")
 
 
 def _shrunk(depth: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -119,11 +116,4 @@ def as_json(facts: dict[str, Any], deep: Depths | None) -> dict[str, Any]:
     }
 
 
-_TEMPLATES = Environment(
-    loader=FileSystemLoader([Path(__file__).parent, Path(__file__).parents[1] / "report"]),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-    keep_trailing_newline=True,
-)
+_TEMPLATES = templates(Path(__file__).parent)

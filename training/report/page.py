@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import cv2
 import matplotlib
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from matplotlib.colors import to_hex
 
 from sosd_ros.labels import LabelSet
@@ -19,6 +16,7 @@ from sosd_ros.labels import LabelSet
 from ..measuring.paper import Row
 from ..measuring.result import Result
 from ..measuring.tables import number
+from ..pages import data_uri, templates
 from .figures import Cell, ColourScale, Legend, Panel
 
 # What the metrics are, and whether more or less of it is better.
@@ -34,7 +32,6 @@ _METRICS = {
     "d3": ("within a factor of 1.25³", "↑"),
     "px": ("absolute disparity error, px", "↓"),
 }
-_SMALLEST_PNG = (cv2.IMWRITE_PNG_COMPRESSION, 9)
 # A smaller share of a class is not worth its ink in the confusion matrix.
 _LEAST_SHARE = 0.005
 
@@ -97,19 +94,9 @@ def _colours(scale: ColourScale) -> str:
 
 def _data_uri(panel: Panel) -> str:
     """Maps and labels to the last bit; photographs as JPEG, which is a fifth of the size."""
-    kind, options = ("jpeg", ()) if panel.is_photograph else ("png", _SMALLEST_PNG)
-    pixels = cv2.cvtColor(panel.pixels, cv2.COLOR_RGB2BGR)
-    _, content = cv2.imencode(f".{kind}", pixels, options)
-    return f"data:image/{kind};base64,{base64.b64encode(content.tobytes()).decode()}"
+    return data_uri(panel.pixels, ".jpg" if panel.is_photograph else ".png")
 
 
-_TEMPLATES = Environment(
-    loader=FileSystemLoader(Path(__file__).parent),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-    keep_trailing_newline=True,
-)
+_TEMPLATES = templates(Path(__file__).parent)
 _TEMPLATES.filters |= {"number": number, "end": _end, "colours": _colours, "data_uri": _data_uri}
 _TEMPLATES.tests["legend"] = lambda cell: isinstance(cell, Legend)

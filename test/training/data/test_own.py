@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from training.config import Config, Data
 from training.data.errors import DataError
 from training.data.own import Own, read_camera
-from training.data.sets import data_set, open_training, with_cameras
+from training.data.sets import data_set, open_training, with_folders
 
 BOTH = ("depth", "semantic")
 
@@ -69,8 +69,8 @@ def test_a_folder_that_is_not_whole_is_refused(root, change, words):
 
 
 def test_other_lists_and_classes_are_refused(root):
-    with pytest.raises(DataError, match="has no split fit; choose one of train, val"):
-        Own(root, "fit", tasks=BOTH)
+    with pytest.raises(DataError, match="has no split test; choose one of train, fit, val"):
+        Own(root, "test", tasks=BOTH)
     with pytest.raises(DataError, match="class 2, expected 0 to 1 or 255"):
         Own(root, "train", tasks=BOTH, classes=2)[1]
     assert cv2.imwrite(str(root / "depth/0.png"), np.ones((8, 6), np.uint16))
@@ -117,10 +117,10 @@ def settings(*sources, variant="depth"):
 def test_a_training_knows_its_camera(root, nyuv2_root):
     """And learns what its own camera would have to say; all else needs the folder no more."""
     write_camera(root, 6.0)
-    config = with_cameras(settings(a_source(root)))
+    config = with_folders(settings(a_source(root)))
     (source,) = config.data.sources
     assert source.camera == (6.0, 6.0, 6, 4)
-    assert with_cameras(config) == config
+    assert with_folders(config) == config
     samples = open_training(config.data, nyuv2_root)
     learned = data_set(config.data)
     expected = 1.5 * learned.focal((64, 96)) / (6.0 * math.sqrt(96 / 6 * 64 / 4))
@@ -133,11 +133,11 @@ def test_its_classes_are_brought_to_those_that_are_learned(root, nyuv2_root):
     source = a_source(root, tasks=["semantic"], labels={"carpet": "floor mat"})
     with pytest.raises(DataError, match=r"has no classes\.yaml, and so no labels: bring some by"):
         open_training(
-            with_cameras(settings(a_source(root), source, variant="mtl")).data, nyuv2_root
+            with_folders(settings(a_source(root), source, variant="mtl")).data, nyuv2_root
         )
     (root / "classes.yaml").write_text("classes: {wall: {}, door: {}, carpet: {}}")
     samples = open_training(
-        with_cameras(settings(a_source(root), source, variant="mtl")).data, nyuv2_root
+        with_folders(settings(a_source(root), source, variant="mtl")).data, nyuv2_root
     )
     labels = {int(label) for index in (2, 3) for label in np.unique(samples[index].labels)}
     assert labels == {data_set(Data()).labels.names.index("floor mat"), 255}

@@ -129,6 +129,21 @@ def test_an_object_keeps_its_size_in_space(factor):
     assert width * scaled.depth[48, 64] == pytest.approx(32 * 4.0, abs=4.0 / factor)
 
 
+@pytest.mark.parametrize(
+    ("top", "left", "row", "column"), [(0, 0, 0, 0), (1, 1, 28, 50), (0.5, 0.25, 14, 12)]
+)
+@pytest.mark.parametrize("stride", [1, 2])
+def test_a_crop_lies_anywhere_and_its_truth_with_it(top, left, row, column, stride):
+    """From one border to the other, where the truth has a pixel."""
+    sample = transforms.resize(random_sample(), (60, 90), stride)
+    part = transforms.crop(sample, (32, 40), top, left, stride)
+    inside = (slice(row, row + 32), slice(column, column + 40))
+    np.testing.assert_array_equal(part.image, sample.image[inside])
+    inside = tuple(slice(s.start // stride, s.stop // stride) for s in inside)
+    np.testing.assert_array_equal(part.depth, sample.depth[inside])
+    np.testing.assert_array_equal(part.labels, sample.labels[inside])
+
+
 def test_no_loss_counts_padding():
     """Scaled by 0.5, a quarter of the pixels is left; answers elsewhere change nothing."""
     sample = random_sample(size=(64, 96))

@@ -62,6 +62,16 @@ def test_the_best_epoch_is_that_of_the_metric(start, monkeypatch, tmp_path, metr
     assert checkpoint.load(tmp_path / "best.pt")["epoch"] == best
 
 
+def test_patience_ends_with_as_many_measurements_that_are_no_better(start, monkeypatch, tmp_path):
+    """Since the last that was; and a run that has ended so does not go on when it is resumed."""
+    monkeypatch.setattr(loop, "measure", Measured("rel", 0.3, 0.4, 0.2, 0.2, 0.3, 0.1))
+    monkeypatch.setattr(loop, "overview", lambda *_, **__: torch.zeros(1, 1, 3).byte().numpy())
+    for _ in range(2):
+        go(start(best="rel", epochs=6, patience=2))
+        assert epochs(tmp_path) == ["1", "2", "3", "4", "5"]
+    assert checkpoint.load(tmp_path / "best.pt")["epoch"] == 3
+
+
 def test_an_evaluation_that_is_interrupted_is_made_again(start, monkeypatch, tmp_path):
     """It stops after the batch that it is at, and loses none of the training."""
     signals = Signals()

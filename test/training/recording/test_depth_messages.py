@@ -11,8 +11,8 @@ from sosd_ros.camera import Intrinsics
 from sosd_ros.encodings import MessageError
 from training.recording.depth import depth_of_points, is_depth, read_depth
 
-MILLIMETRES = np.array([[0, 1000, 2500], [65535, 1, 40]], np.uint16)
-METRES = np.array([[np.nan, 1.0, 2.5], [65.535, 0.001, 0.04]], np.float32)
+MILLIMETRES = np.array([[0, 1000, 2500], [65534, 1, 40]], np.uint16)
+METRES = np.array([[np.nan, 1.0, 2.5], [65.534, 0.001, 0.04]], np.float32)
 
 
 def image(pixels, encoding, padding=0, big=False):
@@ -51,6 +51,12 @@ def test_what_is_no_distance_is_unknown():
     odd = np.array([[np.inf, -np.inf, 0.0, -1.0, np.nan, 2.0]], np.float32)
     found = read_depth(image(odd, "32FC1"))
     np.testing.assert_array_equal(found, [[*[np.nan] * 5, 2.0]])
+
+
+def test_the_greatest_number_of_millimetres_is_unknown():
+    """Some drivers say it where they have measured nothing."""
+    found = read_depth(image(np.array([[65535, 2000]], np.uint16), "16UC1"))
+    np.testing.assert_array_equal(found, [[np.nan, 2.0]])
 
 
 def test_packed_depth():

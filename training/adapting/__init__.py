@@ -1,0 +1,1 @@
+"""What ``training.adapt`` is made of."""
