@@ -11,6 +11,7 @@ DATA ?=
 VIEW ?=
 
 BIN := $(VENV)/bin
+ALL := $(VENV)/.installed-ros,train,test
 
 # A sourced ROS 2 must not reach into the virtual environment, which has one of its own.
 ifdef ROS_DISTRO
@@ -38,7 +39,7 @@ help:
 	@echo
 	@echo "PYTHON=$(PYTHON) makes VENV=$(VENV) when it is first needed."
 
-venv: $(VENV)/.installed-ros,train,test
+venv: $(ALL)
 
 lint: venv
 	$(BIN)/ruff check .
@@ -61,9 +62,10 @@ test-jazzy:
 	$(MAKE) $(VENV)-jazzy/.installed-ros-jazzy,train,test VENV=$(VENV)-jazzy
 	$(PYTEST)
 
-# With what the demo builds an engine of, where there is no GPU; small beside torch.
+# `make venv` has installed all that the demo needs. Without it: with what the demo builds an engine
+# of, where there is no GPU; small beside torch.
 comma := ,
-demo: $(VENV)/.installed-ros,engines$(if $(VIEW),$(comma)view)
+demo: $(or $(wildcard $(ALL)),$(VENV)/.installed-ros$(comma)engines$(if $(VIEW),$(comma)view))
 	$(BIN)/python -m sosd_ros.demo $(if $(SOURCE),--source "$(SOURCE)") $(if $(VIEW),--view)
 
 # By the virtual environment, or where there is none by the Python that has torch.

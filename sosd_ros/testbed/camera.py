@@ -26,7 +26,7 @@ from .process import NodeError, check_running
 
 FRAME_ID = "camera_optical_frame"
 QUEUE = 10  # messages that either end keeps, as drivers and listeners commonly do
-START_TIMEOUT = 120.0  # seconds; a cold disk reads torch slowly
+START_TIMEOUT = 600.0  # seconds; a busy machine reads torch and compiles kernels for minutes
 RETRY = 0.5  # seconds until a frame that discovery may have missed is sent again
 T = TypeVar("T")
 
