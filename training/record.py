@@ -25,7 +25,7 @@ from sosd_ros.recordings import Recording, seconds
 
 from .data.errors import DataError
 from .data.files import begin, write
-from .data.own import SPLITS
+from .data.own import LISTS
 from .recording import hiding, report
 from .recording.frames import Writer, write_frames
 from .recording.split import Split, split
@@ -58,7 +58,7 @@ class DataSets(many.Work):
     def is_there(self, source: Path, out: Path) -> bool:
         """Whether all frames of the lists are there, parted as is asked for."""
         commands.check_out("--out", out, folder=True)
-        lists, facts = [out / f"{side}.txt" for side in SPLITS], out / "record.json"
+        lists, facts = [out / f"{side}.txt" for side in LISTS], out / "record.json"
         if not all(path.is_file() for path in (*lists, facts)):
             return False
         with closing(Recording(source)) as recording:

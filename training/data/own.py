@@ -28,6 +28,7 @@ from .sample import DataSet, Sample
 
 CAMERA = "camera.yaml"
 # By what is opened, the list of its names, and which part of the list that is.
+LISTS = ("train", "val")  # files of names
 SPLITS = {
     "train": ("train", 0.0, 1.0),
     "fit": ("train", 0.0, 1.0),
