@@ -27,8 +27,8 @@ from .files import check_present, metres, read_colour, read_grey, read_names
 from .sample import DataSet, Sample
 
 CAMERA = "camera.yaml"
-# By what is opened, the list of its names, and which part of the list that is.
 LISTS = ("train", "val")  # files of names
+# By what is opened, the list of its names, and which part of the list that is.
 SPLITS = {
     "train": ("train", 0.0, 1.0),
     "fit": ("train", 0.0, 1.0),
