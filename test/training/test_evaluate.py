@@ -12,12 +12,12 @@ from support import SMALL, run_here, write_small_weights
 from sosd_ros.labels import LabelSet
 from sosd_ros.network import SOSDNet
 from sosd_ros.share import DEFAULT_WEIGHTS, share
-from training import evaluate, export
+from training import evaluate
 from training.config import Config
 from training.data import cityscapes, nyuv2
 from training.data.sample import Part
 from training.data.zoomed import Zoomed
-from training.measuring import paper, tables
+from training.measuring import in_manifest, paper, tables
 from training.measuring.cues import DepthCue, flatten_cues
 from training.measuring.result import measure
 from training.networks import trained
@@ -330,4 +330,4 @@ def test_the_shipped_file_says_of_itself_what_is_measured(real_nyuv2):
     said = dict(file.manifest.metrics["first"])
     first = Part(samples, range(said.pop("images")))
     result = measure(file.predictor(), first, nyuv2.data_set(), workers=0)
-    assert export.numbers(result) == pytest.approx(said, abs=5e-4)
+    assert in_manifest.numbers(result) == pytest.approx(said, abs=5e-4)
