@@ -62,18 +62,28 @@ def egomotion(now: np.ndarray, before: np.ndarray, depth: np.ndarray) -> Egomoti
     numbers, normal, variance = np.zeros(9), np.zeros((9, 9)), 0.0
     numbers[:2] = _shift(levels[0][0], levels[0][1])
     for level, doubt in zip(levels, _DOUBT, strict=True):
-        variance = kernels.align(*level, _STEP, doubt, _ROUNDS, numbers, normal)
+        variance = kernels.align(
+            *level, *_places(level[0].shape), _STEP, doubt, _ROUNDS, numbers, normal
+        )
         numbers[:8] *= 2  # pixels of the next level
     numbers[:8] /= 2
     columns, rows = np.empty_like(near), np.empty_like(near)
-    kernels.displace(levels[-1][2], numbers, columns, rows)
+    x, y = _places(now.shape)
+    kernels.displace(levels[-1][2], x, y, numbers, columns, rows)
     errors = np.sqrt(variance * np.linalg.inv(normal).diagonal())
-    sure = np.where(np.abs(numbers) > _SURE * errors, numbers, 0).astype(np.float32)
-    height, width = now.shape
-    half = np.float32((max(now.shape) - 1) / 2)
-    x, y = ((np.arange(side, dtype=np.float32) - (side - 1) / 2) / half for side in (width, height))
-    turned = 1 - (sure[3] * x + (sure[4] * y)[:, None]) / half
-    return Egomotion(columns, rows, turned, -sure[7] / (scale * half), np.float32(numbers[8]))
+    sure = np.where(np.abs(numbers) > _SURE * errors, numbers, 0)
+    half = (max(now.shape) - 1) / 2
+    turned = (1 - (sure[3] * x + (sure[4] * y)[:, None]) / half).astype(np.float32)
+    nearer = np.float32(-sure[7] / (scale * half))
+    return Egomotion(columns, rows, turned, nearer, np.float32(numbers[8]))
+
+
+@lru_cache(maxsize=16)
+def _places(shape: tuple[int, ...]) -> list[np.ndarray]:
+    """x of the columns and y of the rows: 0 in the middle, 1 at the ends of the longer side."""
+    height, width = shape
+    half = (max(shape) - 1) / 2
+    return [(np.arange(side) - (side - 1) / 2) / half for side in (width, height)]
 
 
 def _half(image: np.ndarray) -> np.ndarray:

@@ -1,7 +1,7 @@
 """How a camera has moved between two small images: least squares, on one core.
 
-The numbers (9,) float64 that are sought: eight of the motion (``terms_of``) and how much lighter
-the later image is.
+The numbers (9,) float64 that are sought: eight of the motion (``_displacement``) and how much
+lighter the later image is.
 """
 
 from __future__ import annotations
@@ -16,11 +16,17 @@ _RIDGE = 1e-5  # of the mean diagonal; keeps finite what the pixels say nothing 
 
 
 @compiled
-def terms_of(x: float, y: float, near: float, across: np.ndarray, down: np.ndarray) -> None:
-    """What each number of the motion displaces the surface at (x, y) by; ``near`` is 1 / depth.
+def _displacement(x: float, y: float, near: float, numbers: np.ndarray) -> tuple[float, float]:
+    """By how many pixels the surface at (x, y) was elsewhere; ``near`` is 1 / depth."""
+    bent = numbers[3] * x + numbers[4] * y
+    across = numbers[0] - numbers[2] * y + bent * x + (numbers[5] + numbers[7] * x) * near
+    down = numbers[1] + numbers[2] * x + bent * y + (numbers[6] + numbers[7] * y) * near
+    return across, down
 
-    What is always 0 is not written.
-    """
+
+@compiled
+def _terms(x: float, y: float, near: float, across: np.ndarray, down: np.ndarray) -> None:
+    """The derivative of ``_displacement`` by each number. What is always 0 is not written."""
     across[0], across[2], across[3], across[4] = 1, -y, x * x, x * y
     across[5], across[7] = near, x * near
     down[1], down[2], down[3], down[4] = 1, x, x * y, y * y
@@ -32,6 +38,8 @@ def align(
     now: np.ndarray,
     before: np.ndarray,
     near: np.ndarray,
+    x: np.ndarray,
+    y: np.ndarray,
     step: int,
     doubt: float,
     rounds: int,
@@ -43,6 +51,7 @@ def align(
     Args:
         now, before: (h, w) uint8.
         near: (h, w) float32, 1 / depth by any unit.
+        x, y: (w,) and (h,) float64, where the columns and rows lie.
         step: every how many pixels. Those that are farther off count less.
         doubt: of 255, off by which a pixel counts half.
         rounds: of least squares.
@@ -54,7 +63,7 @@ def align(
     """
     variance = 0.0
     for _ in range(rounds):
-        variance = _improve(now, before, near, step, doubt, numbers, normal)
+        variance = _improve(now, before, near, x, y, step, doubt, numbers, normal)
     return variance
 
 
@@ -63,24 +72,22 @@ def _improve(
     now: np.ndarray,
     before: np.ndarray,
     near: np.ndarray,
+    x: np.ndarray,
+    y: np.ndarray,
     step: int,
     doubt: float,
     numbers: np.ndarray,
     normal: np.ndarray,
 ) -> float:
     height, width = near.shape
-    half, right = (max(near.shape) - 1) / 2, np.zeros(_COUNT)
     normal[:] = 0
-    across, down, slope = np.zeros(_COUNT), np.zeros(_COUNT), np.zeros(_COUNT)
+    right, slope = np.zeros(_COUNT), np.zeros(_COUNT)
+    across, down = np.zeros(_COUNT), np.zeros(_COUNT)
     count, squares = 0, 0.0
     for row in range(step // 2, height, step):
         for column in range(step // 2, width, step):
-            x, y = (column - (width - 1) / 2) / half, (row - (height - 1) / 2) / half
-            terms_of(x, y, near[row, column], across, down)
-            left, top = np.float64(column), np.float64(row)
-            for i in range(_COUNT):
-                left += across[i] * numbers[i]
-                top += down[i] * numbers[i]
+            u, v = _displacement(x[column], y[row], near[row, column], numbers)
+            left, top = column + u, row + v
             if not (0 <= left < width - 1 and 0 <= top < height - 1):
                 continue
             i, j = int(top), int(left)
@@ -89,6 +96,7 @@ def _improve(
             c, d = np.float64(before[i + 1, j]), np.float64(before[i + 1, j + 1])
             rise, fall = b - a + lower * (d - c - b + a), c - a + later * (d - c - b + a)
             off = now[row, column] - (a + later * (b - a) + lower * fall) - numbers[_LIGHTER]
+            _terms(x[column], y[row], near[row, column], across, down)
             for i in range(_COUNT):
                 slope[i] = rise * across[i] + fall * down[i]
             slope[_LIGHTER] = 1
@@ -104,23 +112,24 @@ def _improve(
 
 
 @compiled
-def displace(near: np.ndarray, numbers: np.ndarray, columns: np.ndarray, rows: np.ndarray) -> None:
+def displace(
+    near: np.ndarray,
+    x: np.ndarray,
+    y: np.ndarray,
+    numbers: np.ndarray,
+    columns: np.ndarray,
+    rows: np.ndarray,
+) -> None:
     """Where pixels were.
 
     Args:
-        near: as in ``align``.
+        near, x, y: as in ``align``.
         columns, rows: (h, w) float32, written: of the image before.
     """
-    height, width = near.shape
-    half = (max(near.shape) - 1) / 2
-    e = numbers
-    for row in range(height):
-        y = (row - (height - 1) / 2) / half
-        for column in range(width):
-            x, q = (column - (width - 1) / 2) / half, near[row, column]
-            bent = e[3] * x + e[4] * y
-            columns[row, column] = column + e[0] - e[2] * y + bent * x + (e[5] + e[7] * x) * q
-            rows[row, column] = row + e[1] + e[2] * x + bent * y + (e[6] + e[7] * y) * q
+    for row in range(near.shape[0]):
+        for column in range(near.shape[1]):
+            u, v = _displacement(x[column], y[row], near[row, column], numbers)
+            columns[row, column], rows[row, column] = column + u, row + v
 
 
 @compiled
