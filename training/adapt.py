@@ -21,7 +21,7 @@ from sosd_ros.device import checked_device
 from sosd_ros.network import FORM, TASKS, input_size
 from sosd_ros.network.backbone import OUTPUT_STRIDE
 
-from . import config
+from . import config, options
 from .adapting import keep
 from .adapting.blend import Blend, blend
 from .adapting.page import page
@@ -213,13 +213,7 @@ def command_line() -> argparse.ArgumentParser:
         help="of these at most, and as many of the recording (%(default)s)",
     )
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="override a setting of OUT/config.yaml, such as epochs=20; may be repeated",
-    )
+    options.add_set_option(parser)
     commands.add_device_option(parser)
     return parser
 

@@ -11,6 +11,11 @@ from sosd_ros import commands
 def add_config_options(parser: argparse.ArgumentParser) -> None:
     """The configuration file, and ``--set`` to override what stands in it."""
     parser.add_argument("config", type=Path, help="a file of config/training")
+    add_set_option(parser)
+
+
+def add_set_option(parser: argparse.ArgumentParser) -> None:
+    """``--set``: as ``config.load`` takes it."""
     parser.add_argument(
         "--set",
         action="append",

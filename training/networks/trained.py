@@ -52,15 +52,14 @@ class Model:
         Args:
             images: of whose camera they are; of that of the training if empty.
         """
-        manifest, learned = self.manifest, data_set(self.data)
-        size = manifest.input_size
+        manifest = self.manifest
         return Predictor(
             self.network.to(device),
-            learned,
-            size,
+            data_set(self.data),
+            manifest.input_size,
             Normalisation(manifest.mean, manifest.std),
             device,
-            images.focal(size) / learned.focal(size) if images else 1.0,
+            camera_factor(self, images, manifest.input_size) if images else 1.0,
         )
 
 
