@@ -80,6 +80,7 @@ def running(command: Sequence[str], **options: Any) -> Iterator[subprocess.Popen
             process.wait(timeout=_END_TIMEOUT)
         except subprocess.TimeoutExpired:
             process.kill()
+            process.wait()  # so that what it used can be removed
 
 
 def own_memory(pid: int) -> int:
