@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import importlib.util
 import io
+import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -27,6 +29,7 @@ sys.path.insert(0, str(ROOT))
 PICTURES = ROOT / "docs" / "pictures"
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
 TIMEOUT = 600.0  # seconds, for a browser that computes what a GPU would draw, on a busy machine
+UNSETTLED = 1e-3  # of the values of a screenshot, that still change
 # WebGL by the processor.
 ARGUMENTS = (
     "--no-sandbox",
@@ -73,6 +76,18 @@ def drawn(page: Any, is_drawn: Callable[[np.ndarray], bool]) -> np.ndarray:
     return pixels
 
 
+def settled(page: Any) -> np.ndarray:
+    """The screenshot of a page once it has not changed for a while."""
+    seen: list[np.ndarray] = []
+
+    def is_settled(pixels: np.ndarray) -> bool:
+        page.wait_for_timeout(2_000)
+        seen.append(pixels)
+        return len(seen) > 1 and float((seen[-1] != seen[-2]).mean()) < UNSETTLED
+
+    return drawn(page, is_settled)
+
+
 def colours(pixels: np.ndarray) -> int:
     """How many colours there are, in steps of 8: a page without pictures has few."""
     coarse = (pixels >> 3).astype(np.uint32)
@@ -92,7 +107,10 @@ def main() -> None:
         # Slowly, since the browser has no GPU; by torch, which starts at once.
         options = ("--view", "--rate", "1", "--backend", "torch", "--out", str(out))
         command = [sys.executable, "-m", "sosd_ros.demo", *options]
-        demo = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        # In a session of its own, to be halted as a whole; rerun's server has one again.
+        demo = subprocess.Popen(
+            command, cwd=ROOT, stdout=subprocess.PIPE, text=True, start_new_session=True
+        )
         try:
             address = ""
             for line in demo.stdout or ():
@@ -103,20 +121,19 @@ def main() -> None:
             with browser_page(1280, 800) as page:
                 page.goto(f"{address}&renderer=webgl")
                 drawn(page, lambda pixels: colours(pixels) > 2000)
-                page.wait_for_timeout(20_000)  # for what comes after the first pictures
-                _save(screenshot(page), "live_view.png")
+                os.killpg(demo.pid, signal.SIGSTOP)  # all pictures become those of one frame
+                _save(settled(page), "live_view.webp")
             with browser_page(1200, 900) as page:
                 page.goto(out.with_suffix(".html").as_uri())
-                _save(drawn(page, lambda pixels: colours(pixels) > 1000), "demo_page.png")
+                _save(drawn(page, lambda pixels: colours(pixels) > 1000), "demo_page.webp")
         finally:
+            os.killpg(demo.pid, signal.SIGCONT)
             demo.terminate()
             demo.wait()
 
 
 def _save(pixels: np.ndarray, name: str) -> None:
-    """With 256 colours, which take a quarter of the room."""
-    few = Image.fromarray(pixels).quantize(256, method=Image.Quantize.MEDIANCUT)
-    few.save(PICTURES / name, optimize=True)
+    Image.fromarray(pixels).save(PICTURES / name, quality=90, method=6)
     print(f"{PICTURES / name}: {(PICTURES / name).stat().st_size / 1000:.0f} kB")
 
 
