@@ -56,10 +56,13 @@ def _of_classes(seen: Doubts) -> tuple[str, str] | None:
     if seen.scores is None or seen.labels is None:
         return None
     found = doubts.temperature(seen.scores, seen.labels)
-    before, after = (doubts.calibration_error(seen.scores / t, seen.labels) for t in (1.0, found))
+    crossed = doubts.by_other_half(doubts.temperature, seen.scores, seen.labels)[:, None]
+    before, after, fair = (
+        doubts.calibration_error(seen.scores / each, seen.labels) for each in (1.0, found, crossed)
+    )
     return (
         f"temperature {found:.3f}: the calibration error (ECE) is {before:.3f} without it and "
-        f"{after:.3f} with it",
+        f"{after:.3f} with it; {fair:.3f} if each half has what fits the other",
         f"--temperature {found:.3f}",
     )
 
@@ -69,11 +72,14 @@ def _of_depth(seen: Doubts) -> tuple[str, str] | None:
     if seen.errors is None or seen.spread is None:
         return None
     found = doubts.spread_factor(seen.errors, seen.spread)
-    before, after = (doubts.coverage(seen.errors, factor * seen.spread) for factor in (1.0, found))
+    crossed = doubts.by_other_half(doubts.spread_factor, seen.errors, seen.spread)
+    before, after, fair = (
+        doubts.coverage(seen.errors, each * seen.spread) for each in (1.0, found, crossed)
+    )
     wanted = ", ".join(f"{share:.0%}" for share in COVERAGES)
     return (
         f"spread factor {found:.3f}: the intervals of {wanted} hold {before} of the truth without "
-        f"it and {after} with it",
+        f"it and {after} with it; {fair} if each half has what fits the other",
         f"--spread-factor {found:.3f}",
     )
 

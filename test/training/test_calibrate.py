@@ -11,7 +11,7 @@ from torch.distributions import Laplace
 
 from sosd_ros import weights
 from sosd_ros.network import SOSDNet
-from training.measuring.doubts import spread_factor, temperature
+from training.measuring.doubts import by_other_half, spread_factor, temperature
 
 COMPACT = "mobilenetv4_conv_small"
 
@@ -30,6 +30,13 @@ def test_the_factor_of_a_spread_that_is_too_small_is_found():
     spread = torch.rand(50_000) + 0.1
     errors = Laplace(0, spread).sample().abs()
     assert spread_factor(errors, spread / 2.5) == pytest.approx(2.5, rel=0.02)
+
+
+def test_what_fits_one_half_is_used_on_the_other():
+    """Of five pixels the first three are one half; errors are twice and three times the spread."""
+    spread = torch.ones(5)
+    factors = by_other_half(spread_factor, torch.tensor([2.0, 2, 2, 3, 3]), spread)
+    assert factors.tolist() == [3, 3, 3, 2, 2]
 
 
 @pytest.mark.parametrize("variant", ["mtl", "sosd", "semantic", "depth"])
@@ -95,6 +102,7 @@ def test_what_is_found_goes_into_the_file_by_the_line_that_is_printed(
     found = run_module("training.calibrate", checkpoint, *data, "--split", "val")
     assert found.returncode == 0, found.stderr
     assert "data      NYU Depth v2 val, 2 images at 60x80" in found.stdout
+    assert found.stdout.count("if each half has what fits the other") == 2
     line = found.stdout.splitlines()[-1]
     options = re.fullmatch(
         r"python -m training.export CHECKPOINT (--temperature (\S+) --spread-factor (\S+)) "

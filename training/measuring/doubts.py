@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -56,6 +57,18 @@ def temperature(scores: torch.Tensor, labels: torch.Tensor) -> float:
 def spread_factor(errors: torch.Tensor, spread: torch.Tensor) -> float:
     """What the spread is to be multiplied by, so that the truth is likeliest."""
     return float((errors / spread).mean())
+
+
+def by_other_half(
+    fit: Callable[[torch.Tensor, torch.Tensor], float], *pixels: torch.Tensor
+) -> torch.Tensor:
+    """For each pixel the number that fits the half of the pixels which it is not in: (pixels,).
+
+    Halves in their order, so that neighbouring frames, which resemble each other, are together.
+    """
+    first, second = zip(*(values.tensor_split(2) for values in pixels), strict=True)
+    numbers = torch.tensor([fit(*second), fit(*first)])
+    return numbers.repeat_interleave(torch.tensor([len(first[0]), len(second[0])]))
 
 
 @torch.no_grad()
