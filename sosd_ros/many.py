@@ -18,11 +18,11 @@ import tempfile
 import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, redirect_stdout
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TextIO
 
 from . import commands
 from .progress import progress_bar
@@ -64,7 +64,7 @@ class Work(ABC):
         """Write ``out``, or go on with it; what :meth:`report` needs, which is pickled."""
 
     @abstractmethod
-    def report(self, out: Path, made: Any) -> None:
+    def report(self, out: Path, made: Any, stdout: TextIO) -> None:
         """Print what was made; an error for what is there but not as it should be."""
 
 
@@ -103,10 +103,12 @@ def run(work: type[Work], arguments: argparse.Namespace, sources: Sequence[Path]
     with here.loaded:
         if len(places) == 1 and arguments.ray is None:
             (out,) = places.values()
-            _tell(here, out, _made(here, sources[0], out))
+            _tell(here, out, _made(here, sources[0], out), sys.stdout)
             return
-        with closing(_ended(here, places)) as ended:
-            failures = _report(here, places, ended)
+        # Answers go to stdout, and nothing else: Ray prints what happens to machines when it does.
+        stdout = sys.stdout
+        with redirect_stdout(sys.stderr), closing(_ended(here, places)) as ended:
+            failures = _report(here, places, ended, stdout)
     if failures:
         count = f"{len(failures)} of {len(places)}"
         raise ValueError("\n  ".join([f"{count} failed, all others are there", *failures]))
@@ -128,14 +130,16 @@ def _places(sources: Sequence[Path], out: Path) -> dict[Path, Path]:
     return {source: out / name for name, source in names.items()}
 
 
-def _report(work: Work, places: Mapping[Path, Path], ended: Iterator[Ended]) -> list[str]:
+def _report(
+    work: Work, places: Mapping[Path, Path], ended: Iterator[Ended], stdout: TextIO
+) -> list[str]:
     """Tell how each ended, as they do; those that failed, with their reasons."""
     failures = []
     with progress_bar(ended, "recordings", total=len(places), unit="recording") as bar:
         for source, made, failure in bar:
             try:
                 if not failure:
-                    _tell(work, places[source], made)
+                    _tell(work, places[source], made, stdout)
             except work.fixable as error:
                 failure = str(error)
             if failure:
@@ -144,11 +148,11 @@ def _report(work: Work, places: Mapping[Path, Path], ended: Iterator[Ended]) -> 
     return failures
 
 
-def _tell(work: Work, out: Path, made: Any) -> None:
+def _tell(work: Work, out: Path, made: Any, stdout: TextIO) -> None:
     if made is None:
         commands.say(f"{out} is there already, made of this recording; nothing to do")
     else:
-        work.report(out, made)
+        work.report(out, made, stdout)
 
 
 def _ended(work: Work, places: Mapping[Path, Path]) -> Generator[Ended, None, None]:

@@ -18,5 +18,5 @@ class Counted(many.Work):
         (out / "by").write_text(f"{os.getpid()} {self.done}")
         self.done += 1
 
-    def report(self, out, made):
+    def report(self, out, made, stdout):
         pass

@@ -13,7 +13,7 @@ import json
 from contextlib import closing
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 import yaml
@@ -94,10 +94,10 @@ class DataSets(many.Work):
             source, out, sides, [str(view.stamp) for view in views], found, topics, arguments
         )
 
-    def report(self, out: Path, made: dict[str, str]) -> None:
+    def report(self, out: Path, made: dict[str, str], stdout: TextIO) -> None:
         for name, fact in made.items():
-            print(f"{name}: {fact}")
-        print(f"{out / 'report.html'} shows some of the frames", flush=True)
+            print(f"{name}: {fact}", file=stdout)
+        print(f"{out / 'report.html'} shows some of the frames", file=stdout, flush=True)
 
     def _find(self, recording: Recording) -> tuple[Topics, list[str]]:
         asked = self.arguments

@@ -11,7 +11,7 @@ import argparse
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 
@@ -63,11 +63,12 @@ class Teaching(many.Work):
         _add(out / SEEN, names)
         return len(kept), len(names)
 
-    def report(self, out: Path, made: tuple[int, int]) -> None:
+    def report(self, out: Path, made: tuple[int, int], stdout: TextIO) -> None:
         kept, seen = made
         print(
             f"{out}: {kept} photographs with labels; in {seen - kept} more the teachers see too "
             "little of a room",
+            file=stdout,
             flush=True,
         )
 

@@ -16,7 +16,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from .. import commands, many, weights
 from ..ahead import ahead
@@ -150,16 +150,17 @@ class Answering(many.Work):
                 raise
         return {"topics": parts.facts["topics"], "broken": broken}
 
-    def report(self, out: Path, made: dict[str, Any]) -> None:
+    def report(self, out: Path, made: dict[str, Any], stdout: TextIO) -> None:
         """An image that was refused makes the command fail."""
         if made["broken"]:
             raise RecordingError(made["broken"])
         counts = made["topics"]
         if self.arguments.json:
-            print(json.dumps({"out": str(out), "topics": counts}), flush=True)
+            print(json.dumps({"out": str(out), "topics": counts}), file=stdout, flush=True)
         else:
             for topic, count in counts.items():
-                print(f"{topic}: {count['answered']} images answered in {out}", flush=True)
+                answered = f"{topic}: {count['answered']} images answered in {out}"
+                print(answered, file=stdout, flush=True)
         if refused := sum(count["refused"] for count in counts.values()):
             raise ValueError(
                 f"{refused} images were refused, for the reasons above; all else is there"
