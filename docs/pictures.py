@@ -78,12 +78,10 @@ def drawn(page: Any, is_drawn: Callable[[np.ndarray], bool]) -> np.ndarray:
 
 def settled(page: Any) -> np.ndarray:
     """The screenshot of a page once it has not changed for a while."""
-    seen: list[np.ndarray] = []
 
     def is_settled(pixels: np.ndarray) -> bool:
         page.wait_for_timeout(2_000)
-        seen.append(pixels)
-        return len(seen) > 1 and float((seen[-1] != seen[-2]).mean()) < UNSETTLED
+        return float((screenshot(page) != pixels).mean()) < UNSETTLED
 
     return drawn(page, is_settled)
 

@@ -60,8 +60,7 @@ def serving(host: str, port: int | None) -> Iterator[Server]:
     name = f"[{host}]" if ":" in host else host
     page, data = f"http://{name}:{port}", f"rerun+http://{name}:{port + 1}/proxy"
     program = str(Path(rerun_cli.__file__).with_name("rerun"))
-    # The program may still write there while the folder goes.
-    with tempfile.TemporaryDirectory(prefix="sosd_view", ignore_cleanup_errors=True) as folder:
+    with tempfile.TemporaryDirectory(prefix="sosd_view") as folder:
         own = {"XDG_CONFIG_HOME": folder, "XDG_DATA_HOME": folder, "RUST_LOG": "error"}
         environment = os.environ | own
         silence = [program, "analytics", "disable"]
