@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -128,7 +130,8 @@ class Listener:
         self._whole, looked, said = None, time.monotonic(), ""
         self._health.clear()  # a node that has ended would seem to be well
         while self._whole is None or not is_ready():
-            self._executor.spin_once(timeout_sec=0.1)
+            with _uninterrupted():
+                self._executor.spin_once(timeout_sec=0.1)
             if time.monotonic() - looked > PATIENCE:
                 looked = time.monotonic()
                 if (trouble := self._trouble()) != said:
@@ -255,6 +258,30 @@ def listening(*arguments: Any, **options: Any) -> Iterator[Listener]:
             listener.close()
     finally:
         rclpy.shutdown(context=context)
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Ctrl-C and SIGTERM wait for its end.
+
+    rclpy's C++ calls Python, and takes an exception of a signal there for a message that cannot be
+    taken. No such exception comes in another thread than the main one.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    kept = {
+        each: signal.signal(each, lambda number, frame: came.append(number))
+        for each in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield
+    finally:
+        for each, handler in kept.items():
+            signal.signal(each, handler)
+        for each in came[:1]:
+            signal.raise_signal(each)
 
 
 def scale_of(values: Mapping[str, str]) -> str:

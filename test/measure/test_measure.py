@@ -15,6 +15,7 @@ from rclpy.context import Context
 from robot import TIMEOUT, Camera, camera_info, node_for_a_file, picture, pixels, rgb
 from std_msgs.msg import Header
 
+from sosd_ros import commands
 from sosd_ros.camera_info import intrinsics_of
 from sosd_ros.labels import NYU40
 from sosd_ros.lens import Lens
@@ -190,6 +191,34 @@ def impatient(monkeypatch):
 def test_without_a_node_it_says_so(impatient):
     said = complaint(impatient("robot/eyes"), "no node")
     assert said.startswith("no node /robot/eyes is heard: start it, or name it with --node;")
+
+
+@pytest.fixture
+def ends_in_order():
+    """Signals end this process as they end a command, while the test lasts."""
+    kept = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+    commands.end_in_order()
+    yield
+    for each, handler in kept.items():
+        signal.signal(each, handler)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_waits_until_a_message_is_taken(
+    node, camera, impatient, ends_in_order, number
+):
+    """Within rclpy it would become a RuntimeError."""
+    camera.wait_until_active()
+    heard, taken = impatient("/sosd"), []
+
+    def interrupt(values):
+        signal.raise_signal(number)
+        taken.append(values)
+
+    heard.on_health = interrupt
+    with pytest.raises(KeyboardInterrupt):
+        heard.messages(print)
+    assert taken
 
 
 def test_where_no_depth_comes_it_says_what_the_node_says(node, camera, impatient):
