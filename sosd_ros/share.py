@@ -31,7 +31,7 @@ def share(*parts: str) -> Path:
     return Path(get_package_share_directory("sosd_ros"), *parts)
 
 
-DEFAULT_WEIGHTS = "nyuv2_sosd_lite2.safetensors"
+DEFAULT_WEIGHTS = "nyuv2_sosd_lite2_sharp.safetensors"
 
 
 def sample_frames() -> np.ndarray:

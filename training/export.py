@@ -75,7 +75,7 @@ def run(arguments: argparse.Namespace) -> None:
         metrics = _measure(as_read(manifest, state), arguments)
         manifest = dataclasses.replace(manifest, metrics=metrics)
     weights.write(out, manifest, state)
-    print(f"wrote {out}, {out.stat().st_size / 1e6:.1f} MB, {trained.origin}")
+    print(f"wrote {out}, {out.stat().st_size / 1e6:.1f} MB, made of {trained.origin}")
 
 
 def _measure(file: Model, arguments: argparse.Namespace) -> dict[str, object]:

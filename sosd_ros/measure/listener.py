@@ -280,8 +280,8 @@ def _uninterrupted() -> Iterator[None]:
     finally:
         for each, handler in kept.items():
             signal.signal(each, handler)
-        for each in came[:1]:
-            signal.raise_signal(each)
+        if came:
+            signal.raise_signal(came[0])
 
 
 def scale_of(values: Mapping[str, str]) -> str:

@@ -26,7 +26,7 @@ SETTINGS = ["data.workers=0", "epochs=2", "batch_size=4"]
 NETWORK = [f"network.variant={SMALL.variant}", f"network.backbone={SMALL.backbone}"]
 QUICK = {
     "record": [],
-    "adapt": [*CPU, "--weights", "nyuv2_sosd_lite2.safetensors", "--kept", "5"],
+    "adapt": [*CPU, "--weights", "nyuv2_sosd_lite2_sharp.safetensors", "--kept", "5"],
     "evaluate": [*CPU, "--workers", "0"],
     "prepare": [],
     "train": CPU,
@@ -82,7 +82,7 @@ def go(first, last):
 def folder(tmp_path, monkeypatch):
     """Where the commands are typed."""
     recorded.write(tmp_path / "drive", drive())
-    write_small_weights(tmp_path / "nyuv2_sosd_lite2.safetensors")
+    write_small_weights(tmp_path / "nyuv2_sosd_lite2_sharp.safetensors")
     (tmp_path / "photographs").mkdir()
     for path in sorted((ROOT / "resource" / "demo").glob("*.jpg"))[:5]:
         shutil.copy(path, tmp_path / "photographs")

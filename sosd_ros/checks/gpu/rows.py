@@ -34,24 +34,21 @@ from ...engine.stock import Stock
 from ...engine.torch_backend import DTYPES
 from ...network import input_size
 from ...weights import Weights
-from .place import ROOT, Outcome, Place, one_by_one, table
+from .place import Outcome, Place, one_by_one, table
 
 SIZES = (USUAL_SIZE, (512, 1024))
-LARGER = ROOT / "docs/runs/sharp3/newest.safetensors"
 UNTRAINED = "xception65"  # the paper's, of which only the cost counts
 SECONDS, ROUNDS = 3.0, 60  # of an engine's timing, at most
 PROFILED = 20  # frames
 
 
 def run(place: Place) -> Outcome:
-    networks = ["shipped", *["larger"] * LARGER.is_file(), UNTRAINED]
-    items = [f"{network} {h}x{w}" for network in networks for h, w in SIZES]
-    files = {"shipped": place.weights, "larger": LARGER, UNTRAINED: place.weights}
+    items = [f"{network} {h}x{w}" for network in ("shipped", UNTRAINED) for h, w in SIZES]
 
     def work(item: str) -> dict[str, Any]:
         network, size = item.split()
         height, width = map(int, size.split("x"))
-        arguments = (files[network], network == UNTRAINED, (height, width))
+        arguments = (place.weights, network == UNTRAINED, (height, width))
         return place.in_own_process(measure, *arguments, place.device, place.cache)
 
     outcome = one_by_one(place, "rows", items, work)
