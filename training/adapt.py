@@ -43,8 +43,8 @@ from .networks.trained import Model
 
 WEIGHTS, PAGE, KEPT = "adapted.safetensors", "adapted.html", "before"  # in OUT
 
-# But for the epochs, the kitchen of docs/your-robot.md was adapted so. In the one run that held the
-# backbone it learned less; nothing else was compared.
+# The kitchen of docs/your-robot.md was adapted so. Of one run each, the one that held the backbone
+# learned less, and the one that saw whole images forgot more.
 _SETTINGS: dict[str, Any] = {
     "optimiser": {
         "learning_rate": 1e-4,
