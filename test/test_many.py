@@ -143,6 +143,9 @@ def head():
         patch.setenv("OMP_NUM_THREADS", "1")
         patch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        # Where Ray leaves the cluster's address. Its `Cluster` does not make the folder.
+        patch.setenv("RAY_TMPDIR", folder)
+        (Path(folder) / "ray").mkdir()
         handler = signal.getsignal(signal.SIGTERM)  # which Ray replaces by its own
         options = {"num_cpus": 0, "include_dashboard": False, "temp_dir": folder}
         made = Cluster(initialize_head=True, head_node_args=options)
