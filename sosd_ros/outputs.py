@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from . import kernels
-from .engine import Perception
 from .labels import UNLABELLED
 from .lens import Maps
+
+if TYPE_CHECKING:  # imports torch, which who reads messages alone need not wait for
+    from .engine import Perception
 
 MAX_DEPTH_16UC1 = 65.535  # metres, as many millimetres as 16 bits hold
 

@@ -276,6 +276,27 @@ def test_the_engine_is_imported_without_runtimes_that_may_be_missing():
     assert done.stdout.split() == ["[]", "[]"]
 
 
+def test_what_takes_long_to_import_waits_until_it_is_needed():
+    """Who only listens needs no torch, and nobody timm or torch's compiler before a network is made.
+
+    They take seconds, on a robot's computer many.
+    """
+    pytest.importorskip("rclpy", reason="no ROS")
+    program = (
+        "import sys\n"
+        "def found(*names): print([name for name in names if name in sys.modules])\n"
+        "import sosd_ros.measure.__main__, sosd_ros.view.__main__\n"
+        "found('torch')\n"
+        "import sosd_ros.ros.node, sosd_ros.demo.__main__, sosd_ros.bag.__main__\n"
+        "import training.train, training.evaluate, training.record, training.adapt\n"
+        "found('timm', 'torchvision', 'torch._dynamo')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["[]", "[]"]
+
+
 def test_the_map_names_files_that_are_there():
     """Those of docs/architecture.md, in the words of its sections."""
     page = (ROOT / "docs" / "architecture.md").read_text()

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
-from timm.layers import convert_sync_batchnorm
 from torch import distributed, nn
 
 T = TypeVar("T")
@@ -78,6 +77,8 @@ def synchronise_batch_norm(network: nn.Module) -> None:
 
     torch's own conversion would drop the activations that timm's batch norms bring with them.
     """
+    from timm.layers import convert_sync_batchnorm
+
     convert_sync_batchnorm(network)
 
 

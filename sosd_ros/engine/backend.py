@@ -59,7 +59,7 @@ class Backend(ABC):
     precisions: ClassVar[Mapping[str, Sequence[str]]]
     suffix: ClassVar[str] = ""
     libraries: ClassVar[Sequence[str]] = ("torch",)
-    uses_graph: ClassVar[bool] = False
+    uses_graph: bool = False
 
     @abstractmethod
     def __init__(self, deployment: Deployment, files: Files) -> None: ...

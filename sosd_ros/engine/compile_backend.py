@@ -55,15 +55,21 @@ def _can_do_without_threads() -> bool:
 
 
 class CompileBackend(ProgramBackend):
-    """Inductor's code for it, one package an input size; loading it compiles nothing."""
+    """Inductor's code for it, one package an input size; loading it compiles nothing.
+
+    Inductor takes longer to import than torch itself, and is so when it is needed.
+    """
 
     name = "compile"
     precisions: ClassVar = {"cuda": ("fp16", "bf16", "fp32"), "cpu": ("bf16", "fp32")}
-    uses_graph = _can_do_without_threads()
+
+    def __init__(self, deployment: Deployment, files: Files) -> None:
+        super().__init__(deployment, files)
+        self.uses_graph = _can_do_without_threads()
 
     @classmethod
     def missing(cls) -> str:
-        if not hasattr(torch._inductor, "aoti_compile_and_package"):
+        if tuple(map(int, torch.__version__.split(".")[:2])) < (2, 6):
             return f"torch {torch.__version__} cannot compile ahead of time; 2.6 and newer can"
         return ""
 
@@ -85,7 +91,7 @@ class CompileBackend(ProgramBackend):
         options: dict[str, Any] = {}
         if device.index:  # without it, what the package holds would lie on the first GPU
             options["device_index"] = device.index
-        if CompileBackend.uses_graph and device.type == "cuda":
+        if device.type == "cuda" and _can_do_without_threads():
             options["run_single_threaded"] = True
         return torch._inductor.aoti_load_package(str(path), **options)
 

@@ -3,6 +3,8 @@
 Two kinds fit. A pyramid has features at each stride that is tapped. A vision transformer has tokens
 of one stride, which are laid out as maps: the first quarter of its blocks gives what is tapped at
 stride 4, and so on to the last block at stride 32 (Ranftl et al., ICCV 2021).
+
+timm is imported where it is used, see ``layers.py``.
 """
 
 from __future__ import annotations
@@ -11,7 +13,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
-import timm
 import torch
 from torch import nn
 
@@ -37,6 +38,8 @@ def check_name(name: str) -> None:
     Raises:
         ValueError: if timm knows no such model, or no such weights of it.
     """
+    import timm
+
     if not timm.is_model(name):
         raise ValueError(
             f"backbone {name!r} is not a model that timm {timm.__version__} knows; "
@@ -192,6 +195,8 @@ class Backbone(nn.Module):
 
 def _strides(name: str) -> list[int]:
     """Those of all features that timm can give of a model."""
+    import timm
+
     try:
         with torch.device("meta"):  # costs neither memory nor time
             features = timm.create_model(name, features_only=True)
@@ -223,6 +228,8 @@ def _any_size(name: str, patch: int | None) -> dict[str, Any]:
     Args:
         patch: the side of a transformer's patches.
     """
+    import timm
+
     about = timm.get_pretrained_cfg(name)
     options: dict[str, Any] = {}
     if about and patch and OUTPUT_STRIDE % patch:
@@ -241,6 +248,8 @@ def _any_size(name: str, patch: int | None) -> dict[str, Any]:
 def _built(
     name: str, pretrained: bool | str, options: dict[str, Any], wishes: dict[str, Any]
 ) -> Any:
+    import timm
+
     if isinstance(pretrained, str):
         options = options | {"pretrained_cfg_overlay": {"file": pretrained, "custom_load": False}}
     asked = {{"drop_path": "drop_path_rate"}.get(wish, wish): wishes[wish] for wish in wishes}

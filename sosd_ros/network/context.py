@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from timm.layers import SeparableConvNormAct
 from torch import nn
 
-from .layers import hidden_conv
+from .layers import hidden_conv, separable_conv
 
 CHANNELS = 256
 
@@ -41,9 +40,7 @@ class Context(nn.Module):
 
     def __init__(self, in_channels: int, rates: Sequence[int] = (3, 6, 9)) -> None:
         super().__init__()
-        self.aspp = nn.ModuleList(
-            SeparableConvNormAct(in_channels, CHANNELS, 3, dilation=rate) for rate in rates
-        )
+        self.aspp = nn.ModuleList(separable_conv(in_channels, CHANNELS, rate) for rate in rates)
         self.cross_channel = hidden_conv(in_channels, CHANNELS, 1)
         self.full_image = FullImageExtractor(in_channels, CHANNELS)
         self.out_channels = CHANNELS * (len(rates) + 2)

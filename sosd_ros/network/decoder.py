@@ -8,10 +8,9 @@ Table 1 has 0.2 M.
 from __future__ import annotations
 
 import torch
-from timm.layers import SeparableConvNormAct
 from torch import nn
 
-from .layers import hidden_conv, upsample
+from .layers import hidden_conv, separable_conv, upsample
 
 COMMON_CHANNELS = 256
 SEMANTIC_CHANNELS = 256
@@ -35,7 +34,7 @@ class CommonRepresentation(nn.Module):
         self.conv = hidden_conv(in_channels, COMMON_CHANNELS, 1)
         if middle_channels:
             self.middle = hidden_conv(middle_channels, _REFINED_CHANNELS, 1)
-            self.fuse = SeparableConvNormAct(COMMON_CHANNELS + _REFINED_CHANNELS, COMMON_CHANNELS)
+            self.fuse = separable_conv(COMMON_CHANNELS + _REFINED_CHANNELS, COMMON_CHANNELS)
 
     def forward(
         self,
@@ -57,7 +56,7 @@ class SemanticFeature(nn.Module):
     def __init__(self, refined_channels: int) -> None:
         super().__init__()
         self.refined = hidden_conv(refined_channels, _REFINED_CHANNELS, 1)
-        self.conv = SeparableConvNormAct(COMMON_CHANNELS + _REFINED_CHANNELS, SEMANTIC_CHANNELS, 3)
+        self.conv = separable_conv(COMMON_CHANNELS + _REFINED_CHANNELS, SEMANTIC_CHANNELS)
 
     def forward(self, common: torch.Tensor, refined: torch.Tensor) -> torch.Tensor:
         """(N, 256, H/8, W/8) and (N, C8, H/8, W/8) to (N, 256, H/8, W/8)."""
@@ -70,7 +69,7 @@ class DepthFeature(nn.Module):
     def __init__(self, refined_channels: int) -> None:
         super().__init__()
         self.refined = hidden_conv(refined_channels, _REFINED_CHANNELS, 1)
-        self.conv1 = SeparableConvNormAct(COMMON_CHANNELS + _REFINED_CHANNELS, 256, 3)
+        self.conv1 = separable_conv(COMMON_CHANNELS + _REFINED_CHANNELS, 256)
         self.conv2 = hidden_conv(256, DEPTH_CHANNELS, 3)
 
     def forward(self, common: torch.Tensor, refined: torch.Tensor) -> torch.Tensor:

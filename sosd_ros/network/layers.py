@@ -1,4 +1,8 @@
-"""The layers everything else is made of."""
+"""The layers everything else is made of.
+
+timm is imported where layers are made: that takes longer than torch itself, and most who import
+this package make none.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,6 @@ from contextlib import nullcontext
 from typing import Literal, get_args
 
 import torch
-from timm.layers import ConvNormAct
 from torch import nn
 from torch.nn import functional
 
@@ -16,7 +19,16 @@ PADDINGS: tuple[Padding, ...] = get_args(Padding)
 
 def hidden_conv(in_channels: int, out_channels: int, kernel_size: int) -> nn.Module:
     """Convolution + batch norm + ReLU at stride 1: a "Conv channels, k*k" box of Fig. 4 to 7."""
+    from timm.layers import ConvNormAct
+
     return ConvNormAct(in_channels, out_channels, kernel_size)
+
+
+def separable_conv(in_channels: int, out_channels: int, dilation: int = 1) -> nn.Module:
+    """The same of 3x3, depthwise separable: each channel by itself, then all at each position."""
+    from timm.layers import SeparableConvNormAct
+
+    return SeparableConvNormAct(in_channels, out_channels, 3, dilation=dilation)
 
 
 def output_conv(

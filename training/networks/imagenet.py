@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-import timm
 import torch
 from huggingface_hub.utils.tqdm import disable_progress_bars
 from safetensors import SafetensorError
@@ -44,6 +43,8 @@ _PACKAGED_NORMALISATION = Normalisation((127 / 255,) * 3, (128 / 255,) * 3)
 
 def normalisation(backbone: str) -> Normalisation:
     """What the backbone's weights were trained with."""
+    import timm
+
     if backbone in _PACKAGED:
         return _PACKAGED_NORMALISATION
     config = timm.get_pretrained_cfg(backbone)
@@ -80,6 +81,8 @@ def create_network(settings: Network, classes: int, *, pretrained: bool, seed: i
 
 def _built(settings: Network, classes: int, source: bool | Path) -> SOSDNet:
     """The network, its backbone with weights from a source."""
+    import timm
+
     form = settings.model_dump(include={*FORM, "drop_path", "dropout"})
     if isinstance(source, Path):
         return _of_file(source, partial(SOSDNet, classes=classes, **form))
@@ -134,6 +137,8 @@ def packaged_weights(backbone: str) -> dict[str, torch.Tensor]:
     Raises:
         ValueError: if the package is not installed.
     """
+    import timm
+
     module, class_name = _PACKAGED[backbone]
     try:
         path: Path = getattr(importlib.import_module(module), class_name).get_model_file_path()

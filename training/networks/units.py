@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch
-from timm.layers import ConvNormAct
 
 from sosd_ros.network import SOSDNet
 from sosd_ros.network.objectness import DepthToSemantic, SemanticToDepth
@@ -19,6 +18,8 @@ class LogarithmicCue(SemanticToDepth):
     """
 
     def __init__(self, paper: SemanticToDepth) -> None:
+        from timm.layers import ConvNormAct
+
         super().__init__(paper.depth.out_channels)
         self.depth = paper.depth
         for area in (self.area_3d, self.area_2d):
