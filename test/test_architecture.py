@@ -277,7 +277,7 @@ def test_the_engine_is_imported_without_runtimes_that_may_be_missing():
 
 
 def test_what_takes_long_to_import_waits_until_it_is_needed():
-    """Who only listens needs no torch, and nobody timm or torch's compiler before a network is made.
+    """Who only listens needs no torch, and timm and torch's compiler wait until a network is made.
 
     They take seconds, on a robot's computer many.
     """
