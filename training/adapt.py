@@ -208,7 +208,7 @@ def command_line() -> argparse.ArgumentParser:
     parser.add_argument(
         "--kept",
         type=commands.count,
-        default=100,
+        default=400,
         metavar="N",
         help="of these at most, and as many of the recording (%(default)s)",
     )
