@@ -279,7 +279,7 @@ def test_the_engine_is_imported_without_runtimes_that_may_be_missing():
 def test_what_takes_long_to_import_waits_until_it_is_needed():
     """Who only listens needs no torch, and timm and torch's compiler wait until a network is made.
 
-    They take seconds, on a robot's computer many.
+    They take seconds, on a robot's computer many. The node, which makes one, has them at its start.
     """
     pytest.importorskip("rclpy", reason="no ROS")
     program = (
@@ -287,7 +287,7 @@ def test_what_takes_long_to_import_waits_until_it_is_needed():
         "def found(*names): print([name for name in names if name in sys.modules])\n"
         "import sosd_ros.measure.__main__, sosd_ros.view.__main__\n"
         "found('torch')\n"
-        "import sosd_ros.ros.node, sosd_ros.demo.__main__, sosd_ros.bag.__main__\n"
+        "import sosd_ros.engine, sosd_ros.demo.__main__, sosd_ros.bag.__main__\n"
         "import training.train, training.evaluate, training.record, training.adapt\n"
         "found('timm', 'torchvision', 'torch._dynamo')"
     )
