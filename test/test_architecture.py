@@ -257,6 +257,14 @@ def test_the_kernels_stand_on_numba_alone():
     assert users == {"kernels"}
 
 
+def printed(program):
+    """The words that a Python program prints, in a process that has imported nothing before."""
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return done.stdout.split()
+
+
 def test_the_engine_is_imported_without_runtimes_that_may_be_missing():
     """ONNX Runtime, OpenVINO and TensorRT are loaded by those who choose them.
 
@@ -270,10 +278,7 @@ def test_the_engine_is_imported_without_runtimes_that_may_be_missing():
         "import training.train\n"
         "print([name for name in sys.modules if name.startswith('rclpy')])"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    assert done.stdout.split() == ["[]", "[]"]
+    assert printed(program) == ["[]", "[]"]
 
 
 def test_what_takes_long_to_import_waits_until_it_is_needed():
@@ -291,10 +296,7 @@ def test_what_takes_long_to_import_waits_until_it_is_needed():
         "import training.train, training.evaluate, training.record, training.adapt\n"
         "found('timm', 'torchvision', 'torch._dynamo')"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    assert done.stdout.split() == ["[]", "[]"]
+    assert printed(program) == ["[]", "[]"]
 
 
 def test_the_map_names_files_that_are_there():

@@ -20,7 +20,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 import rclpy
-import timm  # noqa: F401  the network's; it reads and sets what nobody shall once the node is up
+import timm  # noqa: F401  the network's: once the node is up, it reads nothing but weights
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.executors import Executor, ExternalShutdownException, SingleThreadedExecutor

@@ -43,10 +43,10 @@ _PACKAGED_NORMALISATION = Normalisation((127 / 255,) * 3, (128 / 255,) * 3)
 
 def normalisation(backbone: str) -> Normalisation:
     """What the backbone's weights were trained with."""
-    import timm
-
     if backbone in _PACKAGED:
         return _PACKAGED_NORMALISATION
+    import timm
+
     config = timm.get_pretrained_cfg(backbone)
     return Normalisation(config.mean, config.std) if config else _PACKAGED_NORMALISATION
 
